@@ -8,6 +8,9 @@ pub mod open;
 pub mod bulk;
 
 pub mod audit;
+pub mod idempotency;
+pub mod probe;
+pub mod session;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
