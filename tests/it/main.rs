@@ -1,1 +1,3 @@
+//! One integration crate, so that everything is linked once; every test name is a sentence.
 
+mod tidy;
