@@ -12,13 +12,17 @@ fn a_device_speaks_only_for_itself_and_a_stranger_not_at_all() {
     };
     broker.subscribe(SERVER, &SERVER_TOPICS);
 
-    assert!(!broker.publish(None, "chk/1/d-1/up/evt", "anonymous").status.success());
+    assert!(
+        !broker.publish(None, "chk/1/d-1/up/evt", "anonymous"),
+        "a stranger was let in"
+    );
     broker.publish(Some("d-1"), "chk/1/d-2/up/evt", "forged");
     broker.publish(Some("d-1"), "chk/1/d-1/dn/cfg", "forged");
     broker.publish(Some("d-1"), "zigbee2mqtt/curtain", "forged");
     broker.publish(Some("d-1"), "chk/1/d-1/up/evt", "own");
 
-    assert_eq!(broker.waiting(SERVER, &SERVER_TOPICS, 2, 1), ["chk/1/d-1/up/evt own"]);
+    // The first that waits is the last that was sent.
+    assert_eq!(broker.waiting(SERVER, &SERVER_TOPICS, 1), ["chk/1/d-1/up/evt own"]);
 }
 
 #[test]
@@ -35,9 +39,9 @@ fn a_message_that_is_too_large_stops_neither_its_sender_nor_the_server() {
         &format!("before\n{list_of_devices}\nafter"),
     );
 
-    assert!(sent.status.success(), "the gateway was cut off");
+    assert!(sent, "the gateway was cut off");
     assert_eq!(
-        broker.waiting(SERVER, &SERVER_TOPICS, 3, 1),
+        broker.waiting(SERVER, &SERVER_TOPICS, 2),
         ["zigbee2mqtt/curtain before", "zigbee2mqtt/curtain after"]
     );
 }
@@ -56,11 +60,11 @@ fn what_the_broker_acknowledged_survives_its_kill_while_the_server_is_away() {
         lines += &format!("{number}\n");
     }
     lines += "the-last-sign-of-life\n";
-    assert!(broker.publish(Some("d-1"), "chk/1/d-1/up/evt", &lines).status.success());
+    assert!(broker.publish(Some("d-1"), "chk/1/d-1/up/evt", &lines));
     broker.wait_until_saved("the-last-sign-of-life");
     broker.kill_and_restart();
 
-    let waiting = broker.waiting(SERVER, &SERVER_TOPICS, MESSAGES, 10);
+    let waiting = broker.waiting(SERVER, &SERVER_TOPICS, MESSAGES);
     assert_eq!(waiting.len(), MESSAGES);
     assert_eq!(
         waiting.last().map(String::as_str),

@@ -4,10 +4,10 @@ use super::needs;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const START_SECONDS_MAX: u64 = 10;
+const WAIT_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Killed, not stopped, when it goes out of scope: a broker that loses something by that is the finding.
@@ -58,15 +58,25 @@ impl Broker {
         self.process = run(&self.mosquitto, self.folder.path(), self.port);
     }
 
-    /// Publishes each line with QoS 1 and waits for its acknowledgement. Tells how the broker took it.
-    pub fn publish(&self, account: Option<&str>, topic: &str, lines: &str) -> Output {
+    /// Publishes each line with QoS 1 and tells whether all were acknowledged; a client that is cut off tries for ever.
+    pub fn publish(&self, account: Option<&str>, topic: &str, lines: &str) -> bool {
         let input = self.folder.path().join("lines");
         fs::write(&input, lines).expect("the folder is writable");
         let mut command = self.client(&self.publish, account);
         command
             .args(["-q", "1", "-t", topic, "-l"])
             .stdin(fs::File::open(&input).expect("just written"));
-        command.output().expect("mosquitto_pub runs")
+        let mut client = command.stderr(Stdio::null()).spawn().expect("mosquitto_pub runs");
+        let started = Instant::now();
+        while started.elapsed() < WAIT_MAX {
+            if let Some(status) = client.try_wait().expect("the client is a child") {
+                return status.success();
+            }
+            std::thread::sleep(POLL);
+        }
+        client.kill().expect("the client was running");
+        client.wait().expect("the client is a child");
+        false
     }
 
     /// Makes a session that outlives its connection, subscribed to everything that the account may read.
@@ -75,10 +85,10 @@ impl Broker {
         assert!(command.arg("-E").status().expect("mosquitto_sub runs").success());
     }
 
-    /// What waits in that session, as `topic payload`, until so many have come or for so many seconds.
-    pub fn waiting(&self, account: &str, topics: &[&str], count: usize, seconds_max: u32) -> Vec<String> {
+    /// The first so many that wait in that session, as `topic payload`; fewer if they do not come.
+    pub fn waiting(&self, account: &str, topics: &[&str], count: usize) -> Vec<String> {
         let mut command = self.session(account, topics);
-        command.args(["-v", "-C", &count.to_string(), "-W", &seconds_max.to_string()]);
+        command.args(["-v", "-C", &count.to_string(), "-W", &WAIT_MAX.as_secs().to_string()]);
         let output = command.output().expect("mosquitto_sub runs");
         String::from_utf8_lossy(&output.stdout)
             .lines()
