@@ -12,10 +12,7 @@ fn a_device_speaks_only_for_itself_and_a_stranger_not_at_all() {
     };
     broker.subscribe(SERVER, &SERVER_TOPICS);
 
-    assert!(
-        !broker.publish(None, "chk/1/d-1/up/evt", "anonymous"),
-        "a stranger was let in"
-    );
+    assert!(!broker.publish(None, "chk/1/d-1/up/evt", "anonymous"), "a stranger was let in");
     broker.publish(Some("d-1"), "chk/1/d-2/up/evt", "forged");
     broker.publish(Some("d-1"), "chk/1/d-1/dn/cfg", "forged");
     broker.publish(Some("d-1"), "zigbee2mqtt/curtain", "forged");
@@ -33,17 +30,10 @@ fn a_message_that_is_too_large_stops_neither_its_sender_nor_the_server() {
     broker.subscribe(SERVER, &SERVER_TOPICS);
 
     let list_of_devices = "x".repeat(230_000);
-    let sent = broker.publish(
-        Some("zigbee2mqtt"),
-        "zigbee2mqtt/curtain",
-        &format!("before\n{list_of_devices}\nafter"),
-    );
+    let sent = broker.publish(Some("zigbee2mqtt"), "zigbee2mqtt/curtain", &format!("before\n{list_of_devices}\nafter"));
 
     assert!(sent, "the gateway was cut off");
-    assert_eq!(
-        broker.waiting(SERVER, &SERVER_TOPICS, 2),
-        ["zigbee2mqtt/curtain before", "zigbee2mqtt/curtain after"]
-    );
+    assert_eq!(broker.waiting(SERVER, &SERVER_TOPICS, 2), ["zigbee2mqtt/curtain before", "zigbee2mqtt/curtain after"]);
 }
 
 /// Traps F3 and F4: with mosquitto's defaults the newest two thousand are dropped, and the rest dies with the broker.
@@ -66,8 +56,5 @@ fn what_the_broker_acknowledged_survives_its_kill_while_the_server_is_away() {
 
     let waiting = broker.waiting(SERVER, &SERVER_TOPICS, MESSAGES);
     assert_eq!(waiting.len(), MESSAGES);
-    assert_eq!(
-        waiting.last().map(String::as_str),
-        Some("chk/1/d-1/up/evt the-last-sign-of-life")
-    );
+    assert_eq!(waiting.last().map(String::as_str), Some("chk/1/d-1/up/evt the-last-sign-of-life"));
 }

@@ -1,6 +1,5 @@
-//! One integration crate, so that everything is linked once; every test name is a sentence.
-
-mod harness;
+//! The integration tests, one crate: each file is a room, each test name a sentence.
 
 mod deploy;
+mod harness;
 mod tidy;

@@ -13,10 +13,5 @@ mod walls;
 /// Fails with one line per finding.
 #[track_caller]
 fn assert_none(findings: &[String]) {
-    assert!(
-        findings.is_empty(),
-        "{} findings:\n{}",
-        findings.len(),
-        findings.join("\n")
-    );
+    assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
 }

@@ -35,17 +35,13 @@ const TOP_LEVEL: &[&str] = &[
 ];
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: &[&str] = &[
-    "utils", "util", "common", "helpers", "helper", "manager", "service", "misc",
-];
+const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "service", "misc"];
 
 fn top_level_findings(entries: &[String], ignored: &str) -> Vec<String> {
     let mut findings = Vec::new();
     for entry in entries {
         if !TOP_LEVEL.contains(&entry.as_str()) && !is_ignored(entry, ignored) {
-            findings.push(format!(
-                "{entry}: not one of the top-level entries that the architecture names"
-            ));
+            findings.push(format!("{entry}: not one of the top-level entries that the architecture names"));
         }
     }
     findings
@@ -55,10 +51,7 @@ fn top_level_findings(entries: &[String], ignored: &str) -> Vec<String> {
 fn is_ignored(entry: &str, ignored: &str) -> bool {
     ignored.lines().any(|line| {
         let pattern = line.trim().trim_matches('/');
-        entry == pattern
-            || pattern
-                .strip_prefix('*')
-                .is_some_and(|ending| !ending.is_empty() && entry.ends_with(ending))
+        entry == pattern || pattern.strip_prefix('*').is_some_and(|ending| !ending.is_empty() && entry.ends_with(ending))
     })
 }
 
@@ -66,11 +59,7 @@ fn file_findings(file: &File) -> Vec<String> {
     let mut findings = Vec::new();
     let mut say = |what: String| findings.push(format!("{}: {what}", file.path));
     let lines = file.text.lines().count();
-    let lines_max = if file.path == "src/main.rs" {
-        MAIN_LINES_MAX
-    } else {
-        FILE_LINES_MAX
-    };
+    let lines_max = if file.path == "src/main.rs" { MAIN_LINES_MAX } else { FILE_LINES_MAX };
     if lines > lines_max {
         say(format!("{lines} lines, at most {lines_max}: split it by meaning"));
     }
@@ -87,13 +76,7 @@ fn file_findings(file: &File) -> Vec<String> {
 
 /// Folders that exist on one developer's machine only; spelled in pieces, so that this file does not name them itself.
 fn machine_path_findings(file: &File) -> Vec<String> {
-    let folders = [
-        ["/wo", "rk/"],
-        ["/ro", "ot/"],
-        ["/ho", "me/"],
-        ["/Us", "ers/"],
-        ["../sha", "red/"],
-    ];
+    let folders = [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Us", "ers/"], ["../sha", "red/"]];
     let mut findings = Vec::new();
     for folder in folders.map(|pieces| pieces.concat()) {
         for (at, _) in file.text.match_indices(&folder) {
@@ -139,14 +122,7 @@ fn no_file_knows_a_developers_machine() {
 
 #[test]
 fn a_stray_file_at_the_top_is_seen() {
-    let cases = [
-        ("notes.txt", 1),
-        ("scripts", 1),
-        ("src", 0),
-        ("target", 0),
-        ("demo.db", 0),
-        ("database", 1),
-    ];
+    let cases = [("notes.txt", 1), ("scripts", 1), ("src", 0), ("target", 0), ("demo.db", 0), ("database", 1)];
     for (entry, expected) in cases {
         let findings = top_level_findings(&[entry.to_owned()], "target/\n*.db\n\n");
         assert_eq!(findings.len(), expected, "{entry}");
@@ -167,24 +143,15 @@ fn a_long_nameless_or_headless_file_is_seen() {
         ("tests/it/alerts.rs", "use std::fs;\n", 0),
     ];
     for (path, text, expected) in cases {
-        let file = File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        };
+        let file = File { path: path.to_owned(), text: text.to_owned() };
         assert_eq!(file_findings(&file).len(), expected, "{path}");
     }
 }
 
 #[test]
 fn a_path_of_one_machine_is_seen() {
-    for (text, expected) in [
-        (["see /wo", "rk/main/notes"].concat(), 1),
-        ("see /var/lib/chenlian".to_owned(), 0),
-    ] {
-        let file = File {
-            path: "deploy/README.md".to_owned(),
-            text,
-        };
+    for (text, expected) in [(["see /wo", "rk/main/notes"].concat(), 1), ("see /var/lib/chenlian".to_owned(), 0)] {
+        let file = File { path: "deploy/README.md".to_owned(), text };
         assert_eq!(machine_path_findings(&file).len(), expected, "{}", file.text);
     }
 }

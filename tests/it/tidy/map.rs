@@ -7,16 +7,7 @@ const WORDS_MAX: usize = 1200;
 const MAP_HEADING: &str = "## Code map";
 
 /// Folders whose paths the page may name; a path elsewhere is an example.
-const NAMED_PLACES: &[&str] = &[
-    "src/",
-    "tests/",
-    "deploy/",
-    "migrations/",
-    "firmware-sim/",
-    "locales/",
-    "templates/",
-    "static/",
-];
+const NAMED_PLACES: &[&str] = &["src/", "tests/", "deploy/", "migrations/", "firmware-sim/", "locales/", "templates/", "static/"];
 
 /// What must be on the map: the rooms of `src`, and the nouns of `src/domain`.
 fn rooms(paths: &[String]) -> Vec<String> {
@@ -24,11 +15,7 @@ fn rooms(paths: &[String]) -> Vec<String> {
     for path in paths {
         let mut parts = path.trim_start_matches("src/").split('/');
         let first = parts.next().unwrap_or_default().trim_end_matches(".rs");
-        let second = parts
-            .next()
-            .filter(|_| first == "domain")
-            .unwrap_or_default()
-            .trim_end_matches(".rs");
+        let second = parts.next().filter(|_| first == "domain").unwrap_or_default().trim_end_matches(".rs");
         for name in [first, second] {
             let is_room = !["", "main", "lib", "mod", "tests"].contains(&name);
             if is_room && !rooms.iter().any(|room| room == name) {
@@ -58,8 +45,7 @@ fn dead_path_findings(page: &str, exists: impl Fn(&str) -> bool) -> Vec<String> 
     let mut findings = Vec::new();
     for (index, quoted) in page.split('`').enumerate() {
         let is_inside = index % 2 == 1;
-        let is_path =
-            NAMED_PLACES.iter().any(|place| quoted.starts_with(place)) && !quoted.contains(['{', '<', '*', ' ', '\n']);
+        let is_path = NAMED_PLACES.iter().any(|place| quoted.starts_with(place)) && !quoted.contains(['{', '<', '*', ' ', '\n']);
         if is_inside && is_path && !exists(quoted) {
             findings.push(format!("ARCHITECTURE.md: `{quoted}` does not exist"));
         }
@@ -69,21 +55,14 @@ fn dead_path_findings(page: &str, exists: impl Fn(&str) -> bool) -> Vec<String> 
 
 fn length_findings(page: &str) -> Vec<String> {
     let words = page.split_whitespace().count();
-    if words > WORDS_MAX {
-        vec![format!("ARCHITECTURE.md: {words} words, at most {WORDS_MAX}")]
-    } else {
-        Vec::new()
-    }
+    if words > WORDS_MAX { vec![format!("ARCHITECTURE.md: {words} words, at most {WORDS_MAX}")] } else { Vec::new() }
 }
 
 #[test]
 fn the_code_map_shows_the_land() {
     let page = fs::read_to_string(source::root().join("ARCHITECTURE.md"))
         .expect("ARCHITECTURE.md is there: it holds the code map that this test compares with src");
-    let paths: Vec<String> = source::files(&["src"])
-        .into_iter()
-        .map(|file: File| file.path)
-        .collect();
+    let paths: Vec<String> = source::files(&["src"]).into_iter().map(|file: File| file.path).collect();
     let mut findings = map_findings(&page, &rooms(&paths));
     findings.extend(dead_path_findings(&page, |path| source::root().join(path).exists()));
     findings.extend(length_findings(&page));
@@ -92,13 +71,7 @@ fn the_code_map_shows_the_land() {
 
 #[test]
 fn a_room_that_is_not_on_the_map_is_seen() {
-    let paths = [
-        "src/app.rs",
-        "src/domain/alert.rs",
-        "src/domain/mod.rs",
-        "src/store/mod.rs",
-        "src/store/alerts.rs",
-    ];
+    let paths = ["src/app.rs", "src/domain/alert.rs", "src/domain/mod.rs", "src/store/mod.rs", "src/store/alerts.rs"];
     let rooms = rooms(&paths.map(str::to_owned));
     assert_eq!(rooms, ["app", "domain", "alert", "store"]);
     let cases = [
@@ -114,18 +87,9 @@ fn a_room_that_is_not_on_the_map_is_seen() {
 
 #[test]
 fn a_path_that_leads_nowhere_and_an_endless_page_are_seen() {
-    let cases = [
-        ("see `src/app.rs`", 0),
-        ("see `src/gone.rs`", 1),
-        ("see `src/{a,b}.rs` and `chk/1`", 0),
-        ("src/gone.rs", 0),
-    ];
+    let cases = [("see `src/app.rs`", 0), ("see `src/gone.rs`", 1), ("see `src/{a,b}.rs` and `chk/1`", 0), ("src/gone.rs", 0)];
     for (page, expected) in cases {
-        assert_eq!(
-            dead_path_findings(page, |path| path == "src/app.rs").len(),
-            expected,
-            "{page}"
-        );
+        assert_eq!(dead_path_findings(page, |path| path == "src/app.rs").len(), expected, "{page}");
     }
     assert_eq!(length_findings(&"word ".repeat(WORDS_MAX)).len(), 0);
     assert_eq!(length_findings(&"word ".repeat(WORDS_MAX + 1)).len(), 1);

@@ -55,11 +55,7 @@ fn statements(text: &str) -> Vec<String> {
         bare.push_str(line.split("--").next().unwrap_or_default());
         bare.push(' ');
     }
-    let spaced = bare
-        .to_lowercase()
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace(',', " , ");
+    let spaced = bare.to_lowercase().replace('(', " ( ").replace(')', " ) ").replace(',', " , ");
     let mut statements = Vec::new();
     for statement in spaced.split(';') {
         let words: Vec<&str> = statement.split_whitespace().collect();
@@ -97,15 +93,10 @@ fn columns(statement: &str) -> (Vec<String>, String) {
 
 /// `name`, or `name not null`; none for a constraint.
 fn column(part: &str) -> Option<String> {
-    let name = part
-        .split_whitespace()
-        .next()
-        .filter(|name| !CONSTRAINTS.contains(name))?;
-    Some(if part.contains("not null") {
-        format!("{name} not null")
-    } else {
-        name.to_owned()
-    })
+    let name = part.split_whitespace().next().filter(|name| !CONSTRAINTS.contains(name))?;
+    // PostgreSQL's counters are never null without saying so.
+    let is_never_null = part.contains("not null") || part.contains("as identity") || part.contains("serial");
+    Some(if is_never_null { format!("{name} not null") } else { name.to_owned() })
 }
 
 fn differences(sqlite: &Schema, postgres: &Schema) -> Vec<String> {
@@ -116,11 +107,7 @@ fn differences(sqlite: &Schema, postgres: &Schema) -> Vec<String> {
         if left != right {
             let one_sided = |a: Option<&Vec<String>>, b: Option<&Vec<String>>| -> Vec<String> {
                 let other = b.map(Vec::as_slice).unwrap_or_default();
-                a.into_iter()
-                    .flatten()
-                    .filter(|column| !other.contains(column))
-                    .cloned()
-                    .collect()
+                a.into_iter().flatten().filter(|column| !other.contains(column)).cloned().collect()
             };
             findings.push(format!(
                 "table {name}: only SQLite has {:?}, only PostgreSQL has {:?} (both empty: another order)",
@@ -142,30 +129,13 @@ fn differences(sqlite: &Schema, postgres: &Schema) -> Vec<String> {
 fn both_engines_have_the_same_tables_and_columns() {
     let sqlite = source::files(&["migrations/sqlite"]);
     let postgres = source::files(&["migrations/postgres"]);
-    let names = |files: &[File]| -> Vec<String> {
-        files
-            .iter()
-            .filter_map(|file| file.path.rsplit('/').next().map(str::to_owned))
-            .collect()
-    };
+    let names =
+        |files: &[File]| -> Vec<String> { files.iter().filter_map(|file| file.path.rsplit('/').next().map(str::to_owned)).collect() };
     assert!(!sqlite.is_empty(), "migrations/sqlite is empty: nothing is compared");
-    assert_eq!(
-        names(&sqlite),
-        names(&postgres),
-        "the two folders must have the same file names"
-    );
-    let whole = |files: &[File]| {
-        files
-            .iter()
-            .map(|file| file.text.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
+    assert_eq!(names(&sqlite), names(&postgres), "the two folders must have the same file names");
+    let whole = |files: &[File]| files.iter().map(|file| file.text.as_str()).collect::<Vec<_>>().join("\n");
     let (sqlite, postgres) = (schema(&whole(&sqlite)), schema(&whole(&postgres)));
-    assert!(
-        !sqlite.tables.is_empty(),
-        "no table was understood: nothing is compared"
-    );
+    assert!(!sqlite.tables.is_empty(), "no table was understood: nothing is compared");
     super::assert_none(&differences(&sqlite, &postgres));
 }
 
@@ -184,21 +154,15 @@ fn a_difference_between_the_engines_is_seen() {
         (format!("{same} alter table a add column c text;"), 1),
     ];
     for (postgres, expected) in cases {
-        assert_eq!(
-            differences(&schema(base), &schema(&postgres)).len(),
-            expected,
-            "{postgres}"
-        );
+        assert_eq!(differences(&schema(base), &schema(&postgres)).len(), expected, "{postgres}");
     }
     let loose = base.replace(" strict", "");
-    assert_eq!(
-        differences(&schema(&loose), &schema(same)),
-        ["table a: not strict on SQLite"]
-    );
+    assert_eq!(differences(&schema(&loose), &schema(same)), ["table a: not strict on SQLite"]);
 }
 
 #[test]
 fn a_table_is_read_column_by_column() {
-    let text = "create table a (id blob not null primary key, b numeric(3, 1), unique (b)) strict; alter table a add column c text not null;";
+    let text =
+        "create table a (id blob not null primary key, b numeric(3, 1), unique (b)) strict; alter table a add column c text not null;";
     assert_eq!(schema(text).tables["a"], ["id not null", "b", "c not null"]);
 }

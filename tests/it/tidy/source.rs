@@ -41,10 +41,7 @@ fn collect(place: &Path, found: &mut Vec<File>) {
         }
     } else if let Ok(text) = fs::read_to_string(place) {
         let inside = place.strip_prefix(root()).expect("only files of the project are read");
-        found.push(File {
-            path: inside.to_string_lossy().replace('\\', "/"),
-            text,
-        });
+        found.push(File { path: inside.to_string_lossy().replace('\\', "/"), text });
     }
 }
 
@@ -55,10 +52,7 @@ pub fn rust_sources(places: &[&str]) -> Vec<Source> {
             sources.push(Source::of(&file.path, &file.text));
         }
     }
-    assert!(
-        !sources.is_empty(),
-        "no Rust file under {places:?}: the checks would guard nothing"
-    );
+    assert!(!sources.is_empty(), "no Rust file under {places:?}: the checks would guard nothing");
     sources
 }
 
@@ -80,28 +74,19 @@ impl Source {
             blank(&mut literals, from, to);
         }
         let text = |bytes| String::from_utf8(bytes).expect("blanking replaces whole characters");
-        Source {
-            path: path.to_owned(),
-            code: text(code),
-            literals: text(literals),
-        }
+        Source { path: path.to_owned(), code: text(code), literals: text(literals) }
     }
 }
 
 /// The line number of a byte position, counted from one.
 pub fn line_of(text: &str, position: usize) -> usize {
-    text.as_bytes()[..position]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1
+    text.as_bytes()[..position].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// Where `word` stands in `code` as a whole word: `rand` is not found in `operand`.
 pub fn positions(code: &str, word: &str) -> Vec<usize> {
     let bytes = code.as_bytes();
-    let joins =
-        |edge: Option<u8>, beyond: Option<&u8>| edge.is_some_and(is_name) && beyond.is_some_and(|b| is_name(*b));
+    let joins = |edge: Option<u8>, beyond: Option<&u8>| edge.is_some_and(is_name) && beyond.is_some_and(|b| is_name(*b));
     let mut found = Vec::new();
     for (at, _) in code.match_indices(word) {
         let before = at.checked_sub(1).and_then(|index| bytes.get(index));
@@ -185,11 +170,7 @@ fn literal_length(rest: &str, before: Option<u8>) -> Option<usize> {
         if rest[1 + hashes..].starts_with('"') {
             let close = format!("\"{}", "#".repeat(hashes));
             let open = 2 + hashes;
-            return Some(
-                rest[open..]
-                    .find(&close)
-                    .map_or(rest.len(), |length| open + length + close.len()),
-            );
+            return Some(rest[open..].find(&close).map_or(rest.len(), |length| open + length + close.len()));
         }
     }
     // A quote is a character if it closes again, a lifetime if not.
@@ -198,9 +179,7 @@ fn literal_length(rest: &str, before: Option<u8>) -> Option<usize> {
     if first == '\\' {
         return Some(quoted_length(rest, b'\''));
     }
-    inside[first.len_utf8()..]
-        .starts_with('\'')
-        .then(|| first.len_utf8() + 2)
+    inside[first.len_utf8()..].starts_with('\'').then(|| first.len_utf8() + 2)
 }
 
 fn quoted_length(rest: &str, quote: u8) -> usize {
@@ -252,31 +231,19 @@ fn a_word_in_a_comment_or_a_string_is_not_code() {
         (r##"f(r#"x"y"#) z"##, "f(        ) z", r##"r#"x"y"#"##),
         ("f('\"', 'a') z", "f(   ,    ) z", "'\"'  'a'"),
         ("fn f<'a>(x: &'a str)", "fn f<'a>(x: &'a str)", ""),
-        (
-            "a #[cfg(test)] mod t { x; { y } } b",
-            "a                                 b",
-            "",
-        ),
+        ("a #[cfg(test)] mod t { x; { y } } b", "a                                 b", ""),
         ("a\n#[cfg(test)]\nmod t;\nb", "a\n            \n      \nb", ""),
     ];
     for (text, code, literals) in cases {
         let source = Source::of("src/a.rs", text);
-        assert_eq!(
-            (source.code.as_str(), source.literals.trim()),
-            (code, literals),
-            "{text}"
-        );
+        assert_eq!((source.code.as_str(), source.literals.trim()), (code, literals), "{text}");
     }
 }
 
 #[test]
 fn a_word_is_found_only_as_a_whole() {
-    let cases: [(&str, &str, &[usize]); 4] = [
-        ("rand operand rand_x rand", "rand", &[0, 20]),
-        ("Utc::now()", "Utc::now", &[0]),
-        ("x.await?", ".await", &[1]),
-        ("", "a", &[]),
-    ];
+    let cases: [(&str, &str, &[usize]); 4] =
+        [("rand operand rand_x rand", "rand", &[0, 20]), ("Utc::now()", "Utc::now", &[0]), ("x.await?", ".await", &[1]), ("", "a", &[])];
     for (code, word, expected) in cases {
         assert_eq!(positions(code, word), expected, "{word} in {code}");
     }
