@@ -47,7 +47,8 @@ fn what_the_broker_acknowledged_survives_its_kill_while_the_server_is_away() {
 
     let mut lines = String::new();
     for number in 1..MESSAGES {
-        lines += &format!("{number}\n");
+        lines.push_str(&number.to_string());
+        lines.push('\n');
     }
     lines += "the-last-sign-of-life\n";
     assert!(broker.publish(Some("d-1"), "chk/1/d-1/up/evt", &lines));

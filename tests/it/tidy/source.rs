@@ -80,7 +80,7 @@ impl Source {
 
 /// The line number of a byte position, counted from one.
 pub fn line_of(text: &str, position: usize) -> usize {
-    text.as_bytes()[..position].iter().filter(|byte| **byte == b'\n').count() + 1
+    text[..position].matches('\n').count() + 1
 }
 
 /// Where `word` stands in `code` as a whole word: `rand` is not found in `operand`.
