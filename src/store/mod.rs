@@ -11,6 +11,16 @@ pub mod audit;
 pub mod idempotency;
 pub mod probe;
 pub mod session;
+pub mod feed;
+pub mod health;
+pub mod life;
+
+pub mod plan;
+pub mod roster;
+
+pub mod case;
+pub mod signal;
+pub mod watch;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
