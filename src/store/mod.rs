@@ -18,7 +18,10 @@ pub mod life;
 pub mod plan;
 pub mod roster;
 
+pub mod alert;
 pub mod case;
+pub mod check;
+pub mod round;
 pub mod signal;
 pub mod watch;
 
