@@ -22,11 +22,8 @@ pub mod domain;
 pub mod app;
 pub mod clock;
 pub mod config;
-<<<<<<< HEAD
 pub mod http;
-=======
 pub mod jobs;
->>>>>>> main
 pub mod seal;
 pub mod store;
 pub mod text;

@@ -35,18 +35,14 @@ words! {
     }
 }
 
-/// A role in force, with its scope. Neither place nor grid: the whole site.
+/// A role in force, with its scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     pub role: Role,
     pub place_id: Option<Uuid>,
     pub grid_id: Option<Uuid>,
-}
-
-impl Grant {
-    pub fn is_site_wide(&self) -> bool {
-        self.place_id.is_none() && self.grid_id.is_none()
-    }
+    /// Neither place nor grid, or the place that is above all others.
+    pub whole_site: bool,
 }
 
 /// What a role allows within its scope.

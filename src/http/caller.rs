@@ -45,7 +45,7 @@ impl Caller {
 
     /// The same, but for the whole site: settings, members, audit.
     pub fn require_site(&self, capability: Capability) -> Result<(), Refusal> {
-        let holds = self.grants.iter().any(|grant| grant.is_site_wide() && allows(grant.role, capability));
+        let holds = self.grants.iter().any(|grant| grant.whole_site && allows(grant.role, capability));
         if holds { Ok(()) } else { Err(Refusal::forbidden("problem.forbidden")) }
     }
 

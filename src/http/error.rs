@@ -153,9 +153,7 @@ impl HttpError {
     fn detail(&self, locale: &str) -> String {
         match self {
             Self::Refused(refusal) => text::render(locale, refusal.key, &refusal.arguments),
-            Self::TooLarge { bytes_max } => {
-                text::render(locale, self.key(), &[("bytes", bytes_max.to_string())].into_iter().collect())
-            }
+            Self::TooLarge { bytes_max } => text::render(locale, self.key(), &[("bytes", bytes_max.to_string())].into_iter().collect()),
             Self::TooMany { retry_seconds } => {
                 text::render(locale, self.key(), &[("seconds", retry_seconds.to_string())].into_iter().collect())
             }

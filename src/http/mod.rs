@@ -64,19 +64,19 @@
 //!
 //! Read in the order of the modules below.
 
+pub mod answer;
+pub mod api;
+pub mod caller;
+pub mod envelope;
 pub mod error;
+pub mod json;
+pub mod ops;
+pub mod page;
+pub mod password;
+pub mod server;
+pub mod throttle;
 pub mod tree;
 pub mod value;
-pub mod json;
-pub mod page;
-pub mod answer;
-pub mod caller;
-pub mod password;
-pub mod throttle;
-pub mod envelope;
-pub mod server;
-pub mod ops;
-pub mod api;
 
 use std::sync::Arc;
 

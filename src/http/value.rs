@@ -115,11 +115,11 @@ from_text!(Day, Day::parse, "a date such as 2026-11-23, years 2000 to 2100", Som
 from_text!(TimeOfDay, TimeOfDay::parse, "a time of day such as 09:00 or 09:00:30", None);
 from_text!(Phone, |text| phone::normalise(text).map(Phone), "a phone number of 3 to 15 digits", None);
 
-/// Trims and bounds a text; `None` if it does not fit.
-fn bounded(text: &str, characters_max: usize) -> Option<String> {
+/// Trims a text; `None` if it has too few or too many characters.
+fn bounded(text: &str, characters: std::ops::RangeInclusive<usize>) -> Option<String> {
     let text = text.trim();
     let plain = !text.chars().any(|c| c.is_control() && c != '\n');
-    (plain && text.chars().count() <= characters_max).then(|| text.to_owned())
+    (plain && characters.contains(&text.chars().count())).then(|| text.to_owned())
 }
 
 macro_rules! bounded_text {
@@ -127,9 +127,9 @@ macro_rules! bounded_text {
         impl<'de, const MAX: usize> Deserialize<'de> for $name<MAX> {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
-                bounded(&text, MAX).filter(|text| text.chars().count() >= $least).map(Self).ok_or_else(|| {
-                    de::Error::custom(format!("expected {} to {MAX} characters without control characters", $least))
-                })
+                bounded(&text, $least..=MAX)
+                    .map(Self)
+                    .ok_or_else(|| de::Error::custom(format!("expected {} to {MAX} characters without control characters", $least)))
             }
         }
         impl<const MAX: usize> PartialSchema for $name<MAX> {

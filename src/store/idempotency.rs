@@ -46,12 +46,8 @@ pub async fn begin(tx: &mut Tx, request: &Keyed, now: DateTime<Utc>) -> Result<O
         return Ok(None);
     }
     let select = "select content_hash, status, answer from idempotency where site_id = $1 and member_id = $2 and key = $3";
-    let (hash, status, answer): (Vec<u8>, i64, String) = on!(tx, |conn| sqlx::query_as(select)
-        .bind(request.site_id)
-        .bind(request.member_id)
-        .bind(&request.key)
-        .fetch_one(conn)
-        .await)?;
+    let (hash, status, answer): (Vec<u8>, i64, String) =
+        on!(tx, |conn| sqlx::query_as(select).bind(request.site_id).bind(request.member_id).bind(&request.key).fetch_one(conn).await)?;
     if hash != request.content_hash {
         return Err(Refusal::conflict("http.other_content").into());
     }

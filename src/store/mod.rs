@@ -8,12 +8,12 @@ pub mod open;
 pub mod bulk;
 
 pub mod audit;
-pub mod idempotency;
-pub mod probe;
-pub mod session;
 pub mod feed;
 pub mod health;
+pub mod idempotency;
 pub mod life;
+pub mod probe;
+pub mod session;
 
 pub mod plan;
 pub mod roster;

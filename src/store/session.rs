@@ -79,8 +79,7 @@ pub async fn find(tx: &mut Tx, token: &TokenHash, now: DateTime<Utc>) -> Result<
         join member m on m.site_id = s.site_id and m.id = s.member_id
         join site t on t.id = s.site_id
         where s.token_hash = $1 and s.revoked_at is null and s.expires_at > $2 and m.ended_at is null";
-    let row: Option<FoundRow> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(token.0.to_vec()).bind(now).fetch_optional(conn).await)?;
+    let row: Option<FoundRow> = on!(tx, |conn| sqlx::query_as(sql).bind(token.0.to_vec()).bind(now).fetch_optional(conn).await)?;
     row.map(|row| {
         let timezone = row.timezone.parse().map_err(|why| Error::broken("site", row.site_id, why))?;
         Ok(Found {
@@ -105,12 +104,21 @@ pub async fn grants(tx: &mut Tx, site_id: Uuid, member_id: Uuid, today: NaiveDat
         role: Role,
         place_id: Option<Uuid>,
         grid_id: Option<Uuid>,
+        whole_site: bool,
     }
-    let sql = "select role, place_id, grid_id from role_grant
-        where site_id = $1 and member_id = $2 and from_date <= $3 and (to_date is null or to_date > $3) order by id";
-    let rows: Vec<Row> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).bind(today).fetch_all(conn).await)?;
-    Ok(rows.into_iter().map(|row| Grant { role: row.role, place_id: row.place_id, grid_id: row.grid_id }).collect())
+    // The only root of the tree is the whole site; with two streets in one site neither is.
+    let sql = "select g.role, g.place_id, g.grid_id,
+            case when g.grid_id is not null then false when g.place_id is null then true
+                else g.place_id in (select id from place where site_id = $1 and parent_id is null)
+                    and (select count(*) from place where site_id = $1 and parent_id is null and ended_at is null) = 1
+            end as whole_site
+        from role_grant g
+        where g.site_id = $1 and g.member_id = $2 and g.from_date <= $3 and (g.to_date is null or g.to_date > $3) order by g.id";
+    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).bind(today).fetch_all(conn).await)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Grant { role: row.role, place_id: row.place_id, grid_id: row.grid_id, whole_site: row.whole_site })
+        .collect())
 }
 
 /// A session to be written.
@@ -202,15 +210,7 @@ pub async fn list(
             and ($4 is null or created_at < $4 or (created_at = $4 and id < $5))
         order by created_at desc, id desc limit $6";
     let (at, id) = before.unzip();
-    Ok(on!(tx, |conn| sqlx::query_as(sql)
-        .bind(site_id)
-        .bind(member_id)
-        .bind(now)
-        .bind(at)
-        .bind(id)
-        .bind(rows_max)
-        .fetch_all(conn)
-        .await)?)
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).bind(now).bind(at).bind(id).bind(rows_max).fetch_all(conn).await)?)
 }
 
 /// Ends one session of a member; `false`: there is none.

@@ -2,7 +2,7 @@
 //! same work; attempts are throttled without locking the owner out.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -160,8 +160,7 @@ async fn open(app: &App, account: &Account, body: &SignIn) -> Result<(Token, Sig
     let (site_id, member_id, kind, label, hash) = (account.site_id, account.member_id, body.kind, body.label.0.clone(), token.hash());
     let (id, expires_at) = (Uuid::now_v7(), now + app.config.http.session.0);
     app.write(move |mut tx| async move {
-        let new =
-            NewSession { site_id, id, member_id, kind, label: &label, created_at: now, authenticated_at: Some(now), expires_at };
+        let new = NewSession { site_id, id, member_id, kind, label: &label, created_at: now, authenticated_at: Some(now), expires_at };
         store::session::create(&mut tx, &new, &hash).await?;
         audit::write(&mut tx, &entry(site_id, now, member_id, "login", id)).await?;
         Ok((tx, ()))
