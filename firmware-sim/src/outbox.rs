@@ -1,0 +1,238 @@
+//! Events that the server has not yet receipted: bounded, in order, honest about what it dropped.
+//!
+//! Must stay true:
+//! - A sequence number, once used, always means the same events in the same order. The server drops a second message of
+//!   the same (boot_n, seq) unread, so that anything added to a resent one would be lost without a trace.
+//! - A resent message is encoded anew: same seq, same events, but the send time (and wall time, and with them the mac) of
+//!   this sending. A byte-identical copy would date an event by the moment of its *first* sending: a curtain opened
+//!   yesterday, delivered this morning, would look like this morning's.
+//! - What is dropped is the oldest that waits, never what is in flight, and an SOS only when nothing else is left. The
+//!   next message begins with the number lost (kind 15).
+
+use heapless::{Deque, Vec};
+
+use crate::envelope::EVENTS_MAX;
+use crate::event::{Event, Fact};
+
+/// Events kept, those in flight included.
+pub const QUEUE_EVENTS_MAX: usize = 64;
+
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    waiting: Deque<Event, QUEUE_EVENTS_MAX>,
+    in_flight: Vec<Event, EVENTS_MAX>,
+    in_flight_seq: u32,
+    next_seq: u32,
+    lost: u32,
+    /// When the newest of the lost events happened.
+    lost_at_ms: u64,
+    /// Dropped since boot; for reports, never reset.
+    lost_total: u32,
+}
+
+impl Outbox {
+    pub fn push(&mut self, event: Event) {
+        if self.len() >= QUEUE_EVENTS_MAX {
+            self.drop_oldest();
+        }
+        self.waiting.push_back(event).expect("the queue has as many places as the limit");
+    }
+
+    /// A gap from before this boot.
+    pub const fn add_lost(&mut self, now_ms: u64, events: u32) {
+        self.lost = self.lost.saturating_add(events);
+        self.lost_at_ms = now_ms;
+    }
+
+    /// Events not receipted.
+    pub fn len(&self) -> usize {
+        self.waiting.len() + self.in_flight.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.lost == 0
+    }
+
+    pub const fn lost_total(&self) -> u32 {
+        self.lost_total
+    }
+
+    pub fn holds_sos(&self) -> bool {
+        self.in_flight.iter().chain(self.waiting.iter()).any(|event| event.fact.is_sos())
+    }
+
+    /// The message to send now: the one in flight until it is receipted, then the next. `None` when all is said.
+    pub fn message(&mut self) -> Option<(u32, &[Event])> {
+        if self.in_flight.is_empty() {
+            self.fill();
+        }
+        (!self.in_flight.is_empty()).then_some((self.in_flight_seq, self.in_flight.as_slice()))
+    }
+
+    /// The server has it. `false` when this is not the message in flight: an old receipt, or another's.
+    pub fn receipted(&mut self, seq: u32) -> bool {
+        if self.in_flight.is_empty() || seq != self.in_flight_seq {
+            return false;
+        }
+        self.in_flight.clear();
+        true
+    }
+
+    /// A sequence number for a message that needs no receipt. `None` while it would push the message in flight out of
+    /// the server's window of 64 numbers, after which that could never be accepted.
+    pub fn unreceipted_seq(&mut self) -> Option<u32> {
+        if !self.in_flight.is_empty() && self.next_seq - self.in_flight_seq > 32 {
+            return None;
+        }
+        Some(self.take_seq())
+    }
+
+    const fn take_seq(&mut self) -> u32 {
+        self.next_seq += 1;
+        self.next_seq
+    }
+
+    fn fill(&mut self) {
+        if self.lost > 0 {
+            let gap = Event { t_up_ms: self.lost_at_ms, fact: Fact::Lost { events: self.lost } };
+            self.in_flight.push(gap).expect("the message was empty");
+            self.lost = 0;
+        }
+        while !self.in_flight.is_full() {
+            let Some(event) = self.waiting.pop_front() else { break };
+            self.in_flight.push(event).expect("room was checked");
+        }
+        if !self.in_flight.is_empty() {
+            self.in_flight_seq = self.take_seq();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let victim = self.waiting.iter().position(|event| !event.fact.is_sos()).unwrap_or(0);
+        let boot = self.remove(victim);
+        // Without the boot before it, the level found at boot would read as an edge: a curtain that opened.
+        let orphan = self.waiting.iter().nth(victim).map(|event| event.fact);
+        if matches!(boot, Some(Fact::Boot(_))) && matches!(orphan, Some(Fact::Contact { .. })) {
+            self.remove(victim);
+        }
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Fact> {
+        let mut removed = None;
+        // A ring has no removal in the middle: it is turned once, and the victim does not come back.
+        for index in 0..self.waiting.len() {
+            let event = self.waiting.pop_front()?;
+            if index == at {
+                removed = Some(event.fact);
+                self.lost = self.lost.saturating_add(1);
+                self.lost_total = self.lost_total.saturating_add(1);
+                self.lost_at_ms = self.lost_at_ms.max(event.t_up_ms);
+            } else {
+                self.waiting.push_back(event).expect("a place was freed");
+            }
+        }
+        removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{BootReason, Press};
+
+    fn contact(at: u64) -> Event {
+        Event { t_up_ms: at, fact: Fact::Contact { open: at % 2 == 1 } }
+    }
+
+    fn lost_in(events: &[Event]) -> u32 {
+        events.iter().map(|event| if let Fact::Lost { events } = event.fact { events } else { 0 }).sum()
+    }
+
+    #[test]
+    fn an_overflow_drops_the_oldest_and_says_how_many() {
+        let mut outbox = Outbox::default();
+        for at in 0..70 {
+            outbox.push(contact(at));
+        }
+        let (seq, events) = outbox.message().unwrap();
+        assert_eq!((seq, events.len()), (1, EVENTS_MAX));
+        assert_eq!(events[0], Event { t_up_ms: 5, fact: Fact::Lost { events: 6 } });
+        assert_eq!(events[1], contact(6));
+    }
+
+    #[test]
+    fn what_is_in_flight_never_changes_under_its_number() {
+        let mut outbox = Outbox::default();
+        outbox.push(contact(1));
+        let first = outbox.message().map(|(seq, events)| (seq, events.to_vec()));
+        for at in 2..200 {
+            outbox.push(contact(at));
+        }
+        assert_eq!(outbox.message().map(|(seq, events)| (seq, events.to_vec())), first);
+        assert!(!outbox.receipted(2));
+        assert!(outbox.receipted(1));
+        assert!(!outbox.receipted(1), "a receipt counts once");
+        assert_eq!(outbox.message().unwrap().0, 2);
+    }
+
+    #[test]
+    fn an_sos_outlives_any_storm() {
+        let mut outbox = Outbox::default();
+        outbox.push(Event { t_up_ms: 0, fact: Fact::Sos(Press::Short) });
+        for at in 1..500 {
+            outbox.push(contact(at));
+        }
+        assert!(outbox.holds_sos());
+        assert_eq!(outbox.message().unwrap().1[1].fact, Fact::Sos(Press::Short));
+    }
+
+    #[test]
+    fn the_level_found_at_boot_goes_with_its_boot() {
+        let mut outbox = Outbox::default();
+        outbox.push(Event { t_up_ms: 0, fact: Fact::Boot(BootReason::PowerOn) });
+        for at in 1..=64 {
+            outbox.push(contact(at));
+        }
+        let (_, events) = outbox.message().unwrap();
+        assert_eq!(lost_in(events), 2);
+        assert_eq!(events[1], contact(2));
+    }
+
+    #[test]
+    fn telemetry_never_pushes_a_waiting_message_out_of_the_servers_window() {
+        let mut outbox = Outbox::default();
+        outbox.push(contact(1));
+        let (seq, _) = outbox.message().unwrap();
+        let last = std::iter::from_fn(|| outbox.unreceipted_seq()).take(200).last().unwrap();
+        assert!(last - seq < 64);
+        outbox.receipted(seq);
+        assert!(outbox.unreceipted_seq().is_some());
+    }
+
+    proptest! {
+        /// Whatever is pushed, sent and receipted in any order: told + lost = pushed, in order, never more than the limit.
+        #[test]
+        fn every_event_is_told_once_or_counted_as_lost(steps in proptest::collection::vec(0_u8..4, 0..400)) {
+            let (mut outbox, mut pushed, mut told) = (Outbox::default(), 0_u64, std::vec::Vec::new());
+            for step in steps.into_iter().chain([2, 3].repeat(16)) {
+                match step {
+                    0 | 1 => { outbox.push(contact(pushed)); pushed += 1; }
+                    2 => { outbox.message(); }
+                    _ => {
+                        if let Some((seq, events)) = outbox.message().map(|(seq, events)| (seq, events.to_vec())) {
+                            told.extend(events);
+                            prop_assert!(outbox.receipted(seq));
+                        }
+                    }
+                }
+                prop_assert!(outbox.len() <= QUEUE_EVENTS_MAX);
+            }
+            prop_assert!(outbox.is_empty());
+            let contacts: std::vec::Vec<u64> = told.iter().filter(|event| !matches!(event.fact, Fact::Lost { .. })).map(|event| event.t_up_ms).collect();
+            prop_assert!(contacts.is_sorted());
+            prop_assert_eq!(contacts.len() as u64 + u64::from(lost_in(&told)), pushed);
+        }
+    }
+}
