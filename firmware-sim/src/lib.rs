@@ -36,3 +36,6 @@ pub mod sensor;
 #[cfg(feature = "std")]
 pub mod battery;
 
+
+#[cfg(feature = "std")]
+pub mod sim;

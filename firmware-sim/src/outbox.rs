@@ -26,12 +26,23 @@ pub struct Outbox {
     lost: u32,
     /// When the newest of the lost events happened.
     lost_at_ms: u64,
-    /// Dropped since boot; for reports, never reset.
-    lost_total: u32,
+    tally: Tally,
+}
+
+/// What became of the events of this boot; for reports, never reset. Recorded = receipted + dropped + waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub recorded: u32,
+    pub receipted: u32,
+    /// Pushed out of a full queue.
+    pub dropped: u32,
+    /// Named as lost in receipted messages, events of earlier boots included.
+    pub gaps_told: u32,
 }
 
 impl Outbox {
     pub fn push(&mut self, event: Event) {
+        self.tally.recorded = self.tally.recorded.saturating_add(1);
         if self.len() >= QUEUE_EVENTS_MAX {
             self.drop_oldest();
         }
@@ -53,8 +64,15 @@ impl Outbox {
         self.len() == 0 && self.lost == 0
     }
 
-    pub const fn lost_total(&self) -> u32 {
-        self.lost_total
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Events the server would never hear of if the device died now: those that wait, and those already lost of which it
+    /// has not been told.
+    pub fn owed(&self) -> u32 {
+        let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        self.in_flight.iter().map(gap_or_one).fold(self.lost.saturating_add(waiting), u32::saturating_add)
     }
 
     pub fn holds_sos(&self) -> bool {
@@ -73,6 +91,10 @@ impl Outbox {
     pub fn receipted(&mut self, seq: u32) -> bool {
         if self.in_flight.is_empty() || seq != self.in_flight_seq {
             return false;
+        }
+        for event in &self.in_flight {
+            let count = if matches!(event.fact, Fact::Lost { .. }) { &mut self.tally.gaps_told } else { &mut self.tally.receipted };
+            *count = count.saturating_add(gap_or_one(event));
         }
         self.in_flight.clear();
         true
@@ -125,7 +147,7 @@ impl Outbox {
             if index == at {
                 removed = Some(event.fact);
                 self.lost = self.lost.saturating_add(1);
-                self.lost_total = self.lost_total.saturating_add(1);
+                self.tally.dropped = self.tally.dropped.saturating_add(1);
                 self.lost_at_ms = self.lost_at_ms.max(event.t_up_ms);
             } else {
                 self.waiting.push_back(event).expect("a place was freed");
@@ -133,6 +155,10 @@ impl Outbox {
         }
         removed
     }
+}
+
+const fn gap_or_one(event: &Event) -> u32 {
+    if let Fact::Lost { events } = event.fact { events } else { 1 }
 }
 
 #[cfg(test)]
@@ -230,6 +256,10 @@ mod tests {
                 prop_assert!(outbox.len() <= QUEUE_EVENTS_MAX);
             }
             prop_assert!(outbox.is_empty());
+            prop_assert_eq!(outbox.owed(), 0);
+            let tally = outbox.tally();
+            prop_assert_eq!(tally.recorded, tally.receipted + tally.dropped);
+            prop_assert_eq!(tally.dropped, tally.gaps_told);
             let contacts: std::vec::Vec<u64> = told.iter().filter(|event| !matches!(event.fact, Fact::Lost { .. })).map(|event| event.t_up_ms).collect();
             prop_assert!(contacts.is_sorted());
             prop_assert_eq!(contacts.len() as u64 + u64::from(lost_in(&told)), pushed);

@@ -18,7 +18,7 @@ use crate::downlink;
 use crate::envelope::{Channel, DeviceId, Key, Wall};
 use crate::event::{BootReason, Event, Fact};
 use crate::lux::LuxSteps;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Tally};
 use crate::settings::{Settings, TAMPER_DEBOUNCE_MS};
 use crate::status::Session;
 use wake::Link;
@@ -40,7 +40,7 @@ pub struct Boot {
     pub boot_id: u32,
     pub reason: BootReason,
     pub contact_open: bool,
-    /// Events of the life before that were never receipted, as saved when the voltage fell.
+    /// What the life before still owed ([`Sensor::owed`]), as saved when the voltage fell.
     pub lost_before: u32,
     /// Connections made in all lives so far.
     pub births: u32,
@@ -217,14 +217,13 @@ impl Sensor {
         self.rest(now_ms)
     }
 
-    /// Events made and not receipted, counted as the honest gap would count them.
-    pub fn unreceipted(&self) -> u32 {
-        u32::try_from(self.outbox.len()).unwrap_or(u32::MAX)
+    /// What a successor must be told is lost if this life ends now: see [`Outbox::owed`].
+    pub fn owed(&self) -> u32 {
+        self.outbox.owed()
     }
 
-    /// Events dropped since boot because the queue was full.
-    pub const fn dropped(&self) -> u32 {
-        self.outbox.lost_total()
+    pub const fn tally(&self) -> Tally {
+        self.outbox.tally()
     }
 
     pub const fn session(&self) -> Session {

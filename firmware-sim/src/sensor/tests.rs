@@ -187,7 +187,7 @@ fn nothing_leaves_the_queue_before_the_servers_receipt_and_the_resent_message_is
     bench.open_curtain();
     bench.put(Input::Connected);
     bench.until(|bench| matches!(bench.rest, Rest::Asleep { .. }));
-    assert_eq!(bench.sensor.unreceipted(), 1);
+    assert_eq!(bench.sensor.owed(), 1);
     bench.seen.push(Seen::Beep(false));
     bench.until(|bench| matches!(bench.seen.last(), Some(Seen::Connect(_))));
     bench.put(Input::Connected);
@@ -198,7 +198,7 @@ fn nothing_leaves_the_queue_before_the_servers_receipt_and_the_resent_message_is
     assert_eq!((seq, events), (again, same));
     assert_ne!(payload, fresh, "a byte-identical copy would date the event by its first sending");
     bench.receipt();
-    assert_eq!(bench.sensor.unreceipted(), 0);
+    assert_eq!(bench.sensor.owed(), 0);
 }
 
 #[test]
@@ -211,9 +211,9 @@ fn a_receipt_of_another_life_or_another_message_is_ignored() {
     bench.receipt_of(BOOT_N - 1, seq, now_s);
     bench.receipt_of(BOOT_N, seq - 1, now_s);
     bench.receipt_of(BOOT_N, seq + 1, now_s);
-    assert_eq!(bench.sensor.unreceipted(), 1);
+    assert_eq!(bench.sensor.owed(), 1);
     bench.receipt_of(BOOT_N, seq, now_s);
-    assert_eq!(bench.sensor.unreceipted(), 0);
+    assert_eq!(bench.sensor.owed(), 0);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_receipt_sets_the_clock_unless_it_may_have_waited_in_a_broker() {
     bench.put(Input::Connected);
     let seq = bench.sent()[0].0;
     bench.receipt_of(BOOT_N, seq, 1_000_000_000);
-    assert_eq!(bench.sensor.unreceipted(), 0);
+    assert_eq!(bench.sensor.owed(), 0);
     assert!(bench.sensor.clock.at(bench.now_ms).unwrap().ms / 1000 >= 1_788_734_480);
 }
 
@@ -386,7 +386,7 @@ proptest! {
                 bench.receipt();
             }
         }
-        prop_assert_eq!(bench.sensor.unreceipted(), 0);
+        prop_assert_eq!(bench.sensor.owed(), 0);
         prop_assert!(bench.sensor.sos_since_ms.is_none());
         let mut meanings = std::collections::BTreeMap::new();
         for (seq, events) in bench.sent() {
