@@ -92,7 +92,16 @@ mod tests {
 
     #[test]
     fn half_a_receipt_or_a_strange_one_is_none() {
-        for text in ["", "{}", "null", r#"{"bn":8}"#, r#"{"bn":-8,"seq":6}"#, r#"{"bn":"8","seq":6}"#, r#"{"bn":99999999999,"seq":6}"#, r#"{"bn":8,"seq":6"#] {
+        for text in [
+            "",
+            "{}",
+            "null",
+            r#"{"bn":8}"#,
+            r#"{"bn":-8,"seq":6}"#,
+            r#"{"bn":"8","seq":6}"#,
+            r#"{"bn":99999999999,"seq":6}"#,
+            r#"{"bn":8,"seq":6"#,
+        ] {
             assert_eq!(read_ack(text.as_bytes()), None, "{text}");
         }
         assert_eq!(read_ack(&[0xff; 40]), None);

@@ -36,6 +36,5 @@ pub mod sensor;
 #[cfg(feature = "std")]
 pub mod battery;
 
-
 #[cfg(feature = "std")]
 pub mod sim;

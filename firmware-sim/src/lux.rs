@@ -21,9 +21,8 @@ impl LuxSteps {
             self.samples.pop_front();
         }
         let before = self.samples.iter().map(|(_, lux)| *lux).min();
-        let step = before.filter(|before| {
-            lux >= settings.lux_floor && u64::from(lux) >= u64::from((*before).max(1)) * u64::from(settings.lux_ratio)
-        });
+        let step = before
+            .filter(|before| lux >= settings.lux_floor && u64::from(lux) >= u64::from((*before).max(1)) * u64::from(settings.lux_ratio));
         if step.is_some() {
             // From now on the bright room is the reference: one step is told once.
             self.samples.clear();

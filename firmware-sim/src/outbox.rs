@@ -8,6 +8,7 @@
 //!   yesterday, delivered this morning, would look like this morning's.
 //! - What is dropped is the oldest that waits, never what is in flight, and an SOS only when nothing else is left. The
 //!   next message begins with the number lost (kind 15).
+//! - An SOS travels alone and first: a message that for some reason is never receipted must not stand in its way.
 
 use heapless::{Deque, Vec};
 
@@ -20,13 +21,30 @@ pub const QUEUE_EVENTS_MAX: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
     waiting: Deque<Event, QUEUE_EVENTS_MAX>,
-    in_flight: Vec<Event, EVENTS_MAX>,
-    in_flight_seq: u32,
-    next_seq: u32,
+    urgent: Flight,
+    ordinary: Flight,
+    last_seq: u32,
     lost: u32,
     /// When the newest of the lost events happened.
     lost_at_ms: u64,
     tally: Tally,
+}
+
+/// A message that is sent until it is receipted; empty when there is none.
+#[derive(Clone, Debug, Default)]
+struct Flight {
+    seq: u32,
+    events: Vec<Event, EVENTS_MAX>,
+    sendings: u32,
+}
+
+/// What is to be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    pub seq: u32,
+    pub events: &'a [Event],
+    /// It was sent before under this number.
+    pub resent: bool,
 }
 
 /// What became of the events of this boot; for reports, never reset. Recorded = receipted + dropped + waiting.
@@ -57,7 +75,7 @@ impl Outbox {
 
     /// Events not receipted.
     pub fn len(&self) -> usize {
-        self.waiting.len() + self.in_flight.len()
+        self.waiting.len() + self.urgent.events.len() + self.ordinary.events.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -72,60 +90,86 @@ impl Outbox {
     /// has not been told.
     pub fn owed(&self) -> u32 {
         let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        self.in_flight.iter().map(gap_or_one).fold(self.lost.saturating_add(waiting), u32::saturating_add)
+        let in_flight = self.urgent.events.iter().chain(&self.ordinary.events);
+        in_flight.map(gap_or_one).fold(self.lost.saturating_add(waiting), u32::saturating_add)
     }
 
     pub fn holds_sos(&self) -> bool {
-        self.in_flight.iter().chain(self.waiting.iter()).any(|event| event.fact.is_sos())
+        !self.urgent.events.is_empty() || self.waiting.iter().any(|event| event.fact.is_sos())
     }
 
-    /// The message to send now: the one in flight until it is receipted, then the next. `None` when all is said.
-    pub fn message(&mut self) -> Option<(u32, &[Event])> {
-        if self.in_flight.is_empty() {
-            self.fill();
-        }
-        (!self.in_flight.is_empty()).then_some((self.in_flight_seq, self.in_flight.as_slice()))
+    /// An SOS that has not been sent yet, nor another before it: it may overtake what waits for a receipt.
+    pub fn holds_unsent_sos(&self) -> bool {
+        self.urgent.events.is_empty() && self.holds_sos()
     }
 
-    /// The server has it. `false` when this is not the message in flight: an old receipt, or another's.
-    pub fn receipted(&mut self, seq: u32) -> bool {
-        if self.in_flight.is_empty() || seq != self.in_flight_seq {
-            return false;
+    /// The message to send now: the one in flight until it is receipted, then the next; an SOS before all others.
+    /// Counts as one sending. `None` when all is said.
+    pub fn message(&mut self) -> Option<Message<'_>> {
+        if self.holds_unsent_sos() {
+            self.fill_urgent();
         }
-        for event in &self.in_flight {
-            let count = if matches!(event.fact, Fact::Lost { .. }) { &mut self.tally.gaps_told } else { &mut self.tally.receipted };
-            *count = count.saturating_add(gap_or_one(event));
+        if self.urgent.events.is_empty() && self.ordinary.events.is_empty() {
+            self.fill_ordinary();
         }
-        self.in_flight.clear();
-        true
-    }
-
-    /// A sequence number for a message that needs no receipt. `None` while it would push the message in flight out of
-    /// the server's window of 64 numbers, after which that could never be accepted.
-    pub fn unreceipted_seq(&mut self) -> Option<u32> {
-        if !self.in_flight.is_empty() && self.next_seq - self.in_flight_seq > 32 {
+        let flight = if self.urgent.events.is_empty() { &mut self.ordinary } else { &mut self.urgent };
+        if flight.events.is_empty() {
             return None;
         }
-        Some(self.take_seq())
+        flight.sendings = flight.sendings.saturating_add(1);
+        Some(Message { seq: flight.seq, events: &flight.events, resent: flight.sendings > 1 })
+    }
+
+    /// The server has it: how often it was sent. `None` when no such message is in flight: an old receipt, or another's.
+    pub fn receipted(&mut self, seq: u32) -> Option<u32> {
+        let in_flight = |flight: &&mut Flight| !flight.events.is_empty() && flight.seq == seq;
+        let flight = [&mut self.urgent, &mut self.ordinary].into_iter().find(in_flight)?;
+        for event in &flight.events {
+            let gap = matches!(event.fact, Fact::Lost { .. });
+            let count = if gap { &mut self.tally.gaps_told } else { &mut self.tally.receipted };
+            *count = count.saturating_add(gap_or_one(event));
+        }
+        flight.events.clear();
+        Some(core::mem::take(&mut flight.sendings))
+    }
+
+    /// A sequence number for a message that needs no receipt. `None` while it would push a message in flight out of the
+    /// server's window of 64 numbers, after which that could never be accepted.
+    pub fn unreceipted_seq(&mut self) -> Option<u32> {
+        let in_flight = [&self.urgent, &self.ordinary];
+        let too_far = in_flight.iter().any(|flight| !flight.events.is_empty() && self.last_seq - flight.seq > 32);
+        if too_far { None } else { Some(self.take_seq()) }
     }
 
     const fn take_seq(&mut self) -> u32 {
-        self.next_seq += 1;
-        self.next_seq
+        self.last_seq += 1;
+        self.last_seq
     }
 
-    fn fill(&mut self) {
+    fn fill_urgent(&mut self) {
+        // A ring has no removal in the middle: it is turned once, and what is called for does not come back.
+        for _ in 0..self.waiting.len() {
+            let Some(event) = self.waiting.pop_front() else { break };
+            if !event.fact.is_sos() || self.urgent.events.push(event).is_err() {
+                self.waiting.push_back(event).expect("a place was freed");
+            }
+        }
+        self.urgent.seq = self.take_seq();
+    }
+
+    fn fill_ordinary(&mut self) {
+        let events = &mut self.ordinary.events;
         if self.lost > 0 {
             let gap = Event { t_up_ms: self.lost_at_ms, fact: Fact::Lost { events: self.lost } };
-            self.in_flight.push(gap).expect("the message was empty");
+            events.push(gap).expect("the message was empty");
             self.lost = 0;
         }
-        while !self.in_flight.is_full() {
+        while !events.is_full() {
             let Some(event) = self.waiting.pop_front() else { break };
-            self.in_flight.push(event).expect("room was checked");
+            events.push(event).expect("room was checked");
         }
-        if !self.in_flight.is_empty() {
-            self.in_flight_seq = self.take_seq();
+        if !events.is_empty() {
+            self.ordinary.seq = self.take_seq();
         }
     }
 
@@ -141,7 +185,6 @@ impl Outbox {
 
     fn remove(&mut self, at: usize) -> Option<Fact> {
         let mut removed = None;
-        // A ring has no removal in the middle: it is turned once, and the victim does not come back.
         for index in 0..self.waiting.len() {
             let event = self.waiting.pop_front()?;
             if index == at {
@@ -182,7 +225,7 @@ mod tests {
         for at in 0..70 {
             outbox.push(contact(at));
         }
-        let (seq, events) = outbox.message().unwrap();
+        let Message { seq, events, .. } = outbox.message().unwrap();
         assert_eq!((seq, events.len()), (1, EVENTS_MAX));
         assert_eq!(events[0], Event { t_up_ms: 5, fact: Fact::Lost { events: 6 } });
         assert_eq!(events[1], contact(6));
@@ -192,15 +235,15 @@ mod tests {
     fn what_is_in_flight_never_changes_under_its_number() {
         let mut outbox = Outbox::default();
         outbox.push(contact(1));
-        let first = outbox.message().map(|(seq, events)| (seq, events.to_vec()));
+        let first = outbox.message().map(|message| (message.seq, message.events.to_vec()));
         for at in 2..200 {
             outbox.push(contact(at));
         }
-        assert_eq!(outbox.message().map(|(seq, events)| (seq, events.to_vec())), first);
-        assert!(!outbox.receipted(2));
-        assert!(outbox.receipted(1));
-        assert!(!outbox.receipted(1), "a receipt counts once");
-        assert_eq!(outbox.message().unwrap().0, 2);
+        assert_eq!(outbox.message().map(|message| (message.seq, message.events.to_vec())), first);
+        assert_eq!(outbox.receipted(2), None);
+        assert_eq!(outbox.receipted(1), Some(2), "it was sent twice");
+        assert_eq!(outbox.receipted(1), None, "a receipt counts once");
+        assert_eq!(outbox.message().unwrap().seq, 2);
     }
 
     #[test]
@@ -211,7 +254,20 @@ mod tests {
             outbox.push(contact(at));
         }
         assert!(outbox.holds_sos());
-        assert_eq!(outbox.message().unwrap().1[1].fact, Fact::Sos(Press::Short));
+        assert_eq!(outbox.message().unwrap().events, [Event { t_up_ms: 0, fact: Fact::Sos(Press::Short) }]);
+    }
+
+    #[test]
+    fn an_sos_overtakes_a_message_that_nobody_receipts() {
+        let mut outbox = Outbox::default();
+        outbox.push(contact(1));
+        assert_eq!(outbox.message().unwrap().seq, 1);
+        outbox.push(Event { t_up_ms: 2, fact: Fact::Sos(Press::Long) });
+        assert!(outbox.holds_unsent_sos());
+        assert_eq!(outbox.message().unwrap().seq, 2);
+        assert!(outbox.receipted(2).is_some());
+        let again = outbox.message().unwrap();
+        assert_eq!((again.seq, again.events, again.resent), (1, &[contact(1)][..], true));
     }
 
     #[test]
@@ -221,7 +277,7 @@ mod tests {
         for at in 1..=64 {
             outbox.push(contact(at));
         }
-        let (_, events) = outbox.message().unwrap();
+        let events = outbox.message().unwrap().events;
         assert_eq!(lost_in(events), 2);
         assert_eq!(events[1], contact(2));
     }
@@ -230,7 +286,7 @@ mod tests {
     fn telemetry_never_pushes_a_waiting_message_out_of_the_servers_window() {
         let mut outbox = Outbox::default();
         outbox.push(contact(1));
-        let (seq, _) = outbox.message().unwrap();
+        let seq = outbox.message().unwrap().seq;
         let last = std::iter::from_fn(|| outbox.unreceipted_seq()).take(200).last().unwrap();
         assert!(last - seq < 64);
         outbox.receipted(seq);
@@ -247,9 +303,9 @@ mod tests {
                     0 | 1 => { outbox.push(contact(pushed)); pushed += 1; }
                     2 => { outbox.message(); }
                     _ => {
-                        if let Some((seq, events)) = outbox.message().map(|(seq, events)| (seq, events.to_vec())) {
+                        if let Some((seq, events)) = outbox.message().map(|message| (message.seq, message.events.to_vec())) {
                             told.extend(events);
-                            prop_assert!(outbox.receipted(seq));
+                            prop_assert!(outbox.receipted(seq).is_some());
                         }
                     }
                 }

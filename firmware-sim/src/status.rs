@@ -22,9 +22,7 @@ pub struct Session {
 
 pub fn birth(session: Session, next_s: u64) -> Json {
     let Session { boot_n, boot_id, birth_n } = session;
-    json(format_args!(
-        r#"{{"s":"on","bn":{boot_n},"bid":{boot_id},"bd":{birth_n},"fw":"{FIRMWARE_VERSION}","next_s":{next_s}}}"#
-    ))
+    json(format_args!(r#"{{"s":"on","bn":{boot_n},"bid":{boot_id},"bd":{birth_n},"fw":"{FIRMWARE_VERSION}","next_s":{next_s}}}"#))
 }
 
 pub fn sleep(session: Session, next_s: u64) -> Json {

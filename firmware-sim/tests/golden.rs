@@ -134,7 +134,8 @@ fn downlinks() -> Vec<Json> {
     // {0:1, 1:1, 2:3, 3:3600, 4:1500, 5:6, 6:25}
     let body = [0xa7, 0, 1, 1, 1, 2, 3, 3, 0x19, 0x0e, 0x10, 4, 0x19, 0x05, 0xdc, 5, 6, 6, 0x18, 0x19];
     let settings = seal(topic, &key(), &body);
-    let expected = Config { config_n: 3, heartbeat_s: Some(3600), contact_debounce_ms: Some(1500), lux_ratio: Some(6), lux_floor: Some(25) };
+    let expected =
+        Config { config_n: 3, heartbeat_s: Some(3600), contact_debounce_ms: Some(1500), lux_ratio: Some(6), lux_floor: Some(25) };
     assert_eq!(read_config(topic, &key(), &settings), Some(expected));
     vec![
         json!({

@@ -1,6 +1,6 @@
 //! What is written on the command line, read strictly.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use firmware_sim::sim::link::Broker;
 use firmware_sim::sim::room::Act;
@@ -62,7 +62,7 @@ pub fn timed_act(text: &str) -> Result<(Duration, Act), String> {
 
 /// A number that grows from run to run without a file that remembers it.
 pub fn boot_n_of_now() -> u32 {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now_s = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
     u32::try_from(now_s.saturating_sub(BOOT_EPOCH_S)).unwrap_or(u32::MAX).max(1)
 }
 

@@ -23,7 +23,6 @@ use crate::settings::{Settings, TAMPER_DEBOUNCE_MS};
 use crate::status::Session;
 use wake::Link;
 
-
 #[derive(Clone, Debug)]
 pub struct Identity {
     pub device: DeviceId,
@@ -86,7 +85,9 @@ pub enum Input<'a> {
 #[derive(Debug)]
 pub enum Output<'a> {
     /// Connect with a persistent session and this retained will on `up/status`, then subscribe to `dn/#` at QoS 1.
-    Connect { will: &'a str },
+    Connect {
+        will: &'a str,
+    },
     Publish(Publish<'a>),
     /// Cleanly, so that the will is not sent.
     Disconnect,
@@ -147,8 +148,6 @@ pub struct Sensor {
     state_due: bool,
     /// When the oldest SOS without a receipt was pressed.
     sos_since_ms: Option<u64>,
-    /// How often the message in flight was sent.
-    sendings: u32,
     /// Failures since the last receipt; they lengthen the pause.
     attempts: u32,
     retry_at_ms: u64,
@@ -182,7 +181,6 @@ impl Sensor {
             telemetry_due: true,
             state_due: true,
             sos_since_ms: None,
-            sendings: 0,
             attempts: 0,
             retry_at_ms: now_ms,
         }

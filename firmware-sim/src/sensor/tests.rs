@@ -34,7 +34,8 @@ struct Bench {
 impl Bench {
     fn new(lost_before: u32) -> Self {
         let identity = Identity { device: device_id("d-1").unwrap(), key: KEY, kid: 1 };
-        let boot = Boot { boot_n: BOOT_N, boot_id: 5, reason: BootReason::PowerOn, contact_open: false, lost_before, births: 0, wall: None };
+        let boot =
+            Boot { boot_n: BOOT_N, boot_id: 5, reason: BootReason::PowerOn, contact_open: false, lost_before, births: 0, wall: None };
         let sensor = Sensor::new(identity, Settings::default(), boot, 1000);
         Self { sensor, now_ms: 1000, rest: Rest::Asleep { until_ms: 1000 }, seen: Vec::new() }
     }
@@ -79,7 +80,10 @@ impl Bench {
     }
 
     fn sent(&self) -> Vec<(u32, Vec<(u64, u8)>)> {
-        self.seen.iter().filter_map(|seen| if let Seen::Events { seq, events, .. } = seen { Some((*seq, events.clone())) } else { None }).collect()
+        self.seen
+            .iter()
+            .filter_map(|seen| if let Seen::Events { seq, events, .. } = seen { Some((*seq, events.clone())) } else { None })
+            .collect()
     }
 
     fn receipt_of(&mut self, boot_n: u32, seq: u32, now_s: u64) -> Vec<Seen> {
@@ -172,7 +176,13 @@ fn a_wake_runs_in_the_agreed_order() {
             Seen::Connect(_) => "connect",
             Seen::Events { .. } => "events",
             Seen::Telemetry => "telemetry",
-            Seen::Json(suffix, text) => if text.contains("sleep") { "sleep" } else { suffix },
+            Seen::Json(suffix, text) => {
+                if text.contains("sleep") {
+                    "sleep"
+                } else {
+                    suffix
+                }
+            }
             Seen::Disconnect => "disconnect",
             Seen::Beep(_) => "beep",
         })
@@ -192,7 +202,9 @@ fn nothing_leaves_the_queue_before_the_servers_receipt_and_the_resent_message_is
     bench.until(|bench| matches!(bench.seen.last(), Some(Seen::Connect(_))));
     bench.put(Input::Connected);
     let messages: Vec<_> = bench.seen.iter().filter(|seen| matches!(seen, Seen::Events { .. })).cloned().collect();
-    let [Seen::Events { seq, events, payload, resent: false }, Seen::Events { seq: again, events: same, payload: fresh, resent: true }] = &messages[..] else {
+    let [Seen::Events { seq, events, payload, resent: false }, Seen::Events { seq: again, events: same, payload: fresh, resent: true }] =
+        &messages[..]
+    else {
         panic!("{messages:?}");
     };
     assert_eq!((seq, events), (again, same));
@@ -241,6 +253,18 @@ fn an_sos_wakes_at_once_and_is_sent_again_after_1_2_4_8_seconds_until_somebody_k
     bench.until(|bench| matches!(bench.seen.last(), Some(Seen::Connect(_) | Seen::Events { .. })));
     bench.put(Input::Connected);
     assert!(bench.receipt().contains(&Seen::Beep(false)));
+}
+
+#[test]
+fn an_sos_does_not_wait_behind_a_message_that_nobody_receipts() {
+    let mut bench = Bench::asleep();
+    bench.open_curtain();
+    bench.put(Input::Connected);
+    bench.at(100, Input::Sos { pressed: true });
+    let outputs = bench.at(200, Input::Sos { pressed: false });
+    assert!(matches!(&outputs[..], [Seen::Beep(true), Seen::Events { events, .. }] if events[0].1 == 7), "{outputs:?}");
+    assert!(bench.receipt().contains(&Seen::Beep(false)));
+    assert!(matches!(bench.seen.last(), Some(Seen::Events { events, resent: true, .. }) if events[0].1 == 1));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::clock::WallClock;
 use crate::downlink::Ack;
 use crate::envelope::{Channel, Header, Wall, seal_events};
 use crate::event::{Event, Fact};
+use crate::outbox::Message;
 use crate::settings::{RETRY_MAX_MS, SOS_BACKOFF_MS, SOS_URGENT_MS};
 use crate::status::{self, Level, Session};
 
@@ -66,10 +67,7 @@ impl Sensor {
     }
 
     pub(super) fn receipt(&mut self, now_ms: u64, ack: Ack, emit: &mut dyn FnMut(Output)) {
-        if !self.outbox.receipted(ack.seq) {
-            return;
-        }
-        let sent_once = core::mem::take(&mut self.sendings) == 1;
+        let Some(sendings) = self.outbox.receipted(ack.seq) else { return };
         self.attempts = 0;
         self.retry_at_ms = now_ms;
         if self.sos_since_ms.is_some() && !self.outbox.holds_sos() {
@@ -79,10 +77,10 @@ impl Sensor {
         }
         let Link::Up(talk) = &mut self.link else { return };
         talk.silent = 0;
-        let sent = talk.sent.take().filter(|sent| sent.seq == ack.seq);
+        let sent = talk.sent.take_if(|sent| sent.seq == ack.seq);
         // Only a message that was sent once has a receipt that must be younger than the sending: another's may have
         // waited in a broker for hours, and its `now` with it.
-        if let (Some(sent), Some(now_s), true) = (sent, ack.now_s, sent_once) {
+        if let (Some(sent), Some(now_s), true) = (sent, ack.now_s, sendings == 1) {
             let trip_s = u32::try_from(now_ms.saturating_sub(sent.at_ms).div_ceil(1000)).unwrap_or(u32::MAX);
             let wall = Wall { ms: now_s.saturating_mul(1000), uncertainty_s: trip_s.saturating_add(RECEIPT_UNCERTAINTY_S) };
             if let Some(seconds) = self.clock.calibrate(now_ms, wall) {
@@ -110,7 +108,7 @@ impl Sensor {
     }
 
     fn talk(&mut self, now_ms: u64, talk: Talk, emit: &mut dyn FnMut(Output)) {
-        if let Some(sent) = talk.sent {
+        if let Some(sent) = talk.sent.filter(|_| !self.outbox.holds_unsent_sos()) {
             if now_ms < sent.until_ms {
                 return;
             }
@@ -139,15 +137,14 @@ impl Sensor {
 
     /// Sends the message in flight, or the next. `false` when all is receipted.
     fn send_events(&mut self, now_ms: u64, talk: Talk, emit: &mut dyn FnMut(Output)) -> bool {
-        let Some((seq, events)) = self.outbox.message() else { return false };
+        let silent = if self.outbox.holds_unsent_sos() { 0 } else { talk.silent };
+        let Some(Message { seq, events, resent }) = self.outbox.message() else { return false };
         let header = header(&self.identity, &self.session, &self.clock, seq, now_ms);
         let topic = Channel::Events.topic(&self.identity.device);
         let payload = seal_events(&topic, &self.identity.key, &header, events);
-        let resent = self.sendings > 0;
-        self.sendings = self.sendings.saturating_add(1);
         let wait_ms = if self.sos_is_urgent(now_ms) { self.next_sos_pause_ms() } else { self.settings.ack_wait_ms };
         let sent = Some(Sent { seq, at_ms: now_ms, until_ms: now_ms.saturating_add(wait_ms) });
-        self.link = Link::Up(Talk { sent, silent: talk.silent + 1, linger_until_ms: None, ..talk });
+        self.link = Link::Up(Talk { sent, silent: silent + 1, linger_until_ms: None, ..talk });
         emit(Output::Publish(Publish { channel: Channel::Events, qos: 1, retain: false, payload: &payload, seq: Some(seq), resent }));
         true
     }
@@ -162,7 +159,14 @@ impl Sensor {
         let header = header(&self.identity, &self.session, &self.clock, seq, now_ms);
         let topic = Channel::Telemetry.topic(&self.identity.device);
         let payload = seal_events(&topic, &self.identity.key, &header, &events);
-        emit(Output::Publish(Publish { channel: Channel::Telemetry, qos: 0, retain: false, payload: &payload, seq: Some(seq), resent: false }));
+        emit(Output::Publish(Publish {
+            channel: Channel::Telemetry,
+            qos: 0,
+            retain: false,
+            payload: &payload,
+            seq: Some(seq),
+            resent: false,
+        }));
     }
 
     /// No receipt came: the events stay, the radio does not.

@@ -288,9 +288,8 @@ impl Device {
     }
 
     async fn take_downlink(&mut self, publish: &Publish) {
-        let channel = [Channel::Ack, Channel::Config]
-            .into_iter()
-            .find(|channel| channel.topic(&self.config.device).as_bytes() == &publish.topic[..]);
+        let channel =
+            [Channel::Ack, Channel::Config].into_iter().find(|channel| channel.topic(&self.config.device).as_bytes() == &publish.topic[..]);
         let Some(channel) = channel else { return };
         if let Some(ack) = read_ack(&publish.payload).filter(|_| channel == Channel::Ack) {
             let lost = self.chance.happens(self.config.faults.loss);
@@ -513,7 +512,15 @@ impl Acts {
 }
 
 /// A cold start at time zero of its own clock.
-fn core(config: &SensorConfig, boot_n: u32, reason: BootReason, contact_open: bool, lost_before: u32, births: u32, chance: &mut Chance) -> Sensor {
+fn core(
+    config: &SensorConfig,
+    boot_n: u32,
+    reason: BootReason,
+    contact_open: bool,
+    lost_before: u32,
+    births: u32,
+    chance: &mut Chance,
+) -> Sensor {
     let identity = Identity { device: config.device.clone(), key: config.key, kid: config.kid };
     let boot_id = u32::try_from(chance.next() >> 32).expect("32 bits are left");
     let wall = config.clock_error_s.and_then(host_wall);

@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn opening_by_day_lets_the_light_in_and_by_night_not() {
-        let lux = |pins: Vec<Pin>| -> Vec<u32> { pins.iter().filter_map(|pin| if let Pin::Lux(lux) = pin { Some(*lux) } else { None }).collect() };
+        let lux = |pins: Vec<Pin>| -> Vec<u32> {
+            pins.iter().filter_map(|pin| if let Pin::Lux(lux) = pin { Some(*lux) } else { None }).collect()
+        };
         let day = lux(pins(true, &[Act::OpenCurtain]));
         assert!(day[0] < 12 && day[1] >= 300, "{day:?}");
         let night = lux(pins(false, &[Act::OpenCurtain]));

@@ -1,6 +1,6 @@
 //! The device's time: milliseconds since its cold boot, from an oscillator that may run fast, skipping sleep when hurried.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -41,6 +41,6 @@ impl UpTime {
 
 /// The host's clock, wrong by so much: what a device that knows the time would claim.
 pub(super) fn host_wall(error_s: i64) -> Option<Wall> {
-    let now_ms = ms(SystemTime::now().duration_since(UNIX_EPOCH).ok()?);
+    let now_ms = ms(UNIX_EPOCH.elapsed().ok()?);
     Some(Wall { ms: now_ms.saturating_add_signed(error_s.saturating_mul(1000)), uncertainty_s: 2 })
 }
