@@ -191,7 +191,7 @@ mod tests {
     const VECTOR: &str = "825838a9000101010207031a9f3c21aa041829051a052830c0061b000001a078e1ff4007020882831a05282da00101831a0528305c0e82031902805092744d1cc03a70fd88c5294a6a655ebc";
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
     }
 
     fn key() -> Key {

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 const KEY: Key = [3; 32];
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What the acceptor knows of one device.
 #[derive(Clone, Debug, Default)]
@@ -219,7 +219,7 @@ async fn a_live_hand_is_followed_and_the_trace_tells_it() {
 #[tokio::test]
 async fn a_power_cut_is_a_new_life_with_a_higher_number_and_a_will() {
     let (broker, book) = acceptor().await;
-    let acts = vec![(Duration::from_secs(60), Act::Restart), (Duration::from_secs(120), Act::OpenCurtain)];
+    let acts = vec![(Duration::from_mins(1), Act::Restart), (Duration::from_mins(2), Act::OpenCurtain)];
     let report = run_planned(broker, sensor("cut"), acts, LIMIT, None, CancellationToken::new()).await;
     let known = book.lock().unwrap()["cut"].clone();
     let boots: BTreeSet<u32> = known.messages.keys().map(|(boot_n, _)| *boot_n).collect();
@@ -230,7 +230,7 @@ async fn a_power_cut_is_a_new_life_with_a_higher_number_and_a_will() {
 #[tokio::test]
 async fn a_refused_or_absent_broker_loses_nothing_but_time() {
     let broker = Broker { host: "127.0.0.1".to_owned(), port: 1 };
-    let acts = vec![(Duration::from_secs(60), Act::OpenCurtain)];
+    let acts = vec![(Duration::from_mins(1), Act::OpenCurtain)];
     let report = run_planned(broker, sensor("alone"), acts, Duration::from_millis(300), None, CancellationToken::new()).await;
     assert_eq!((report.connections, report.events_receipted), (0, 0));
     assert_eq!(report.events_waiting, report.events_recorded);
@@ -239,7 +239,7 @@ async fn a_refused_or_absent_broker_loses_nothing_but_time() {
 #[tokio::test]
 async fn a_flat_battery_is_the_end_and_no_farewell() {
     let (broker, _) = acceptor().await;
-    let acts = vec![(Duration::from_secs(60), Act::FlatBattery), (Duration::from_secs(90), Act::OpenCurtain)];
+    let acts = vec![(Duration::from_mins(1), Act::FlatBattery), (Duration::from_secs(90), Act::OpenCurtain)];
     let report = run_planned(broker, sensor("flat"), acts, LIMIT, None, CancellationToken::new()).await;
     assert_eq!((report.died, report.events_recorded), (1, 2), "the curtain after the end was never seen");
 }

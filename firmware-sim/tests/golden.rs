@@ -27,7 +27,7 @@ fn event(t_up_ms: u64, fact: Fact) -> Event {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
 }
 
 /// A message that must be accepted, with its meaning.

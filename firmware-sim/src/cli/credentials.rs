@@ -37,7 +37,8 @@ pub fn invented(count: usize, seed: u64) -> Vec<Credentials> {
     (0..count)
         .map(|index| {
             let mut chance = Chance::stream(seed, index as u64);
-            let key_hex = (0..KEY_BYTES / 8).map(|_| format!("{:016x}", chance.next())).collect();
+            let words: Vec<String> = (0..KEY_BYTES / 8).map(|_| format!("{:016x}", chance.next())).collect();
+            let key_hex = words.concat();
             Credentials { device_id: format!("sim-{index:05}"), key_hex, kid: 1, password: None }
         })
         .collect()

@@ -25,6 +25,7 @@ mod device;
 pub mod fleet;
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,36 @@ pub(crate) enum Acts {
     Live(mpsc::Receiver<Act>),
     /// Milliseconds since the start, ascending. After `end_ms` the device may still deliver what it owes for `drain`.
     Planned { acts: VecDeque<(u64, Act)>, end_ms: u64, drain: Duration },
+}
+
+impl Acts {
+    const fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
+    }
+
+    /// When the hand is gone the sensor goes on alone until it is stopped.
+    async fn live(&mut self) -> Act {
+        if let Self::Live(acts) = self
+            && let Some(act) = acts.recv().await
+        {
+            return act;
+        }
+        pending().await
+    }
+
+    fn next_at(&self, now_ms: u64) -> Option<u64> {
+        match self {
+            Self::Live(_) => None,
+            Self::Planned { acts, end_ms, .. } => acts.front().map(|(at, _)| *at).or_else(|| (now_ms < *end_ms).then_some(*end_ms)),
+        }
+    }
+
+    fn take(&mut self, now_ms: u64) -> Option<Act> {
+        match self {
+            Self::Live(_) => None,
+            Self::Planned { acts, .. } => acts.pop_front_if(|(at, _)| *at <= now_ms).map(|(_, act)| act),
+        }
+    }
 }
 
 /// Plays one sensor until it is stopped or its battery is flat. Reconnects by itself; a refused sensor keeps trying.

@@ -1,29 +1,31 @@
 //! One device in its room on its network: turns time, hands and packets into the core's inputs and does what comes out.
 
+mod outgoing;
+
+mod radio;
+
 use std::collections::HashSet;
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{Packet, Publish, QoS};
 use tokio::select;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::chance::Chance;
-use super::faults::Fate;
-use super::link::{Broker, Hello, Link, LinkError};
-use super::report::Report;
-use super::room::{Act, Pin, Room};
-use super::time::{UpTime, host_wall};
-use super::trace::{Moment, Trace};
-use super::{Acts, SensorConfig};
 use crate::downlink::read_ack;
 use crate::envelope::Channel;
 use crate::event::BootReason;
 use crate::sensor::{Boot, Identity, Input, Output, Rest, Sensor};
+use crate::sim::chance::Chance;
+use crate::sim::link::{Broker, Hello, Link, LinkError};
+use crate::sim::report::Report;
+use crate::sim::room::{Act, Pin, Room};
+use crate::sim::time::{UpTime, host_wall};
+use crate::sim::trace::{Moment, Trace};
+use crate::sim::{Acts, SensorConfig};
+use radio::{Connection, Radio};
 
 /// After so much skipped sleep a hurried device no longer claims to know the time.
 const SKIP_KEEPS_WALL_MS: u64 = 60_000;
@@ -56,18 +58,6 @@ pub(super) struct Device {
     /// Packet ids of messages with events that the broker has not acknowledged.
     unacknowledged: HashSet<u16>,
     report: Report,
-}
-
-enum Radio {
-    Off,
-    Opening(JoinHandle<Result<Connection, LinkError>>),
-    On(Connection),
-}
-
-struct Connection {
-    link: Link,
-    /// Its share of the connections that a fleet may have at a time.
-    _permit: Option<OwnedSemaphorePermit>,
 }
 
 enum Happened {
@@ -370,79 +360,6 @@ impl Device {
         }));
     }
 
-    /// Counts a message, decides what happens to it, and lets it happen.
-    async fn publish(&mut self, message: Message) {
-        if !matches!(self.radio, Radio::On(_)) {
-            return;
-        }
-        let events = message.channel == Channel::Events;
-        self.report.sent += u64::from(events);
-        self.report.resent += u64::from(events && message.resent);
-        self.report.telemetry += u64::from(message.channel == Channel::Telemetry);
-        let fate = if message.seq.is_some() { self.config.faults.fate(&mut self.chance) } else { Fate::Sent };
-        self.say(Moment::Published {
-            topic: message.channel.suffix(),
-            seq: message.seq,
-            bytes: message.publish.payload.len(),
-            resent: message.resent,
-            fate,
-        });
-        match fate {
-            Fate::Lost => {
-                self.report.lost_on_purpose += 1;
-                return;
-            }
-            Fate::Late if self.held.is_none() => {
-                self.report.reordered += 1;
-                self.held = Some(message.publish);
-                return;
-            }
-            Fate::Doubled => self.report.duplicated += 1,
-            Fate::Late | Fate::Sent => {}
-        }
-        self.write(message.publish.clone(), fate == Fate::Doubled, events).await;
-        if message.seq.is_some() {
-            self.after_signed(message.publish).await;
-        }
-    }
-
-    /// The faults that follow a signed message onto the wire.
-    async fn after_signed(&mut self, publish: Publish) {
-        if let Some(held) = self.held.take() {
-            self.write(held, false, false).await;
-        }
-        if self.chance.happens(self.config.faults.replay)
-            && let Some(recording) = self.recording.replace(publish.clone())
-        {
-            self.report.replayed += 1;
-            self.say(Moment::Replayed);
-            self.write(recording, false, false).await;
-        }
-        self.recording.get_or_insert(publish);
-        if self.chance.happens(self.config.faults.cut) {
-            self.report.cut += 1;
-            self.say(Moment::LinkLost("cut on purpose".to_owned()));
-            self.link_broke = true;
-        }
-    }
-
-    async fn write(&mut self, mut publish: Publish, twice: bool, counted: bool) {
-        let Radio::On(connection) = &mut self.radio else { return };
-        connection.link.number(&mut publish);
-        if counted {
-            self.unacknowledged.insert(publish.pkid);
-        }
-        let mut written = connection.link.publish(publish.clone()).await;
-        if twice && written.is_ok() {
-            publish.dup = publish.qos != QoS::AtMostOnce;
-            written = connection.link.publish(publish).await;
-        }
-        if let Err(error) = written {
-            self.say(Moment::LinkLost(error.to_string()));
-            self.link_broke = true;
-        }
-    }
-
     fn say(&self, moment: Moment) {
         if let Some(trace) = &self.config.trace {
             // Nobody listens any more: the sensor goes on.
@@ -457,57 +374,6 @@ impl Device {
             self.report.events_waiting += waiting;
         }
         self.report
-    }
-}
-
-impl Radio {
-    const fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::Off)
-    }
-
-    /// Ends a connection, or the attempt at one, without a word to the broker.
-    fn cut(&mut self) {
-        if let Self::Opening(attempt) = self.take() {
-            attempt.abort();
-        }
-    }
-
-    async fn happened(&mut self) -> Happened {
-        match self {
-            Self::Off => pending().await,
-            Self::Opening(attempt) => Happened::Opened(attempt.await.unwrap_or(Err(LinkError::Closed))),
-            Self::On(connection) => Happened::Packet(connection.link.receive().await),
-        }
-    }
-}
-
-impl Acts {
-    const fn is_live(&self) -> bool {
-        matches!(self, Self::Live(_))
-    }
-
-    /// When the hand is gone the sensor goes on alone until it is stopped.
-    async fn live(&mut self) -> Act {
-        if let Self::Live(acts) = self
-            && let Some(act) = acts.recv().await
-        {
-            return act;
-        }
-        pending().await
-    }
-
-    fn next_at(&self, now_ms: u64) -> Option<u64> {
-        match self {
-            Self::Live(_) => None,
-            Self::Planned { acts, end_ms, .. } => acts.front().map(|(at, _)| *at).or_else(|| (now_ms < *end_ms).then_some(*end_ms)),
-        }
-    }
-
-    fn take(&mut self, now_ms: u64) -> Option<Act> {
-        match self {
-            Self::Live(_) => None,
-            Self::Planned { acts, .. } => acts.pop_front_if(|(at, _)| *at <= now_ms).map(|(_, act)| act),
-        }
     }
 }
 
