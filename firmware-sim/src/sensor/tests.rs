@@ -139,6 +139,18 @@ fn events_in(payload: &[u8]) -> Vec<(u64, u8)> {
     events
 }
 
+/// Key 5: the time since boot at the sending.
+fn sent_up_ms(payload: &[u8]) -> u64 {
+    let mut decoder = Decoder::new(open("chk/1/d-1/up/evt", &KEY, payload).unwrap());
+    for _ in 0..decoder.map().unwrap().unwrap() {
+        if decoder.u8().unwrap() == 5 {
+            return decoder.u64().unwrap();
+        }
+        decoder.skip().unwrap();
+    }
+    panic!("no send time");
+}
+
 #[test]
 fn the_first_message_after_boot_is_the_boot_and_the_level() {
     let mut bench = Bench::new(0);
@@ -208,7 +220,8 @@ fn nothing_leaves_the_queue_before_the_servers_receipt_and_the_resent_message_is
         panic!("{messages:?}");
     };
     assert_eq!((seq, events), (again, same));
-    assert_ne!(payload, fresh, "a byte-identical copy would date the event by its first sending");
+    assert_eq!(sent_up_ms(fresh), bench.now_ms, "a byte-identical copy would date the event by its first sending");
+    assert!(sent_up_ms(payload) < sent_up_ms(fresh));
     bench.receipt();
     assert_eq!(bench.sensor.owed(), 0);
 }
