@@ -1,0 +1,3 @@
+//! Decisions only: no clock, no I/O, no randomness.
+
+pub mod evidence;
