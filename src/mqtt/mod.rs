@@ -3,5 +3,5 @@
 //! acknowledges from memory loses what it acknowledged (stack.md §0). Neither knows a database.
 
 pub mod endpoint;
-//EXT
+pub mod external;
 pub mod ports;
