@@ -25,8 +25,9 @@ impl Clock {
         match self {
             #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
             Self::System => Utc::now().trunc_subsecs(3),
-            Self::Manual(millis) => DateTime::from_timestamp_millis(millis.load(Ordering::SeqCst))
-                .expect("a clock is set within the calendar"),
+            Self::Manual(millis) => {
+                DateTime::from_timestamp_millis(millis.load(Ordering::SeqCst)).expect("a clock is set within the calendar")
+            }
         }
     }
 

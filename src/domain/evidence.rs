@@ -85,16 +85,11 @@ impl EventKey {
     /// Reads what [`EventKey::text`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(at_ms) = text.strip_prefix('e') {
-            return Some(Self::Edge {
-                at_ms: at_ms.parse().ok()?,
-            });
+            return Some(Self::Edge { at_ms: at_ms.parse().ok()? });
         }
         let mut parts = text.split('.');
-        let key = Self::Numbered {
-            boot_n: parts.next()?.parse().ok()?,
-            seq: parts.next()?.parse().ok()?,
-            index: parts.next()?.parse().ok()?,
-        };
+        let key =
+            Self::Numbered { boot_n: parts.next()?.parse().ok()?, seq: parts.next()?.parse().ok()?, index: parts.next()?.parse().ok()? };
         parts.next().is_none().then_some(key)
     }
 }
@@ -267,11 +262,7 @@ pub fn assess(mut state: DeviceState, fact: &Fact, rules: &SensorRules) -> (Devi
             Reading::OkButton => vec![momentary(fact, Deed::PressedOk, Class::A)],
             Reading::LightJump => vec![momentary(fact, Deed::LightChanged, Class::B)],
             Reading::HelpButton if fact.retained => vec![Verdict::Rejected(Rejection::Retained)],
-            Reading::HelpButton => vec![Verdict::Help {
-                press: fact.key,
-                observed_at: fact.observed_at,
-                possibly_old: !fact.time_certain,
-            }],
+            Reading::HelpButton => vec![Verdict::Help { press: fact.key, observed_at: fact.observed_at, possibly_old: !fact.time_certain }],
             Reading::Health => vec![Verdict::Health],
         }
     };
@@ -294,21 +285,9 @@ pub fn sent_at(received_at: DateTime<Utc>, wall: Option<Wall>, waited: bool, rul
     });
     let agrees = plausible.is_some_and(|wall| received_at - wall.at <= rules.wall_tolerance);
     match (plausible, waited) {
-        _ if agrees => SentAt {
-            at: received_at,
-            certain: true,
-            clock_bad: false,
-        },
-        (Some(wall), true) => SentAt {
-            at: wall.at.min(received_at),
-            certain: true,
-            clock_bad: false,
-        },
-        (_, waited) => SentAt {
-            at: received_at,
-            certain: !waited,
-            clock_bad: wall.is_some(),
-        },
+        _ if agrees => SentAt { at: received_at, certain: true, clock_bad: false },
+        (Some(wall), true) => SentAt { at: wall.at.min(received_at), certain: true, clock_bad: false },
+        (_, waited) => SentAt { at: received_at, certain: !waited, clock_bad: wall.is_some() },
     }
 }
 
@@ -336,12 +315,7 @@ fn momentary(fact: &Fact, deed: Deed, class: Class) -> Verdict {
         return Verdict::Rejected(Rejection::Retained);
     }
     let class = if fact.time_certain { class } else { Class::B };
-    Verdict::Evidence {
-        class,
-        deed,
-        observed_at: fact.observed_at,
-        key: fact.key,
-    }
+    Verdict::Evidence { class, deed, observed_at: fact.observed_at, key: fact.key }
 }
 
 fn cover_level(percent: u8, polarity: Polarity) -> Level {
@@ -364,10 +338,7 @@ fn silent(state: &DeviceState, fact: &Fact, rules: &SensorRules) -> Option<Silen
     if !fact.cached {
         return None;
     }
-    if state
-        .online_since
-        .is_some_and(|at| fact.received_at < at + rules.online_grace)
-    {
+    if state.online_since.is_some_and(|at| fact.received_at < at + rules.online_grace) {
         return Some(Silent::GatewayStarted);
     }
     match fact.last_seen {
@@ -397,10 +368,7 @@ fn level_read(state: &mut DeviceState, level: Level, best: Class, fact: &Fact, r
         return vec![Verdict::Rejected(Rejection::OutOfOrder)];
     }
     // A gateway's messages carry no event time, only ours; between instances our clocks differ a little and arrival order decides.
-    let fact = &Fact {
-        observed_at: fact.observed_at.max(held.since),
-        ..*fact
-    };
+    let fact = &Fact { observed_at: fact.observed_at.max(held.since), ..*fact };
     let mut verdicts = Vec::new();
     if state.opening.is_some() {
         verdicts.push(lasted(state, fact.observed_at, rules).unwrap_or(Verdict::Disturbed));
@@ -412,26 +380,12 @@ fn level_read(state: &mut DeviceState, level: Level, best: Class, fact: &Fact, r
         return verdicts;
     }
     let closed_for = fact.observed_at - held.since;
-    let sufficient = best == Class::A
-        && state.calibrated
-        && fact.time_certain
-        && closed_for >= rules.closed_min
-        && level == Level::Open;
+    let sufficient = best == Class::A && state.calibrated && fact.time_certain && closed_for >= rules.closed_min && level == Level::Open;
     verdicts.push(if sufficient {
-        state.opening = Some(Opening {
-            at: fact.observed_at,
-            key: fact.key,
-        });
-        Verdict::Settling {
-            until: fact.observed_at + rules.settle,
-        }
+        state.opening = Some(Opening { at: fact.observed_at, key: fact.key });
+        Verdict::Settling { until: fact.observed_at + rules.settle }
     } else {
-        Verdict::Evidence {
-            class: Class::B,
-            deed: Deed::Opened,
-            observed_at: fact.observed_at,
-            key: fact.key,
-        }
+        Verdict::Evidence { class: Class::B, deed: Deed::Opened, observed_at: fact.observed_at, key: fact.key }
     });
     verdicts
 }
@@ -444,12 +398,7 @@ fn take_over(state: &mut DeviceState, level: Level, since: DateTime<Utc>) {
 fn lasted(state: &mut DeviceState, until: DateTime<Utc>, rules: &SensorRules) -> Option<Verdict> {
     let opening = state.opening.filter(|opening| until >= opening.at + rules.settle)?;
     state.opening = None;
-    Some(Verdict::Evidence {
-        class: Class::A,
-        deed: Deed::Opened,
-        observed_at: opening.at,
-        key: opening.key,
-    })
+    Some(Verdict::Evidence { class: Class::A, deed: Deed::Opened, observed_at: opening.at, key: opening.key })
 }
 
 #[cfg(test)]

@@ -1,3 +1,23 @@
-//! Decisions only: no clock, no I/O, no randomness.
+//! All decisions, and nothing else: no clock, no I/O, no async, no randomness. `now` is always an argument.
+//!
+//! Read in this order: `words` and `refusal` are the vocabulary; `rules` the times a site can change; `day` turns an
+//! agreement into instants; `signal` and `check` decide what one morning means; `alert`, `ladder` and `roster` decide who
+//! must go; `evidence` judges what a sensor proves; `case` puts them together as `(view, event, now) → commands` for one senior; `notice` says who is told what.
 
+pub mod words;
+
+pub mod absence;
+pub mod alert;
+pub mod case;
+pub mod check;
+pub mod day;
 pub mod evidence;
+pub mod id;
+pub mod ladder;
+pub mod notice;
+pub mod outcome;
+pub mod place;
+pub mod refusal;
+pub mod roster;
+pub mod rules;
+pub mod signal;

@@ -59,20 +59,12 @@ impl<'a> Reader<'a> {
     }
 
     pub fn end(&self) -> Result<(), NotDeterministic> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(NotDeterministic)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(NotDeterministic) }
     }
 
     fn expect(&mut self, major: u8) -> Result<u64, NotDeterministic> {
         let (found, argument) = self.head()?;
-        if found == major {
-            Ok(argument)
-        } else {
-            Err(NotDeterministic)
-        }
+        if found == major { Ok(argument) } else { Err(NotDeterministic) }
     }
 
     fn head(&mut self) -> Result<(u8, u64), NotDeterministic> {
@@ -88,15 +80,8 @@ impl<'a> Reader<'a> {
             // 28–30 are reserved, 31 is indefinite length.
             _ => return Err(NotDeterministic),
         };
-        let value = self
-            .take(length)?
-            .iter()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte));
-        if value < least {
-            Err(NotDeterministic)
-        } else {
-            Ok((initial >> 5, value))
-        }
+        let value = self.take(length)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        if value < least { Err(NotDeterministic) } else { Ok((initial >> 5, value)) }
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], NotDeterministic> {

@@ -28,10 +28,7 @@ pub struct NativeFacts {
 pub fn of_native(message: &Message, delivery: Delivery, rules: &SensorRules) -> NativeFacts {
     let wall = message.wall.and_then(|hint| {
         let at = DateTime::from_timestamp_millis(hint.unix_ms)?;
-        Some(Wall {
-            at,
-            uncertainty: TimeDelta::seconds(i64::from(hint.uncertainty_s)),
-        })
+        Some(Wall { at, uncertainty: TimeDelta::seconds(i64::from(hint.uncertainty_s)) })
     });
     let sent = sent_at(delivery.received_at, wall, delivery.waited, rules);
     let facts = message.events.iter().map(|event| {
@@ -39,11 +36,7 @@ pub fn of_native(message: &Message, delivery: Delivery, rules: &SensorRules) -> 
         let observed_at = TimeDelta::try_milliseconds(age_ms).and_then(|age| sent.at.checked_sub_signed(age));
         Fact {
             reading: native_reading(event.kind),
-            key: EventKey::Numbered {
-                boot_n: message.boot_n,
-                seq: message.seq,
-                index: event.index,
-            },
+            key: EventKey::Numbered { boot_n: message.boot_n, seq: message.seq, index: event.index },
             observed_at: observed_at.unwrap_or(sent.at),
             received_at: delivery.received_at,
             // An age that no calendar holds is not an age.
@@ -53,24 +46,14 @@ pub fn of_native(message: &Message, delivery: Delivery, rules: &SensorRules) -> 
             last_seen: None,
         }
     });
-    NativeFacts {
-        facts: facts.collect(),
-        clock_bad: sent.clock_bad,
-    }
+    NativeFacts { facts: facts.collect(), clock_bad: sent.clock_bad }
 }
 
 /// Facts of a Zigbee2MQTT device message, all as of its arrival.
 pub fn of_zigbee2mqtt(report: &Report, delivery: Delivery) -> Vec<Fact> {
     let contact = report.contact_open.map(|open| Reading::Contact { open });
-    let cover = report.cover.map(|cover| Reading::Cover {
-        percent: cover.percent,
-        moving: cover.moving,
-    });
-    contact
-        .into_iter()
-        .chain(cover)
-        .map(|reading| cached(reading, report.last_seen, delivery))
-        .collect()
+    let cover = report.cover.map(|cover| Reading::Cover { percent: cover.percent, moving: cover.moving });
+    contact.into_iter().chain(cover).map(|reading| cached(reading, report.last_seen, delivery)).collect()
 }
 
 /// The gateway or a device of it came online.
@@ -81,9 +64,7 @@ pub fn online(delivery: Delivery) -> Fact {
 fn cached(reading: Reading, last_seen: Option<DateTime<Utc>>, delivery: Delivery) -> Fact {
     Fact {
         reading,
-        key: EventKey::Edge {
-            at_ms: delivery.received_at.timestamp_millis(),
-        },
+        key: EventKey::Edge { at_ms: delivery.received_at.timestamp_millis() },
         observed_at: delivery.received_at,
         received_at: delivery.received_at,
         time_certain: !delivery.waited,

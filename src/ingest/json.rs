@@ -21,11 +21,7 @@ pub fn parse(payload: &[u8]) -> Result<Value, serde_json::Error> {
     }
     let mut keys_left = KEYS_MAX;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict {
-        depth_left: DEPTH_MAX,
-        keys_left: &mut keys_left,
-    }
-    .deserialize(&mut deserializer)?;
+    let value = Strict { depth_left: DEPTH_MAX, keys_left: &mut keys_left }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
@@ -42,11 +38,7 @@ fn has_long_number(text: &str) -> bool {
             continue;
         }
         in_string = byte == b'"';
-        run = if matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') {
-            run + 1
-        } else {
-            0
-        };
+        run = if matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') { run + 1 } else { 0 };
         if run > NUMBER_BYTES_MAX {
             return true;
         }
@@ -62,10 +54,7 @@ struct Strict<'k> {
 impl<'k> Strict<'k> {
     fn inner<E: Error>(&mut self) -> Result<Strict<'_>, E> {
         let depth_left = self.depth_left.checked_sub(1).ok_or_else(|| E::custom("too deep"))?;
-        Ok(Strict {
-            depth_left,
-            keys_left: self.keys_left,
-        })
+        Ok(Strict { depth_left, keys_left: self.keys_left })
     }
 }
 
@@ -101,9 +90,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("not a finite number"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
@@ -121,10 +108,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            *self.keys_left = self
-                .keys_left
-                .checked_sub(1)
-                .ok_or_else(|| A::Error::custom("too many keys"))?;
+            *self.keys_left = self.keys_left.checked_sub(1).ok_or_else(|| A::Error::custom("too many keys"))?;
             let value = map.next_value_seed(self.inner()?)?;
             if object.insert(key, value).is_some() {
                 return Err(A::Error::custom("duplicate key"));
@@ -143,12 +127,7 @@ mod tests {
     #[test]
     fn hostile_json_is_refused_and_plain_json_is_read() {
         let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-        let keys = |count| {
-            format!(
-                "{{{}}}",
-                (0..count).map(|n| format!("\"{n}\":1")).collect::<Vec<_>>().join(",")
-            )
-        };
+        let keys = |count| format!("{{{}}}", (0..count).map(|n| format!("\"{n}\":1")).collect::<Vec<_>>().join(","));
         let number = |digits| format!("{{\"a\":{}}}", "1".repeat(digits));
         let cases = [
             ("{\"contact\":true,\"n\":[1,-2,0.5,null,\"晨帘\"]}".to_owned(), true),

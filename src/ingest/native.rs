@@ -120,16 +120,9 @@ pub fn decode(topic: &str, payload: &[u8], keys: &[Key]) -> Result<Message, Refu
     let body = reader.bytes()?;
     let code = reader.bytes()?;
     reader.end()?;
-    let key = keys
-        .iter()
-        .find(|key| authentic(topic, body, code, key))
-        .ok_or(Refusal::Forged)?;
+    let key = keys.iter().find(|key| authentic(topic, body, code, key)).ok_or(Refusal::Forged)?;
     let message = read_body(body)?;
-    if message.kid == key.kid {
-        Ok(message)
-    } else {
-        Err(Refusal::Forged)
-    }
+    if message.kid == key.kid { Ok(message) } else { Err(Refusal::Forged) }
 }
 
 /// What a device says about itself; `off` is also its will.
@@ -200,33 +193,18 @@ fn read_body(body: &[u8]) -> Result<Message, Refusal> {
             expect_field(&mut reader, 6)?;
             let unix_ms = reader.integer()?;
             expect_field(&mut reader, 7)?;
-            Some(WallHint {
-                unix_ms,
-                uncertainty_s: reader.unsigned32()?,
-            })
+            Some(WallHint { unix_ms, uncertainty_s: reader.unsigned32()? })
         }
         _ => return Err(Refusal::Malformed),
     };
     expect_field(&mut reader, 8)?;
     let events = read_events(&mut reader, up_ms)?;
     reader.end()?;
-    Ok(Message {
-        kid,
-        boot_n,
-        boot_id,
-        seq,
-        up_ms,
-        wall,
-        events,
-    })
+    Ok(Message { kid, boot_n, boot_id, seq, up_ms, wall, events })
 }
 
 fn expect_field(reader: &mut Reader<'_>, number: u64) -> Result<(), Refusal> {
-    if reader.unsigned()? == number {
-        Ok(())
-    } else {
-        Err(Refusal::Malformed)
-    }
+    if reader.unsigned()? == number { Ok(()) } else { Err(Refusal::Malformed) }
 }
 
 fn read_events(reader: &mut Reader<'_>, sent_up_ms: u64) -> Result<Vec<Event>, Refusal> {
@@ -269,10 +247,7 @@ fn kind(number: u32, value: &[i64]) -> Kind {
     let known = match (number, value) {
         (1, [0]) => Some(Kind::Contact { open: false }),
         (1, [1]) => Some(Kind::Contact { open: true }),
-        (2, [percent]) => u8::try_from(*percent)
-            .ok()
-            .filter(|percent| *percent <= 100)
-            .map(Kind::CoverPercent),
+        (2, [percent]) => u8::try_from(*percent).ok().filter(|percent| *percent <= 100).map(Kind::CoverPercent),
         (3, [centilux]) => unsigned(*centilux).map(Kind::CentiLux),
         (4, [level]) => unsigned(*level).map(Kind::Motion),
         (5, [strength]) => unsigned(*strength).map(Kind::Vibration),
@@ -285,13 +260,10 @@ fn kind(number: u32, value: &[i64]) -> Kind {
         (10, [millivolt]) => unsigned(*millivolt).map(Kind::BatteryMillivolt),
         (11, [reason]) => unsigned(*reason).map(Kind::BootReason),
         (12, [seconds]) => Some(Kind::TimeJump(*seconds)),
-        (13, [rssi, queued]) => i32::try_from(*rssi)
-            .ok()
-            .zip(unsigned(*queued))
-            .map(|(rssi_dbm, queued)| Kind::Heartbeat { rssi_dbm, queued }),
-        (14, [before, after]) => unsigned(*before)
-            .zip(unsigned(*after))
-            .map(|(before, after)| Kind::LuxJump { before, after }),
+        (13, [rssi, queued]) => {
+            i32::try_from(*rssi).ok().zip(unsigned(*queued)).map(|(rssi_dbm, queued)| Kind::Heartbeat { rssi_dbm, queued })
+        }
+        (14, [before, after]) => unsigned(*before).zip(unsigned(*after)).map(|(before, after)| Kind::LuxJump { before, after }),
         (15, [count]) => unsigned(*count).map(Kind::Lost),
         _ => None,
     };

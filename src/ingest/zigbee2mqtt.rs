@@ -30,12 +30,7 @@ impl<'a> Topic<'a> {
         Some(match name {
             "bridge/state" => Self::Gateway,
             _ if name.starts_with("bridge/") => Self::Ignored,
-            _ if ["/set", "/get"]
-                .iter()
-                .any(|command| name.ends_with(command) || name.contains(&format!("{command}/"))) =>
-            {
-                Self::Ignored
-            }
+            _ if ["/set", "/get"].iter().any(|command| name.ends_with(command) || name.contains(&format!("{command}/"))) => Self::Ignored,
             _ => match name.strip_suffix("/availability") {
                 Some(device) => Self::Availability(device),
                 None => Self::Device(name),
@@ -84,10 +79,7 @@ pub fn decode(payload: &[u8]) -> Result<Report, Refusal> {
     let Ok(Value::Object(fields)) = super::json::parse(payload) else {
         return Err(Refusal::Malformed);
     };
-    let mut fields = Fields {
-        fields: &fields,
-        dropped: false,
-    };
+    let mut fields = Fields { fields: &fields, dropped: false };
     let report = Report {
         contact_open: fields.contact(),
         cover: fields.cover(),
@@ -97,15 +89,8 @@ pub fn decode(payload: &[u8]) -> Result<Report, Refusal> {
         last_seen: fields.last_seen(),
     };
     // Something recognised made no sense and nothing else was said: a fault to be shown, not silence.
-    let nothing = Report {
-        last_seen: None,
-        ..report
-    } == Report::default();
-    if nothing && fields.dropped {
-        Err(Refusal::Malformed)
-    } else {
-        Ok(report)
-    }
+    let nothing = Report { last_seen: None, ..report } == Report::default();
+    if nothing && fields.dropped { Err(Refusal::Malformed) } else { Ok(report) }
 }
 
 /// Reads `{"state":"online"}` or, before Zigbee2MQTT 2, bare `online`. `None` for an empty payload.
@@ -181,10 +166,7 @@ impl<'a> Fields<'a> {
         };
         let running = self.bool("running").unwrap_or(false);
         let motor = self.said("motor_state").and_then(Value::as_str);
-        Some(Cover {
-            percent,
-            moving: running || matches!(motor, Some("opening" | "closing")),
-        })
+        Some(Cover { percent, moving: running || matches!(motor, Some("opening" | "closing")) })
     }
 
     /// ISO 8601 with offset, or milliseconds since 1970.
@@ -201,11 +183,7 @@ impl<'a> Fields<'a> {
 fn whole_percent(value: &Value) -> Option<u8> {
     let number = value.as_f64()?;
     // The range check makes the conversion exact.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to 100, rounded"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100, rounded")]
     (0.0..=100.0).contains(&number).then(|| number.round() as u8)
 }
 

@@ -32,11 +32,7 @@ pub enum Seen {
 impl ReplayWindow {
     /// Marks the number as seen and says whether it was new. Callers keep the window only if their transaction commits.
     pub fn admit(window: &mut Option<Self>, boot_n: u32, seq: u32) -> Seen {
-        let fresh = Self {
-            boot_n,
-            high: seq,
-            seen: 1,
-        };
+        let fresh = Self { boot_n, high: seq, seen: 1 };
         let Some(current) = window else {
             *window = Some(fresh);
             return Seen::NewBoot;
@@ -80,22 +76,14 @@ impl RecentPayloads {
     /// True if another instance handed in this very message within the window.
     pub fn is_copy(&mut self, hash: u64, instance: u32, now: DateTime<Utc>, window: TimeDelta) -> bool {
         self.0.retain(|seen| (now - seen.at).abs() <= window);
-        if let Some(seen) = self
-            .0
-            .iter_mut()
-            .find(|seen| seen.hash == hash && !seen.instances.contains(&instance))
-        {
+        if let Some(seen) = self.0.iter_mut().find(|seen| seen.hash == hash && !seen.instances.contains(&instance)) {
             seen.instances.push(instance);
             return true;
         }
         if self.0.len() == RECENT_PAYLOADS_MAX {
             self.0.remove(0);
         }
-        self.0.push(RecentPayload {
-            hash,
-            at: now,
-            instances: vec![instance],
-        });
+        self.0.push(RecentPayload { hash, at: now, instances: vec![instance] });
         false
     }
 }

@@ -41,7 +41,5 @@ impl<'a> Topic<'a> {
 pub fn valid_device_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= DEVICE_NAME_BYTES_MAX
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }

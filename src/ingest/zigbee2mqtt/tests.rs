@@ -8,10 +8,7 @@ use crate::domain::evidence::{
 use crate::ingest::facts::{Delivery, of_zigbee2mqtt};
 
 fn rows() -> Vec<Value> {
-    include_str!("../../../tests/data/zigbee2mqtt.jsonl")
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    include_str!("../../../tests/data/zigbee2mqtt.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The names under which the corpus states contact, cover and battery.
@@ -21,11 +18,7 @@ fn stated(report: &Report, open_position: i64) -> Vec<(String, Option<i64>)> {
         facts.push((if open { "contact_open" } else { "contact_closed" }.to_owned(), None));
     }
     if let Some(cover) = report.cover {
-        let openness = if open_position == 0 {
-            100 - cover.percent
-        } else {
-            cover.percent
-        };
+        let openness = if open_position == 0 { 100 - cover.percent } else { cover.percent };
         let name = match openness {
             0..=COVER_CLOSED_PERCENT_MAX => "curtain_closed",
             COVER_OPEN_PERCENT_MIN.. => "curtain_open",
@@ -33,11 +26,7 @@ fn stated(report: &Report, open_position: i64) -> Vec<(String, Option<i64>)> {
         };
         facts.push((name.to_owned(), Some(i64::from(cover.percent))));
     }
-    facts.extend(
-        report
-            .battery_percent
-            .map(|percent| ("battery".to_owned(), Some(i64::from(percent)))),
-    );
+    facts.extend(report.battery_percent.map(|percent| ("battery".to_owned(), Some(i64::from(percent)))));
     facts
 }
 
@@ -92,33 +81,13 @@ fn recorded_stale_messages_never_prove_that_somebody_rose() {
             continue;
         };
         let retained = row["retain_seen"] == true;
-        let delivery = Delivery {
-            received_at,
-            retained,
-            waited: row["delivery"] == "queued_offline",
-        };
-        let night = HeldLevel {
-            level: Level::Closed,
-            since: received_at - TimeDelta::hours(9),
-        };
-        let online_since = row["why"]
-            .as_str()
-            .unwrap()
-            .contains("restart")
-            .then(|| received_at - TimeDelta::seconds(2));
-        let state = DeviceState {
-            held: Some(night),
-            calibrated: true,
-            online_since,
-            ..DeviceState::default()
-        };
+        let delivery = Delivery { received_at, retained, waited: row["delivery"] == "queued_offline" };
+        let night = HeldLevel { level: Level::Closed, since: received_at - TimeDelta::hours(9) };
+        let online_since = row["why"].as_str().unwrap().contains("restart").then(|| received_at - TimeDelta::seconds(2));
+        let state = DeviceState { held: Some(night), calibrated: true, online_since, ..DeviceState::default() };
         for fact in of_zigbee2mqtt(&decode(payload).unwrap(), delivery) {
             let (_, verdicts) = assess(state.clone(), &fact, &rules);
-            assert!(
-                matches!(verdicts[..], [Verdict::Baseline(_) | Verdict::Unchanged]),
-                "{}: {verdicts:?}",
-                row["id"]
-            );
+            assert!(matches!(verdicts[..], [Verdict::Baseline(_) | Verdict::Unchanged]), "{}: {verdicts:?}", row["id"]);
             stale += 1;
         }
     }
@@ -130,22 +99,11 @@ fn fields_that_make_no_sense_are_dropped_and_never_guessed() {
     let check = |payload: &str, expected: Result<Report, Refusal>| {
         assert_eq!(decode(payload.as_bytes()), expected, "{payload}");
     };
-    let open = Report {
-        contact_open: Some(true),
-        ..Report::default()
-    };
-    let cover = |percent, moving| {
-        Ok(Report {
-            cover: Some(Cover { percent, moving }),
-            ..Report::default()
-        })
-    };
+    let open = Report { contact_open: Some(true), ..Report::default() };
+    let cover = |percent, moving| Ok(Report { cover: Some(Cover { percent, moving }), ..Report::default() });
     check("", Ok(Report::default()));
     check("{}", Ok(Report::default()));
-    check(
-        r#"{"contact":null,"battery":null,"position":null,"state":null}"#,
-        Ok(Report::default()),
-    );
+    check(r#"{"contact":null,"battery":null,"position":null,"state":null}"#, Ok(Report::default()));
     check(r#"{"contact":false,"battery":255}"#, Ok(open));
     check(r#"{"contact":"false"}"#, Err(Refusal::Malformed));
     check(r#"{"contact":0}"#, Err(Refusal::Malformed));
@@ -163,22 +121,13 @@ fn fields_that_make_no_sense_are_dropped_and_never_guessed() {
     check(r#"{"contact":true,"contact":false}"#, Err(Refusal::Malformed));
     check("[true]", Err(Refusal::Malformed));
     check("true", Err(Refusal::Malformed));
-    check(
-        &format!("{{\"contact\":false,\"x\":{}1{}}}", "[".repeat(40), "]".repeat(40)),
-        Err(Refusal::Malformed),
-    );
-    check(
-        &format!("{{\"contact\":false,\"x\":\"{}\"}}", "x".repeat(PAYLOAD_BYTES_MAX)),
-        Err(Refusal::TooLarge),
-    );
+    check(&format!("{{\"contact\":false,\"x\":{}1{}}}", "[".repeat(40), "]".repeat(40)), Err(Refusal::Malformed));
+    check(&format!("{{\"contact\":false,\"x\":\"{}\"}}", "x".repeat(PAYLOAD_BYTES_MAX)), Err(Refusal::TooLarge));
 }
 
 #[test]
 fn last_seen_is_read_in_both_forms() {
-    for payload in [
-        r#"{"last_seen":"2026-09-07T06:40:08+08:00"}"#,
-        r#"{"last_seen":1788734408000}"#,
-    ] {
+    for payload in [r#"{"last_seen":"2026-09-07T06:40:08+08:00"}"#, r#"{"last_seen":1788734408000}"#] {
         let seen = decode(payload.as_bytes()).unwrap().last_seen.unwrap();
         assert_eq!(seen.timestamp_millis(), 1_788_734_408_000, "{payload}");
     }
@@ -187,17 +136,9 @@ fn last_seen_is_read_in_both_forms() {
 #[test]
 fn names_keep_their_slashes_and_commands_are_not_reports() {
     let parse = |topic| Topic::parse("zigbee2mqtt", topic);
-    assert_eq!(
-        parse("zigbee2mqtt/3栋2单元501/卧室/窗帘磁"),
-        Some(Topic::Device("3栋2单元501/卧室/窗帘磁"))
-    );
+    assert_eq!(parse("zigbee2mqtt/3栋2单元501/卧室/窗帘磁"), Some(Topic::Device("3栋2单元501/卧室/窗帘磁")));
     assert_eq!(parse("zigbee2mqtt/a/availability"), Some(Topic::Availability("a")));
-    for topic in [
-        "zigbee2mqtt/a/set",
-        "zigbee2mqtt/a/set/state",
-        "zigbee2mqtt/a/get",
-        "zigbee2mqtt/bridge/devices",
-    ] {
+    for topic in ["zigbee2mqtt/a/set", "zigbee2mqtt/a/set/state", "zigbee2mqtt/a/get", "zigbee2mqtt/bridge/devices"] {
         assert_eq!(parse(topic), Some(Topic::Ignored), "{topic}");
     }
     assert_eq!(parse("zigbee2mqtt2/a"), None);

@@ -22,10 +22,7 @@ fn plain(topic: &str) -> bool {
 
 fn below(prefixes: &[String], topic: &str) -> bool {
     prefixes.iter().any(|prefix| {
-        debug_assert!(
-            prefix.ends_with('/') && !prefix.contains(['+', '#']),
-            "a prefix is a fixed level"
-        );
+        debug_assert!(prefix.ends_with('/') && !prefix.contains(['+', '#']), "a prefix is a fixed level");
         topic.len() > prefix.len() && topic.starts_with(prefix.as_str())
     })
 }

@@ -16,11 +16,7 @@ impl Bucket {
     /// A whole minute's worth may come at once.
     pub fn per_minute(messages: u32, now: Instant) -> Self {
         let interval = Duration::from_secs(60) / messages.max(1);
-        Self {
-            empty_at: now,
-            interval,
-            burst: Duration::from_secs(60),
-        }
+        Self { empty_at: now, interval, burst: Duration::from_secs(60) }
     }
 
     /// Takes one message and says when the next one may be read.

@@ -90,21 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         settings: &Settings,
         stop: CancellationToken,
     ) -> (Self, VecDeque<Downlink>) {
-        let Admitted {
-            identity,
-            key,
-            entered,
-            will,
-            silence_max,
-        } = admitted;
-        let Entered {
-            generation,
-            ended,
-            downlinks,
-            backlog,
-            bucket,
-            ..
-        } = entered;
+        let Admitted { identity, key, entered, will, silence_max } = admitted;
+        let Entered { generation, ended, downlinks, backlog, bucket, .. } = entered;
         let now = Instant::now();
         let limits = Limits {
             silence_max,
@@ -152,10 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(will) = self.will.take()
             && !matches!(closing, Closing::Disconnected | Closing::Stopping | Closing::Revoked)
         {
-            let publish = Publish {
-                retain: will.retain,
-                ..Publish::from_bytes(will.topic, will.qos, will.message)
-            };
+            let publish = Publish { retain: will.retain, ..Publish::from_bytes(will.topic, will.qos, will.message) };
             let (message, _) = self.inbound(&publish, true);
             let _ = self.ports.inbound.send(message).await;
         }
@@ -220,11 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if publish.qos == QoS::ExactlyOnce {
             return ControlFlow::Break(Closing::Violation);
         }
-        self.read_again_at = self
-            .bucket
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(Instant::now());
+        self.read_again_at = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         let (message, answer) = self.inbound(publish, false);
         let packet_id = (publish.qos == QoS::AtLeastOnce).then_some(publish.pkid);
         // Waiting for room must not make the connection deaf to its end.
@@ -236,18 +216,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             closing = told_to_end(&mut self.ended, &self.stop) => return ControlFlow::Break(closing),
         }
-        self.in_flight
-            .push_back(async move { (packet_id, answer.await.unwrap_or(Outcome::Failed)) }.boxed());
+        self.in_flight.push_back(async move { (packet_id, answer.await.unwrap_or(Outcome::Failed)) }.boxed());
         ControlFlow::Continue(())
     }
 
     fn inbound(&self, publish: &Publish, will: bool) -> (Inbound, oneshot::Receiver<Outcome>) {
         let topic = String::from_utf8_lossy(&publish.topic);
-        let bytes_max = if topic.starts_with("chk/") {
-            self.limits.native_bytes_max
-        } else {
-            self.limits.payload_bytes_max
-        };
+        let bytes_max = if topic.starts_with("chk/") { self.limits.native_bytes_max } else { self.limits.payload_bytes_max };
         let fault = if !may_publish(&self.identity, &topic) {
             Some(Fault::TopicNotAllowed)
         } else if publish.payload.len() > bytes_max {
@@ -255,11 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         } else {
             None
         };
-        let kept = if fault.is_some() {
-            publish.payload.len().min(SAMPLE_BYTES_MAX)
-        } else {
-            publish.payload.len()
-        };
+        let kept = if fault.is_some() { publish.payload.len().min(SAMPLE_BYTES_MAX) } else { publish.payload.len() };
         let (ack, answer) = oneshot::channel();
         let message = Inbound {
             source: Source::Session(Arc::clone(&self.identity)),
@@ -319,9 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut codes = Vec::new();
         for filter in &subscribe.filters {
             let allowed = may_subscribe(&self.identity, &filter.path);
-            let kept = allowed
-                .then(|| self.sessions.subscribe(&self.key, &filter.path))
-                .flatten();
+            let kept = allowed.then(|| self.sessions.subscribe(&self.key, &filter.path)).flatten();
             codes.push(match kept {
                 Some(found) => {
                     retained.extend(found);
@@ -358,11 +327,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(()) => self.wire.flush().await,
             Err(error) => Err(error),
         };
-        if sent.is_err() {
-            ControlFlow::Break(Closing::Lost)
-        } else {
-            ControlFlow::Continue(())
-        }
+        if sent.is_err() { ControlFlow::Break(Closing::Lost) } else { ControlFlow::Continue(()) }
     }
 }
 

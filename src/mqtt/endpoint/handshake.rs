@@ -66,35 +66,19 @@ pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     sessions: &Sessions,
     silence_without_keep_alive: Duration,
 ) -> Admitted {
-    let client_id = if connect.client_id.is_empty() {
-        Uuid::new_v4().to_string()
-    } else {
-        connect.client_id
-    };
+    let client_id = if connect.client_id.is_empty() { Uuid::new_v4().to_string() } else { connect.client_id };
     let identity = Arc::new(identity);
-    let key = SessionKey {
-        principal: identity.principal.clone(),
-        client_id,
-    };
+    let key = SessionKey { principal: identity.principal.clone(), client_id };
     let entered = sessions.enter(&key, &identity, connect.clean_session);
     // A lost answer shows at the first read.
-    let _ = wire.put(Packet::ConnAck(ConnAck::new(
-        ConnectReturnCode::Success,
-        entered.present,
-    )));
+    let _ = wire.put(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, entered.present)));
     let _ = wire.flush().await;
     let silence_max = match connect.keep_alive {
         0 => silence_without_keep_alive,
         // MQTT-3.1.2-24: one and a half times the keep-alive.
         seconds => Duration::from_secs(u64::from(seconds)) * 3 / 2,
     };
-    Admitted {
-        identity,
-        key,
-        entered,
-        will: connect.last_will,
-        silence_max,
-    }
+    Admitted { identity, key, entered, will: connect.last_will, silence_max }
 }
 
 async fn judge(connect: &Connect, ports: &Ports, peer_is_loopback: bool) -> Result<Identity, ConnectReturnCode> {
@@ -108,13 +92,7 @@ async fn judge(connect: &Connect, ports: &Ports, peer_is_loopback: bool) -> Resu
         ConnectAuth::UsernamePassword { username, password } => (Some(username.clone()), Some(password.clone())),
     };
     let (reply, answer) = oneshot::channel();
-    let request = AuthRequest {
-        client_id: connect.client_id.clone(),
-        username,
-        password,
-        peer_is_loopback,
-        reply,
-    };
+    let request = AuthRequest { client_id: connect.client_id.clone(), username, password, peer_is_loopback, reply };
     let asked = ports.authenticate.send(request).await;
     let answer = match asked {
         Ok(()) => answer.await.unwrap_or(Err(Refused::Unavailable)),

@@ -85,13 +85,8 @@ pub async fn start(settings: Settings, ports: Ports) -> io::Result<Endpoint> {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
-    let server = Server {
-        settings,
-        ports,
-        sessions: Arc::clone(&endpoint.sessions),
-        stop: endpoint.stop.clone(),
-        tasks: endpoint.tasks.clone(),
-    };
+    let server =
+        Server { settings, ports, sessions: Arc::clone(&endpoint.sessions), stop: endpoint.stop.clone(), tasks: endpoint.tasks.clone() };
     endpoint.tasks.spawn(Arc::new(server).accept(listener));
     Ok(endpoint)
 }
@@ -178,14 +173,8 @@ impl Server {
         let admitted = open(&mut wire, connect, identity, &self.sessions, silence).await;
         wire.allow_packets_of(self.settings.payload_bytes_max + PUBLISH_OVERHEAD_BYTES);
         let device_id = admitted.identity.device.map(|device| device.device_id);
-        let (connection, backlog) = Connection::new(
-            wire,
-            admitted,
-            self.ports.clone(),
-            Arc::clone(&self.sessions),
-            &self.settings,
-            self.stop.clone(),
-        );
+        let (connection, backlog) =
+            Connection::new(wire, admitted, self.ports.clone(), Arc::clone(&self.sessions), &self.settings, self.stop.clone());
         let closing = connection.run(backlog).await;
         metrics::counter!("chenlian_mqtt_closed_total", "why" => format!("{closing:?}")).increment(1);
         tracing::debug!(?device_id, ?closing, "mqtt connection ended");

@@ -78,10 +78,7 @@ impl Sessions {
         let bucket = inner.bucket(identity);
         let old = inner.sessions.remove(key);
         let (kept, live) = match old {
-            Some(mut old) => (
-                Some((old.filters, old.waiting)).filter(|_| old.persistent && !clean),
-                old.live.take(),
-            ),
+            Some(mut old) => (Some((old.filters, old.waiting)).filter(|_| old.persistent && !clean), old.live.take()),
             None => (None, None),
         };
         if let Some(live) = live {
@@ -98,31 +95,17 @@ impl Sessions {
             filters,
             retained: identity.retained.clone(),
             waiting: VecDeque::new(),
-            live: Some(Live {
-                ended: ended_sender,
-                downlinks: downlink_sender,
-            }),
+            live: Some(Live { ended: ended_sender, downlinks: downlink_sender }),
             entered: generation,
         };
         inner.sessions.insert(key.clone(), session);
-        Entered {
-            present,
-            generation,
-            ended,
-            downlinks,
-            backlog,
-            bucket,
-        }
+        Entered { present, generation, ended, downlinks, backlog, bucket }
     }
 
     /// The connection is over; what it could not deliver waits if the session is to be resumed.
     pub fn leave(&self, key: &SessionKey, generation: u64, undelivered: impl IntoIterator<Item = Downlink>) {
         let mut inner = self.lock();
-        let Some(session) = inner
-            .sessions
-            .get_mut(key)
-            .filter(|session| session.entered == generation)
-        else {
+        let Some(session) = inner.sessions.get_mut(key).filter(|session| session.entered == generation) else {
             return;
         };
         session.live = None;
@@ -145,10 +128,7 @@ impl Sessions {
             }
             session.filters.push(filter.to_owned());
         }
-        let matching = session
-            .retained
-            .iter()
-            .filter(|retained| rumqttc::matches(&retained.topic, filter));
+        let matching = session.retained.iter().filter(|retained| rumqttc::matches(&retained.topic, filter));
         Some(matching.cloned().collect())
     }
 
@@ -166,18 +146,11 @@ impl Sessions {
                 session.retained.retain(|retained| retained.topic != downlink.topic);
                 session.retained.push(downlink.clone());
             }
-            if !session
-                .filters
-                .iter()
-                .any(|filter| rumqttc::matches(&downlink.topic, filter))
-            {
+            if !session.filters.iter().any(|filter| rumqttc::matches(&downlink.topic, filter)) {
                 continue;
             }
             // Live delivery is not a replay, so the flag is off (MQTT-3.3.1-9).
-            let message = Downlink {
-                retain: false,
-                ..downlink.clone()
-            };
+            let message = Downlink { retain: false, ..downlink.clone() };
             match &session.live {
                 Some(live) => {
                     let _ = live.downlinks.try_send(message);
@@ -190,18 +163,8 @@ impl Sessions {
     /// Ends every session of a device and forgets it. New connections are refused by whoever authenticates.
     pub fn kick(&self, device_id: Uuid) {
         let mut inner = self.lock();
-        let speaks_for = |session: &Session| {
-            session
-                .identity
-                .device
-                .is_some_and(|device| device.device_id == device_id)
-        };
-        let keys: Vec<SessionKey> = inner
-            .sessions
-            .iter()
-            .filter(|(_, session)| speaks_for(session))
-            .map(|(key, _)| key.clone())
-            .collect();
+        let speaks_for = |session: &Session| session.identity.device.is_some_and(|device| device.device_id == device_id);
+        let keys: Vec<SessionKey> = inner.sessions.iter().filter(|(_, session)| speaks_for(session)).map(|(key, _)| key.clone()).collect();
         for key in keys {
             if let Some(live) = inner.sessions.remove(&key).and_then(|session| session.live) {
                 let _ = live.ended.send(Ending::Revoked);
@@ -210,11 +173,7 @@ impl Sessions {
     }
 
     pub fn live(&self) -> usize {
-        self.lock()
-            .sessions
-            .values()
-            .filter(|session| session.live.is_some())
-            .count()
+        self.lock().sessions.values().filter(|session| session.live.is_some()).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -236,34 +195,18 @@ impl Session {
 
 impl Inner {
     fn of_principal(&mut self, principal: &str) -> impl Iterator<Item = &mut Session> {
-        let first = SessionKey {
-            principal: principal.to_owned(),
-            client_id: String::new(),
-        };
+        let first = SessionKey { principal: principal.to_owned(), client_id: String::new() };
         let sessions = self.sessions.range_mut(first..);
-        sessions
-            .take_while(move |(key, _)| key.principal == principal)
-            .map(|(_, session)| session)
+        sessions.take_while(move |(key, _)| key.principal == principal).map(|(_, session)| session)
     }
 
     /// Before one more session of the principal is opened, its oldest goes if there are too many.
     fn make_room(&mut self, principal: &str) {
-        let first = SessionKey {
-            principal: principal.to_owned(),
-            client_id: String::new(),
-        };
-        let of_principal = self
-            .sessions
-            .range(first..)
-            .take_while(|(key, _)| key.principal == principal);
-        let mut ages: Vec<(u64, SessionKey)> = of_principal
-            .map(|(key, session)| (session.entered, key.clone()))
-            .collect();
+        let first = SessionKey { principal: principal.to_owned(), client_id: String::new() };
+        let of_principal = self.sessions.range(first..).take_while(|(key, _)| key.principal == principal);
+        let mut ages: Vec<(u64, SessionKey)> = of_principal.map(|(key, session)| (session.entered, key.clone())).collect();
         ages.sort();
-        for (_, key) in ages
-            .iter()
-            .take((ages.len() + 1).saturating_sub(SESSIONS_PER_PRINCIPAL_MAX))
-        {
+        for (_, key) in ages.iter().take((ages.len() + 1).saturating_sub(SESSIONS_PER_PRINCIPAL_MAX)) {
             if let Some(live) = self.sessions.remove(key).and_then(|session| session.live) {
                 let _ = live.ended.send(Ending::TakenOver);
             }
@@ -271,12 +214,7 @@ impl Inner {
     }
 
     fn bucket(&mut self, identity: &Identity) -> Arc<Mutex<Bucket>> {
-        let new = || {
-            Arc::new(Mutex::new(Bucket::per_minute(
-                identity.messages_per_minute,
-                Instant::now(),
-            )))
-        };
+        let new = || Arc::new(Mutex::new(Bucket::per_minute(identity.messages_per_minute, Instant::now())));
         Arc::clone(self.buckets.entry(identity.principal.clone()).or_insert_with(new))
     }
 
@@ -284,9 +222,8 @@ impl Inner {
     fn forget_empty_buckets(&mut self) {
         if self.buckets.len() > 2 * self.sessions.len() + 64 {
             let now = Instant::now();
-            self.buckets.retain(|_, bucket| {
-                Arc::strong_count(bucket) > 1 || !bucket.lock().unwrap_or_else(PoisonError::into_inner).is_empty(now)
-            });
+            self.buckets
+                .retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.lock().unwrap_or_else(PoisonError::into_inner).is_empty(now));
         }
     }
 }

@@ -25,16 +25,8 @@ pub struct Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub fn new(io: S, packet_bytes_max: usize) -> Self {
-        let codec = Codec {
-            max_incoming_size: packet_bytes_max,
-            max_outgoing_size: OUTGOING_BYTES_MAX,
-        };
-        Self {
-            io,
-            codec,
-            incoming: BytesMut::new(),
-            outgoing: BytesMut::new(),
-        }
+        let codec = Codec { max_incoming_size: packet_bytes_max, max_outgoing_size: OUTGOING_BYTES_MAX };
+        Self { io, codec, incoming: BytesMut::new(), outgoing: BytesMut::new() }
     }
 
     /// A stranger may send little, a known device more.

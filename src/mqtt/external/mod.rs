@@ -31,12 +31,7 @@ const REQUESTS_MAX: usize = 256;
 
 /// Topics that are subscribed in any case. The rest of Zigbee2MQTT's `bridge/#` repeats all definitions (300 KB) and is left out;
 /// friendly names with `/` are subscribed one by one with [`External::listen`].
-pub const STANDARD_FILTERS: [&str; 4] = [
-    "chk/1/+/up/#",
-    "zigbee2mqtt/+",
-    "zigbee2mqtt/+/availability",
-    "zigbee2mqtt/bridge/state",
-];
+pub const STANDARD_FILTERS: [&str; 4] = ["chk/1/+/up/#", "zigbee2mqtt/+", "zigbee2mqtt/+/availability", "zigbee2mqtt/bridge/state"];
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -105,43 +100,23 @@ pub enum StartError {
 
 /// Connects and stays connected until [`External::stop`].
 pub fn start(settings: Settings, ports: Ports) -> Result<External, StartError> {
-    let (client, event_loop) = AsyncClient::builder(options(&settings)?)
-        .capacity(REQUESTS_MAX)
-        .try_build()?;
+    let (client, event_loop) = AsyncClient::builder(options(&settings)?).capacity(REQUESTS_MAX).try_build()?;
     let filters = Arc::new(Mutex::new(STANDARD_FILTERS.map(str::to_owned).to_vec()));
     let (status_sender, status) = watch::channel(Status::default());
     let stop = CancellationToken::new();
-    let link = Arc::new(Link {
-        epoch: Mutex::new(0),
-        redo: Notify::new(),
-    });
+    let link = Arc::new(Link { epoch: Mutex::new(0), redo: Notify::new() });
     let (to_acknowledge, answers) = mpsc::unbounded_channel();
-    let acknowledger = Acknowledger {
-        client: client.clone(),
-        link: Arc::clone(&link),
-        stop: stop.clone(),
-    };
+    let acknowledger = Acknowledger { client: client.clone(), link: Arc::clone(&link), stop: stop.clone() };
     let poller = Poller::new(
         settings,
         ports,
-        Connected {
-            client: client.clone(),
-            event_loop,
-            filters: Arc::clone(&filters),
-            link,
-        },
+        Connected { client: client.clone(), event_loop, filters: Arc::clone(&filters), link },
         to_acknowledge,
         status_sender,
         stop.clone(),
     );
     let tasks = [tokio::spawn(poller.run()), tokio::spawn(acknowledger.run(answers))];
-    Ok(External {
-        client,
-        filters,
-        status,
-        stop,
-        tasks,
-    })
+    Ok(External { client, filters, status, stop, tasks })
 }
 
 impl External {
@@ -195,9 +170,7 @@ impl Connected {
     /// False if the requests do not fit; the connection is then started again.
     fn subscribe(&self) -> bool {
         let filters = lock(&self.filters).clone();
-        let filters = filters
-            .into_iter()
-            .map(|path| SubscribeFilter::new(path, QoS::AtLeastOnce));
+        let filters = filters.into_iter().map(|path| SubscribeFilter::new(path, QoS::AtLeastOnce));
         self.client.try_subscribe_many(filters).is_ok()
     }
 

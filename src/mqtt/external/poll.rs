@@ -127,19 +127,12 @@ impl Poller {
         }
         self.connected_at = Some(Instant::now());
         self.backlog = session_present.then(Instant::now);
-        if self.connected.subscribe() {
-            Ok(())
-        } else {
-            Err(Trouble::NoRoom)
-        }
+        if self.connected.subscribe() { Ok(()) } else { Err(Trouble::NoRoom) }
     }
 
     async fn hand_in(&mut self, publish: &Publish) -> Result<(), Trouble> {
         let now = Instant::now();
-        self.backlog = self
-            .backlog
-            .filter(|last| now - *last < self.settings.backlog_idle)
-            .map(|_| now);
+        self.backlog = self.backlog.filter(|last| now - *last < self.settings.backlog_idle).map(|_| now);
         let (message, answer) = self.inbound(publish);
         let epoch = *self.connected.link.epoch();
         // Waiting longer would starve the keep-alive; the broker sends again what it gets no acknowledgement for.
@@ -156,22 +149,12 @@ impl Poller {
 
     fn inbound(&self, publish: &Publish) -> (Inbound, oneshot::Receiver<super::super::ports::Outcome>) {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-        let bytes_max = if topic.starts_with("chk/") {
-            native::PAYLOAD_BYTES_MAX
-        } else {
-            zigbee2mqtt::PAYLOAD_BYTES_MAX
-        };
+        let bytes_max = if topic.starts_with("chk/") { native::PAYLOAD_BYTES_MAX } else { zigbee2mqtt::PAYLOAD_BYTES_MAX };
         let fault = (publish.payload.len() > bytes_max).then_some(Fault::TooLarge);
-        let kept = if fault.is_some() {
-            SAMPLE_BYTES_MAX
-        } else {
-            publish.payload.len()
-        };
+        let kept = if fault.is_some() { SAMPLE_BYTES_MAX } else { publish.payload.len() };
         let (ack, answer) = oneshot::channel();
         let message = Inbound {
-            source: Source::Broker {
-                waited: self.backlog.is_some() || (publish.dup && publish.qos != QoS::AtMostOnce),
-            },
+            source: Source::Broker { waited: self.backlog.is_some() || (publish.dup && publish.qos != QoS::AtMostOnce) },
             topic,
             payload: Bytes::copy_from_slice(&publish.payload[..kept]),
             size_bytes: publish.payload.len(),
@@ -216,18 +199,11 @@ impl Poller {
     /// what waits behind it is lost, but everything after it is heard again.
     fn note_poison(&mut self, error: &str, lived: Option<Duration>) {
         if self.poison.error != error || lived.is_some_and(|lived| lived > STABLE) {
-            self.poison = Poison {
-                error: error.to_owned(),
-                times: 0,
-            };
+            self.poison = Poison { error: error.to_owned(), times: 0 };
         }
         self.poison.times += 1;
         if self.poison.times >= self.settings.poison_max {
-            tracing::error!(
-                error,
-                times = self.poison.times,
-                "an unreadable message blocks the broker's session: it is dropped"
-            );
+            tracing::error!(error, times = self.poison.times, "an unreadable message blocks the broker's session: it is dropped");
             metrics::counter!("chenlian_mqtt_sessions_dropped_total").increment(1);
             self.status.send_modify(|status| status.sessions_dropped += 1);
             self.poison = Poison::default();

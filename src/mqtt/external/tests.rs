@@ -17,11 +17,7 @@ const SOON: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(200);
 
 fn settings(port: u16) -> Settings {
-    let url = BrokerUrl {
-        host: "127.0.0.1".to_owned(),
-        port,
-        tls: false,
-    };
+    let url = BrokerUrl { host: "127.0.0.1".to_owned(), port, tls: false };
     Settings {
         retry_pause: Duration::from_millis(20),
         room_timeout: Duration::from_millis(300),
@@ -34,29 +30,16 @@ fn settings(port: u16) -> Settings {
 fn ports(room: usize) -> (Ports, mpsc::Receiver<Inbound>) {
     let (authenticate, _) = mpsc::channel(1);
     let (inbound, messages) = mpsc::channel(room);
-    (
-        Ports {
-            authenticate,
-            inbound,
-            clock: Clock::System,
-        },
-        messages,
-    )
+    (Ports { authenticate, inbound, clock: Clock::System }, messages)
 }
 
 async fn arrival(messages: &mut mpsc::Receiver<Inbound>) -> Inbound {
-    timeout(SOON, messages.recv())
-        .await
-        .expect("a message arrives")
-        .unwrap()
+    timeout(SOON, messages.recv()).await.expect("a message arrives").unwrap()
 }
 
 async fn subscribed(client: &External) {
     let mut status = client.status();
-    timeout(SOON, status.wait_for(|status| status.subscribed))
-        .await
-        .expect("subscribed in time")
-        .unwrap();
+    timeout(SOON, status.wait_for(|status| status.subscribed)).await.expect("subscribed in time").unwrap();
 }
 
 /// A broker that says what the test wants; one connection at a time.
@@ -81,33 +64,18 @@ impl Script {
     /// Accepts, greets and grants the subscription.
     async fn greet(&self, session_present: bool) -> Talk {
         let mut talk = self.greet_only(session_present).await;
-        let Packet::Subscribe(subscribe) = talk.hear().await.unwrap() else {
-            panic!("no subscription")
-        };
+        let Packet::Subscribe(subscribe) = talk.hear().await.unwrap() else { panic!("no subscription") };
         let codes = vec![SubscribeReasonCode::Success(QoS::AtLeastOnce); subscribe.filters.len()];
         talk.say(Packet::SubAck(SubAck::new(subscribe.pkid, codes))).await;
         talk
     }
 
     async fn greet_only(&self, session_present: bool) -> Talk {
-        let (stream, _) = timeout(SOON, self.listener.accept())
-            .await
-            .expect("a connection in time")
-            .unwrap();
-        let mut talk = Talk {
-            stream,
-            incoming: BytesMut::new(),
-            clean: false,
-        };
-        let Packet::Connect(connect) = talk.hear().await.unwrap() else {
-            panic!("no CONNECT")
-        };
+        let (stream, _) = timeout(SOON, self.listener.accept()).await.expect("a connection in time").unwrap();
+        let mut talk = Talk { stream, incoming: BytesMut::new(), clean: false };
+        let Packet::Connect(connect) = talk.hear().await.unwrap() else { panic!("no CONNECT") };
         talk.clean = connect.clean_session;
-        talk.say(Packet::ConnAck(ConnAck::new(
-            ConnectReturnCode::Success,
-            session_present,
-        )))
-        .await;
+        talk.say(Packet::ConnAck(ConnAck::new(ConnectReturnCode::Success, session_present))).await;
         talk
     }
 }
@@ -144,10 +112,7 @@ impl Talk {
 
     async fn hears_ack(&mut self, packet_id: u16) {
         let heard = self.hear().await;
-        assert!(
-            matches!(&heard, Some(Packet::PubAck(ack)) if ack.pkid == packet_id),
-            "{packet_id}: {heard:?}"
-        );
+        assert!(matches!(&heard, Some(Packet::PubAck(ack)) if ack.pkid == packet_id), "{packet_id}: {heard:?}");
     }
 }
 
@@ -161,10 +126,7 @@ async fn the_broker_gets_its_acknowledgement_after_the_commit() {
     talk.publish(1, "one").await;
     let message = arrival(&mut messages).await;
     assert!(matches!(message.source, Source::Broker { waited: false }));
-    assert!(
-        timeout(A_WHILE, talk.stream.readable()).await.is_err(),
-        "acknowledged before the commit"
-    );
+    assert!(timeout(A_WHILE, talk.stream.readable()).await.is_err(), "acknowledged before the commit");
     message.ack.send(Outcome::Committed).unwrap();
     talk.hears_ack(1).await;
     client.stop().await;
@@ -184,10 +146,7 @@ async fn an_acknowledgement_never_crosses_to_the_next_connection() {
     talk.publish(1, "new").await;
     let new = arrival(&mut messages).await;
     old.ack.send(Outcome::Committed).unwrap();
-    assert!(
-        timeout(A_WHILE, talk.stream.readable()).await.is_err(),
-        "the old answer acknowledged the new message"
-    );
+    assert!(timeout(A_WHILE, talk.stream.readable()).await.is_err(), "the old answer acknowledged the new message");
     new.ack.send(Outcome::Committed).unwrap();
     talk.hears_ack(1).await;
     client.stop().await;
@@ -208,18 +167,12 @@ async fn a_message_that_could_not_be_stored_is_asked_for_again_and_nothing_behin
     let mut talk = broker.greet(true).await;
     talk.publish(1, "one").await;
     let again = arrival(&mut messages).await;
-    assert!(
-        matches!(again.source, Source::Broker { waited: true }),
-        "nobody knows how long it waited"
-    );
+    assert!(matches!(again.source, Source::Broker { waited: true }), "nobody knows how long it waited");
     again.ack.send(Outcome::Committed).unwrap();
     talk.hears_ack(1).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     talk.publish(3, "fresh").await;
-    assert!(
-        matches!(arrival(&mut messages).await.source, Source::Broker { waited: false }),
-        "the backlog is over"
-    );
+    assert!(matches!(arrival(&mut messages).await.source, Source::Broker { waited: false }), "the backlog is over");
     client.stop().await;
 }
 
@@ -257,11 +210,7 @@ async fn one_message_that_cannot_be_read_does_not_stop_the_others_for_ever() {
     assert!(!talk.clean, "and a lasting one is opened");
     talk.publish(2, "readable").await;
     assert_eq!(&arrival(&mut messages).await.payload[..], b"readable");
-    assert_eq!(
-        client.status().borrow().sessions_dropped,
-        1,
-        "and the operator can see it"
-    );
+    assert_eq!(client.status().borrow().sessions_dropped, 1, "and the operator can see it");
     client.stop().await;
 }
 
@@ -278,25 +227,15 @@ impl Mosquitto {
         let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mosquitto.conf");
-        std::fs::write(
-            &file,
-            format!("listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n"),
-        )
-        .unwrap();
+        std::fs::write(&file, format!("listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n")).unwrap();
         let program = ["mosquitto", "/usr/sbin/mosquitto"];
-        let process = program
-            .iter()
-            .find_map(|program| Command::new(program).arg("-c").arg(&file).spawn().ok());
+        let process = program.iter().find_map(|program| Command::new(program).arg("-c").arg(&file).spawn().ok());
         let Some(process) = process else {
             assert!(std::env::var("CI").is_err(), "mosquitto is missing");
             eprintln!("left out: mosquitto is not installed");
             return None;
         };
-        Some(Self {
-            process,
-            port,
-            _folder: folder,
-        })
+        Some(Self { process, port, _folder: folder })
     }
 
     async fn publish(&self, topic: &str, payload: &str, retain: bool) {
@@ -327,9 +266,7 @@ async fn a_real_broker_delivers_live_retained_and_waiting_messages_each_marked_a
     let (ports, mut messages) = ports(64);
     let client = start(settings(broker.port), ports.clone()).unwrap();
     subscribed(&client).await;
-    broker
-        .publish("zigbee2mqtt/bridge/devices", "not subscribed", false)
-        .await;
+    broker.publish("zigbee2mqtt/bridge/devices", "not subscribed", false).await;
     broker.publish("zigbee2mqtt/a", "live", true).await;
     let live = arrival(&mut messages).await;
     assert_eq!((&live.payload[..], live.retain), (&b"live"[..], false));
@@ -340,10 +277,7 @@ async fn a_real_broker_delivers_live_retained_and_waiting_messages_each_marked_a
     arrival(&mut messages).await.ack.send(Outcome::Committed).unwrap();
     broker.publish("zigbee2mqtt/a", &"x".repeat(65 * 1024), false).await;
     let large = arrival(&mut messages).await;
-    assert_eq!(
-        (large.fault, large.payload.len()),
-        (Some(crate::mqtt::ports::Fault::TooLarge), 1024)
-    );
+    assert_eq!((large.fault, large.payload.len()), (Some(crate::mqtt::ports::Fault::TooLarge), 1024));
     large.ack.send(Outcome::Committed).unwrap();
     tokio::time::sleep(A_WHILE).await;
     client.stop().await;

@@ -42,11 +42,7 @@ impl BrokerUrl {
         if host.is_empty() || port == 0 || host.contains(|c: char| c.is_whitespace() || "@/?#".contains(c)) {
             return Err(BadBrokerUrl);
         }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-            tls,
-        })
+        Ok(Self { host: host.to_owned(), port, tls })
     }
 }
 
@@ -57,11 +53,7 @@ mod tests {
     #[test]
     fn addresses_are_read_and_secrets_in_them_refused() {
         let check = |text, expected: Option<(&str, u16, bool)>| {
-            let expected = expected.map(|(host, port, tls)| BrokerUrl {
-                host: host.to_owned(),
-                port,
-                tls,
-            });
+            let expected = expected.map(|(host, port, tls)| BrokerUrl { host: host.to_owned(), port, tls });
             assert_eq!(BrokerUrl::parse(text).ok(), expected, "{text}");
         };
         check("mqtt://broker", Some(("broker", 1883, false)));

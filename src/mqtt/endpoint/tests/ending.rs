@@ -5,10 +5,7 @@ use super::*;
 async fn hears_will(world: &mut World, name: &str) {
     let will = world.arrival().await;
     assert!(will.will && will.retain);
-    assert_eq!(
-        (will.topic.as_str(), &will.payload[..]),
-        (format!("chk/1/{name}/up/status").as_str(), &b"off"[..])
-    );
+    assert_eq!((will.topic.as_str(), &will.payload[..]), (format!("chk/1/{name}/up/status").as_str(), &b"off"[..]));
 }
 
 #[tokio::test]
@@ -29,20 +26,9 @@ async fn an_end_without_a_word_raises_the_will_and_a_goodbye_does_not() {
 async fn silence_for_one_and_a_half_keep_alives_ends_the_connection() {
     let mut world = world().await;
     let started = tokio::time::Instant::now();
-    let mut device = Peer::admitted(
-        &world.endpoint,
-        Connect {
-            keep_alive: 1,
-            ..with_will("d-1")
-        },
-    )
-    .await;
+    let mut device = Peer::admitted(&world.endpoint, Connect { keep_alive: 1, ..with_will("d-1") }).await;
     device.is_closed().await;
-    assert!(
-        started.elapsed() >= Duration::from_millis(1500),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() >= Duration::from_millis(1500), "{:?}", started.elapsed());
     hears_will(&mut world, "d-1").await;
 }
 
@@ -50,10 +36,7 @@ async fn silence_for_one_and_a_half_keep_alives_ends_the_connection() {
 async fn the_same_client_takes_its_session_over_and_a_namesake_cannot() {
     let mut world = world().await;
     let mut old = Peer::admitted(&world.endpoint, with_will("d-1")).await;
-    let namesake = Connect {
-        client_id: "d-1".to_owned(),
-        ..hello("d-2")
-    };
+    let namesake = Connect { client_id: "d-1".to_owned(), ..hello("d-2") };
     let mut namesake = Peer::admitted(&world.endpoint, namesake).await;
     old.is_alive().await;
     let mut new = world.connect("d-1").await;
@@ -101,10 +84,7 @@ async fn one_principal_cannot_pile_up_sessions() {
     let world = world().await;
     let mut peers = Vec::new();
     for n in 0..10 {
-        let connect = Connect {
-            client_id: format!("c{n}"),
-            ..hello("d-1")
-        };
+        let connect = Connect { client_id: format!("c{n}"), ..hello("d-1") };
         peers.push(Peer::admitted(&world.endpoint, connect).await);
     }
     peers[0].is_closed().await;

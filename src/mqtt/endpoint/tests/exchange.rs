@@ -10,10 +10,7 @@ async fn a_message_is_acknowledged_when_it_is_committed_and_not_before() {
     let mut device = world.connect("d-1").await;
     device.say(event("d-1", 5)).await;
     let message = world.arrival().await;
-    assert_eq!(
-        (message.topic.as_str(), &message.payload[..]),
-        ("chk/1/d-1/up/evt", &b"5"[..])
-    );
+    assert_eq!((message.topic.as_str(), &message.payload[..]), ("chk/1/d-1/up/evt", &b"5"[..]));
     device.hears_nothing().await;
     message.ack.send(Outcome::Committed).unwrap();
     device.hears_ack(5).await;
@@ -69,10 +66,7 @@ async fn an_ordinary_client_gets_its_message_through_a_failed_commit() {
             }
         }
     });
-    client
-        .publish("chk/1/d-1/up/evt", "hello", PublishOptions::at_least_once())
-        .await
-        .unwrap();
+    client.publish("chk/1/d-1/up/evt", "hello", PublishOptions::at_least_once()).await.unwrap();
     world.arrival().await.ack.send(Outcome::Failed).unwrap();
     let again = world.arrival().await;
     assert!(again.dup);
@@ -99,34 +93,14 @@ async fn a_window_full_of_unanswered_messages_is_not_read_further() {
 async fn a_device_hears_its_own_downlink_and_nobody_elses() {
     let mut world = world().await;
     let mut device = world.connect("d-1").await;
-    device
-        .say(subscription(&[
-            "chk/1/d-1/dn/#",
-            "chk/1/d-2/dn/#",
-            "chk/1/+/dn/#",
-            "#",
-            "$SYS/#",
-        ]))
-        .await;
-    let Some(Packet::SubAck(ack)) = device.hear().await else {
-        panic!("no SUBACK")
-    };
-    let (granted, refused) = (
-        SubscribeReasonCode::Success(QoS::AtLeastOnce),
-        SubscribeReasonCode::Failure,
-    );
+    device.say(subscription(&["chk/1/d-1/dn/#", "chk/1/d-2/dn/#", "chk/1/+/dn/#", "#", "$SYS/#"])).await;
+    let Some(Packet::SubAck(ack)) = device.hear().await else { panic!("no SUBACK") };
+    let (granted, refused) = (SubscribeReasonCode::Success(QoS::AtLeastOnce), SubscribeReasonCode::Failure);
     assert_eq!(ack.return_codes, [granted, refused, refused, refused, refused]);
     let cfg = device.hears_message().await;
-    assert!(
-        cfg.retain && cfg.topic == "chk/1/d-1/dn/cfg",
-        "configuration comes with the subscription"
-    );
+    assert!(cfg.retain && cfg.topic == "chk/1/d-1/dn/cfg", "configuration comes with the subscription");
 
-    let receipt = |name: &str| Downlink {
-        topic: format!("chk/1/{name}/dn/ack"),
-        payload: Bytes::from_static(b"receipt"),
-        retain: false,
-    };
+    let receipt = |name: &str| Downlink { topic: format!("chk/1/{name}/dn/ack"), payload: Bytes::from_static(b"receipt"), retain: false };
     world.endpoint.send("d-2", &receipt("d-2"));
     world.endpoint.send("d-1", &receipt("d-1"));
     assert_eq!(device.hears_message().await.topic, "chk/1/d-1/dn/ack");
@@ -142,10 +116,7 @@ async fn a_device_hears_its_own_downlink_and_nobody_elses() {
 #[tokio::test]
 async fn a_sleeping_device_finds_what_was_sent_meanwhile() {
     let world = world().await;
-    let sleeper = || Connect {
-        clean_session: false,
-        ..hello("d-1")
-    };
+    let sleeper = || Connect { clean_session: false, ..hello("d-1") };
     let mut device = Peer::admitted(&world.endpoint, sleeper()).await;
     device.say(subscription(&["chk/1/d-1/dn/ack"])).await;
     assert!(matches!(device.hear().await, Some(Packet::SubAck(_))));
@@ -153,14 +124,7 @@ async fn a_sleeping_device_finds_what_was_sent_meanwhile() {
     device.is_closed().await;
     for n in 0..20 {
         let payload = Bytes::from(vec![n]);
-        world.endpoint.send(
-            "d-1",
-            &Downlink {
-                topic: "chk/1/d-1/dn/ack".to_owned(),
-                payload,
-                retain: false,
-            },
-        );
+        world.endpoint.send("d-1", &Downlink { topic: "chk/1/d-1/dn/ack".to_owned(), payload, retain: false });
     }
     let (mut device, ack) = Peer::answered(&world.endpoint, sleeper()).await;
     assert!(ack.session_present);
@@ -177,11 +141,7 @@ async fn a_sleeping_device_finds_what_was_sent_meanwhile() {
         tokio::task::yield_now().await;
     }
     let mut device = Peer::admitted(&world.endpoint, sleeper()).await;
-    assert_eq!(
-        device.hears_message().await.payload[..],
-        [10],
-        "what was not acknowledged comes again"
-    );
+    assert_eq!(device.hears_message().await.payload[..], [10], "what was not acknowledged comes again");
     let (_, ack) = Peer::answered(&world.endpoint, hello("d-1")).await;
     assert!(!ack.session_present, "a clean session forgets");
 }

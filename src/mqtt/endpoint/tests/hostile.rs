@@ -23,10 +23,7 @@ async fn broken_packets_close_their_connection_and_no_other() {
         ("a topic longer than its packet", vec![0x30, 0x03, 0x00, 0x09, b'a']),
         ("a topic that is not UTF-8", vec![0x30, 0x04, 0x00, 0x02, 0xc3, 0x28]),
         ("packet id zero", vec![0x32, 0x05, 0x00, 0x01, b'a', 0x00, 0x00]),
-        (
-            "a second CONNECT",
-            vec![0x10, 0x0c, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 9, 0, 0],
-        ),
+        ("a second CONNECT", vec![0x10, 0x0c, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 9, 0, 0]),
         ("a server's packet", vec![0xd0, 0x00]),
         ("quality of service 2", exactly_once),
     ];
@@ -68,25 +65,15 @@ async fn refusals_say_why_in_the_clients_own_version() {
     let mut wrong = Connect::new("d-1");
     wrong.set_credentials("d-1", "wrong");
     assert_eq!(code(wrong).await, ConnectReturnCode::BadUserNamePassword);
-    assert_eq!(
-        code(Connect::new("nobody")).await,
-        ConnectReturnCode::BadUserNamePassword
-    );
-    let foreign_will = Connect {
-        last_will: with_will("d-2").last_will,
-        ..hello("d-1")
-    };
+    assert_eq!(code(Connect::new("nobody")).await, ConnectReturnCode::BadUserNamePassword);
+    let foreign_will = Connect { last_will: with_will("d-2").last_will, ..hello("d-1") };
     assert_eq!(code(foreign_will).await, ConnectReturnCode::NotAuthorized);
 
     let protocol = |name: &[u8], level| {
         let mut body = vec![0, u8::try_from(name.len()).unwrap()];
         body.extend(name);
         // Clean session, keep-alive 9, in version 5 no properties, client id "a".
-        body.extend(if level == 5 {
-            vec![level, 2, 0, 9, 0, 0, 1, b'a']
-        } else {
-            vec![level, 2, 0, 9, 0, 1, b'a']
-        });
+        body.extend(if level == 5 { vec![level, 2, 0, 9, 0, 0, 1, b'a'] } else { vec![level, 2, 0, 9, 0, 1, b'a'] });
         [vec![0x10, u8::try_from(body.len()).unwrap()], body].concat()
     };
     for (bytes, answer) in [
@@ -94,18 +81,12 @@ async fn refusals_say_why_in_the_clients_own_version() {
         (protocol(b"MQTT", 3), &[0x20, 0x02, 0x00, 0x01]),
         (protocol(b"MQIsdp", 3), &[0x20, 0x02, 0x00, 0x01]),
         // No name and a session to be kept.
-        (
-            vec![0x10, 0x0c, 0, 4, b'M', b'Q', b'T', b'T', 4, 0, 0, 9, 0, 0],
-            &[0x20, 0x02, 0x00, 0x02],
-        ),
+        (vec![0x10, 0x0c, 0, 4, b'M', b'Q', b'T', b'T', 4, 0, 0, 9, 0, 0], &[0x20, 0x02, 0x00, 0x02]),
     ] {
         let mut peer = Peer::stranger(&world.endpoint).await;
         peer.say_raw(&bytes).await;
         let mut heard = Vec::new();
-        timeout(SOON, peer.stream.read_to_end(&mut heard))
-            .await
-            .unwrap()
-            .unwrap();
+        timeout(SOON, peer.stream.read_to_end(&mut heard)).await.unwrap().unwrap();
         assert_eq!(heard, answer, "{bytes:02x?}");
     }
 }
@@ -133,10 +114,7 @@ async fn messages_too_large_or_on_foreign_topics_are_kept_as_a_sample_and_acknow
         peer.say(publish(topic, size, 1)).await;
         let message = world.arrival().await;
         assert_eq!((message.fault, message.size_bytes), (fault, size), "{topic} {size}");
-        assert_eq!(
-            message.payload.len(),
-            if fault.is_some() { size.min(1024) } else { size }
-        );
+        assert_eq!(message.payload.len(), if fault.is_some() { size.min(1024) } else { size });
         message.ack.send(Outcome::Committed).unwrap();
         peer.hears_ack(1).await;
     }
@@ -196,18 +174,7 @@ async fn the_clients_of_mosquitto_are_served_or_refused_cleanly() {
     let port = endpoint.local_addr().port().to_string();
     let publish = |version: &str, password: &str| {
         let mut command = std::process::Command::new("mosquitto_pub");
-        command.args([
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port,
-            "-V",
-            version,
-            "-u",
-            "d-1",
-            "-P",
-            password,
-        ]);
+        command.args(["-h", "127.0.0.1", "-p", &port, "-V", version, "-u", "d-1", "-P", password]);
         command.args(["-q", "1", "-m", "x", "-t", "chk/1/d-1/up/evt"]);
         let run = tokio::task::spawn_blocking(move || command.output());
         async move {

@@ -37,22 +37,11 @@ fn device_id(name: &str) -> Uuid {
 
 /// Everybody with the right password is the device of their name; `gateway` speaks for a whole home.
 fn identity(name: &str) -> Identity {
-    let cfg = Downlink {
-        topic: format!("chk/1/{name}/dn/cfg"),
-        payload: Bytes::from_static(b"cfg"),
-        retain: true,
-    };
-    let publish_below = if name == "gateway" {
-        "zigbee2mqtt/".to_owned()
-    } else {
-        format!("chk/1/{name}/up/")
-    };
+    let cfg = Downlink { topic: format!("chk/1/{name}/dn/cfg"), payload: Bytes::from_static(b"cfg"), retain: true };
+    let publish_below = if name == "gateway" { "zigbee2mqtt/".to_owned() } else { format!("chk/1/{name}/up/") };
     Identity {
         principal: name.to_owned(),
-        device: Some(DeviceRef {
-            site_id: Uuid::nil(),
-            device_id: device_id(name),
-        }),
+        device: Some(DeviceRef { site_id: Uuid::nil(), device_id: device_id(name) }),
         publish_below: vec![publish_below],
         subscribe_below: vec![format!("chk/1/{name}/dn/")],
         retained: vec![cfg],
@@ -64,11 +53,7 @@ async fn doorkeeper(mut asked: mpsc::Receiver<AuthRequest>) {
     while let Some(request) = asked.recv().await {
         let known = request.password.as_deref() == Some(PASSWORD.as_bytes());
         let name = request.username.unwrap_or_default();
-        let _ = request.reply.send(if known {
-            Ok(identity(&name))
-        } else {
-            Err(Refused::BadCredentials)
-        });
+        let _ = request.reply.send(if known { Ok(identity(&name)) } else { Err(Refused::BadCredentials) });
     }
 }
 
@@ -78,15 +63,8 @@ async fn world_with(change: impl FnOnce(&mut Settings)) -> World {
     let (authenticate, asked) = mpsc::channel(8);
     tokio::spawn(doorkeeper(asked));
     let (sender, inbound) = mpsc::channel(64);
-    let ports = Ports {
-        authenticate,
-        inbound: sender,
-        clock: Clock::System,
-    };
-    World {
-        endpoint: start(settings, ports).await.unwrap(),
-        inbound,
-    }
+    let ports = Ports { authenticate, inbound: sender, clock: Clock::System };
+    World { endpoint: start(settings, ports).await.unwrap(), inbound }
 }
 
 async fn world() -> World {
@@ -95,17 +73,11 @@ async fn world() -> World {
 
 impl World {
     async fn arrival(&mut self) -> Inbound {
-        timeout(SOON, self.inbound.recv())
-            .await
-            .expect("a message arrives")
-            .unwrap()
+        timeout(SOON, self.inbound.recv()).await.expect("a message arrives").unwrap()
     }
 
     async fn nothing_arrives(&mut self) {
-        assert!(
-            !matches!(timeout(A_WHILE, self.inbound.recv()).await, Ok(Some(_))),
-            "a message arrived"
-        );
+        assert!(!matches!(timeout(A_WHILE, self.inbound.recv()).await, Ok(Some(_))), "a message arrived");
     }
 
     /// Commits everything that arrives from now on.
@@ -132,31 +104,19 @@ fn hello(name: &str) -> Connect {
 
 fn with_will(name: &str) -> Connect {
     let will = LastWill::new(format!("chk/1/{name}/up/status"), "off", QoS::AtLeastOnce, true);
-    Connect {
-        last_will: Some(will),
-        ..hello(name)
-    }
+    Connect { last_will: Some(will), ..hello(name) }
 }
 
 fn event(name: &str, packet_id: u16) -> Packet {
-    let qos = if packet_id == 0 {
-        QoS::AtMostOnce
-    } else {
-        QoS::AtLeastOnce
-    };
+    let qos = if packet_id == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
     let mut publish = Publish::new(format!("chk/1/{name}/up/evt"), qos, format!("{packet_id}"));
     publish.pkid = packet_id;
     Packet::Publish(publish)
 }
 
 fn subscription(filters: &[&str]) -> Packet {
-    let filters = filters
-        .iter()
-        .map(|path| rumqttc::SubscribeFilter::new((*path).to_owned(), QoS::ExactlyOnce));
-    Packet::Subscribe(Subscribe {
-        pkid: 9,
-        ..Subscribe::new_many(filters)
-    })
+    let filters = filters.iter().map(|path| rumqttc::SubscribeFilter::new((*path).to_owned(), QoS::ExactlyOnce));
+    Packet::Subscribe(Subscribe { pkid: 9, ..Subscribe::new_many(filters) })
 }
 
 /// A client that says exactly what the test wants.
@@ -169,10 +129,7 @@ impl Peer {
     async fn stranger(endpoint: &Endpoint) -> Self {
         let stream = TcpStream::connect(endpoint.local_addr()).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            incoming: BytesMut::new(),
-        }
+        Self { stream, incoming: BytesMut::new() }
     }
 
     async fn answered(endpoint: &Endpoint, connect: Connect) -> (Self, rumqttc::ConnAck) {
@@ -226,10 +183,7 @@ impl Peer {
 
     async fn hears_ack(&mut self, packet_id: u16) {
         let heard = self.hear().await;
-        assert!(
-            matches!(&heard, Some(Packet::PubAck(ack)) if ack.pkid == packet_id),
-            "{packet_id}: {heard:?}"
-        );
+        assert!(matches!(&heard, Some(Packet::PubAck(ack)) if ack.pkid == packet_id), "{packet_id}: {heard:?}");
     }
 
     async fn hears_message(&mut self) -> Publish {

@@ -1,0 +1,304 @@
+//! Settings: `config.default.toml`, compiled in, under a file, under the environment. A wrong value stops the start with
+//! its key, its value and what is allowed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::day::UNOBSERVED_DELAY_MAX;
+use crate::domain::rules::{CheckRules, LadderRules, Rules, Span};
+
+const DEFAULTS: &str = include_str!("../config.default.toml");
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub database: Database,
+    pub data: Data,
+    pub http: Http,
+    pub mqtt: Mqtt,
+    pub sensor: Sensor,
+    pub site: Site,
+    pub check: CheckRules,
+    pub ladder: LadderRules,
+    pub outbox: Outbox,
+    pub watch: Watch,
+    pub heartbeat: Heartbeat,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    pub folder: PathBuf,
+    pub key_file: PathBuf,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+    pub ops_listen: SocketAddr,
+    pub public_url: String,
+    pub trusted_proxy: bool,
+    pub header_timeout: Span,
+    pub connections_max: usize,
+    pub session: Span,
+    pub recent_authentication: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MqttMode {
+    Embedded,
+    External,
+    Off,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mqtt {
+    pub mode: MqttMode,
+    pub listen: SocketAddr,
+    pub url: String,
+    pub user: String,
+    pub password: String,
+    pub ca_file: PathBuf,
+    pub client_id: String,
+    pub anonymous_loopback: bool,
+    pub device_rate_per_minute: u32,
+    pub connections_max: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sensor {
+    pub closed_min: Span,
+    pub settle: Span,
+    pub online_grace: Span,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    pub name: String,
+    pub timezone: chrono_tz::Tz,
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbox {
+    pub lease: Span,
+    pub attempt_timeout: Span,
+    pub retry_first: Span,
+    pub retry_max: Span,
+    pub attempts_max: i64,
+    pub concurrency: usize,
+    pub allow_private_targets: bool,
+    pub log_text: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    pub tick: Span,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    pub url: String,
+    pub period: Span,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub level: LogLevel,
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// What stops the start. The text names key, value and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{0}")]
+    Read(String),
+    #[error("{key} is {value}; allowed: {allowed}")]
+    Value { key: &'static str, value: String, allowed: &'static str },
+}
+
+impl Config {
+    /// The effective settings.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(path) = file {
+            if !path.is_file() {
+                return Err(ConfigError::Read(format!("--config {}: there is no such file", path.display())));
+            }
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        figment = figment.merge(Env::prefixed("CHENLIAN_").split("__").ignore(&["TEST_POSTGRES"]));
+        let config: Self = figment.extract().map_err(|errors| {
+            let lines: Vec<String> = errors.into_iter().map(|error| explain(&error)).collect();
+            ConfigError::Read(lines.join("\n"))
+        })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The settings without any file or environment, for tests and the demo.
+    pub fn defaults() -> Self {
+        Figment::from(Toml::string(DEFAULTS)).extract().expect("the compiled-in defaults are valid, a test says so")
+    }
+
+    pub fn rules(&self) -> Rules {
+        Rules { check: self.check.clone(), ladder: self.ladder.clone() }
+    }
+
+    /// The database, by default a file in the data folder.
+    pub fn database_url(&self) -> String {
+        if self.database.url.is_empty() {
+            return format!("sqlite://{}", self.data.folder.join("chenlian.db").display());
+        }
+        self.database.url.clone()
+    }
+
+    pub fn key_file(&self) -> PathBuf {
+        if self.data.key_file.as_os_str().is_empty() { self.data.folder.join("key") } else { self.data.key_file.clone() }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |key, value: String, allowed| Err(ConfigError::Value { key, value, allowed });
+        if !self.http.ops_listen.ip().is_loopback() {
+            return wrong("http.ops_listen", self.http.ops_listen.to_string(), "a loopback address: metrics and health are not for others");
+        }
+        if !self.http.listen.ip().is_loopback() && !self.http.trusted_proxy {
+            return wrong(
+                "http.listen",
+                self.http.listen.to_string(),
+                "a loopback address, or any with http.trusted_proxy = true (TLS in front)",
+            );
+        }
+        if self.mqtt.mode == MqttMode::External && !(self.mqtt.url.starts_with("mqtt://") || self.mqtt.url.starts_with("mqtts://")) {
+            return wrong(
+                "mqtt.url",
+                crate::store::open::redact(&self.mqtt.url),
+                "mqtt://HOST[:PORT] or mqtts://HOST[:PORT] with mqtt.mode = \"external\"",
+            );
+        }
+        if self.check.unobserved_delay.0 > UNOBSERVED_DELAY_MAX {
+            return wrong("check.unobserved_delay", format!("{:?}", self.check.unobserved_delay.std()), "0s to 60m");
+        }
+        if self.outbox.attempts_max < 1 {
+            return wrong("outbox.attempts_max", self.outbox.attempts_max.to_string(), "1 or more");
+        }
+        if self.outbox.concurrency < 1 {
+            return wrong("outbox.concurrency", self.outbox.concurrency.to_string(), "1 or more");
+        }
+        for (key, span) in [
+            ("watch.tick", self.watch.tick),
+            ("outbox.lease", self.outbox.lease),
+            ("outbox.attempt_timeout", self.outbox.attempt_timeout),
+            ("heartbeat.period", self.heartbeat.period),
+        ] {
+            if span.0 <= chrono::TimeDelta::zero() {
+                return wrong(key, format!("{:?}", span.std()), "longer than 0s");
+            }
+        }
+        if self.watch.tick.0 > chrono::TimeDelta::seconds(10) {
+            return wrong("watch.tick", format!("{:?}", self.watch.tick.std()), "at most 10s");
+        }
+        let placeholders = ["changeme", "change-me", "password", "secret", "example"];
+        if placeholders.contains(&self.mqtt.password.to_lowercase().as_str()) {
+            return wrong("mqtt.password", "a placeholder".to_owned(), "a password of your own");
+        }
+        Ok(())
+    }
+
+    /// The effective settings as TOML-like lines, secrets hidden.
+    pub fn describe(&self) -> String {
+        let mut shown = self.clone();
+        if !shown.mqtt.password.is_empty() {
+            "(hidden)".clone_into(&mut shown.mqtt.password);
+        }
+        shown.database.url = crate::store::open::redact(&self.database_url());
+        shown.mqtt.url = crate::store::open::redact(&shown.mqtt.url);
+        shown.data.key_file = self.key_file();
+        let value = serde_json::to_value(&shown).expect("settings are plain data");
+        let mut lines = Vec::new();
+        for (section, keys) in value.as_object().into_iter().flatten() {
+            lines.push(format!("[{section}]"));
+            for (key, value) in keys.as_object().into_iter().flatten() {
+                lines.push(format!("{key} = {value}"));
+            }
+            lines.push(String::new());
+        }
+        lines.join("\n")
+    }
+}
+
+fn explain(error: &figment::Error) -> String {
+    let key = error.path.join(".");
+    let source = error.metadata.as_ref().map_or_else(String::new, |metadata| format!(" (from {})", metadata.name));
+    if key.is_empty() { format!("{}{source}", error.kind) } else { format!("{key}: {}{source}", error.kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiled_in_defaults_are_the_rules_of_the_domain() {
+        assert_eq!(Config::defaults().rules(), Rules::default());
+        Config::defaults().validate().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_key_and_what_is_allowed() {
+        for (toml, key) in [
+            ("[check]\ngrace = \"soon\"", "check.grace"),
+            ("[check]\ngarce = \"15m\"", "garce"),
+            ("[http]\nlisten = \"0.0.0.0:80\"", "http.listen"),
+            ("[http]\nops_listen = \"0.0.0.0:81\"", "http.ops_listen"),
+            ("[mqtt]\nmode = \"broker\"", "mqtt.mode"),
+            ("[watch]\ntick = \"11s\"", "watch.tick"),
+            ("[site]\ntimezone = \"Asia/Peking\"", "site.timezone"),
+        ] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), toml).unwrap();
+            let error = Config::load(Some(file.path())).unwrap_err().to_string();
+            assert!(error.contains(key), "{toml}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_hidden_when_settings_are_shown() {
+        let mut config = Config::defaults();
+        config.mqtt.password = "correct horse".to_owned();
+        config.database.url = "postgres://chenlian:battery@db/chenlian".to_owned();
+        let text = config.describe();
+        assert!(!text.contains("horse") && !text.contains("battery"), "{text}");
+        assert!(text.contains("postgres://…@db/chenlian"), "{text}");
+    }
+}

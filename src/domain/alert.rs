@@ -1,0 +1,155 @@
+//! The open case: what it holds and which words describe it.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::check::{Cause, Slot};
+use super::outcome::{ContactProof, Outcome};
+use crate::words;
+
+words! {
+    pub enum AlertState { Open = "open", Claimed = "claimed", OnSite = "on_site", Resolved = "resolved", Reviewed = "reviewed" }
+}
+
+words! {
+    /// Which column of the ladder runs. `help` is the more urgent one.
+    pub enum Ladder { Missed = "missed", Help = "help" }
+}
+
+words! {
+    pub enum TriggerKind { Missed = "missed", Help = "help", Manual = "manual" }
+}
+
+words! {
+    /// What a rung of the ladder asks people to do.
+    pub enum StepAct {
+        /// L0 when somebody looked: phone, then knock.
+        Call = "call",
+        /// L0 when nobody looked: go under the window and look.
+        Look = "look",
+        /// L0 once more.
+        Again = "again",
+        /// L1: to the door, ask the neighbours.
+        Door = "door",
+        /// L2: phone the family in order.
+        Family = "family",
+        /// L3: key holder, grid officer, property.
+        Enter = "enter",
+        /// L4: the social worker takes command.
+        Command = "command",
+        /// L5: branch secretary and street duty.
+        Final = "final"
+    }
+}
+
+words! {
+    pub enum StepState { Pending = "pending", Fired = "fired", Void = "void" }
+}
+
+words! {
+    /// Rows of the timeline.
+    pub enum TimelineKind {
+        Opened = "opened", TriggerAdded = "trigger_added", EpochRaised = "epoch_raised", StepFired = "step_fired",
+        StepFoundNobody = "step_found_nobody", Undeliverable = "undeliverable", Claimed = "claimed", Released = "released",
+        Extended = "extended", ClaimRanOut = "claim_ran_out", OnSite = "on_site", NoAnswerAtDoor = "no_answer_at_door",
+        Assigned = "assigned", Escalated = "escalated", Emergency = "emergency", Looked = "looked", Resolved = "resolved",
+        OutcomeCompleted = "outcome_completed", Reopened = "reopened", Reviewed = "reviewed", SensorNote = "sensor_note"
+    }
+}
+
+/// Why someone must go. Unique for ever by its derived id (I2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trigger {
+    pub id: Uuid,
+    pub check_id: Option<Uuid>,
+    pub kind: TriggerKind,
+    pub cause: Cause,
+    pub local_date: NaiveDate,
+    pub slot: Option<Slot>,
+    /// Only a sign observed from here on proves anything about this trigger.
+    pub proof_from: DateTime<Utc>,
+    pub note: Option<String>,
+    pub raised_by: Option<Uuid>,
+    pub at: DateTime<Utc>,
+}
+
+/// One rung as copied when the epoch began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub epoch: i64,
+    pub step: i64,
+    pub level: i64,
+    pub act: StepAct,
+    pub due_at: DateTime<Utc>,
+    pub due_if_claimed_at: DateTime<Utc>,
+    pub due_if_unseen_at: DateTime<Utc>,
+    /// A live claim holds it back (L1–L3); L4 and L5 are never held.
+    pub held: bool,
+    pub state: StepState,
+    pub fired_at: Option<DateTime<Utc>>,
+    /// How many people it reached.
+    pub told: i64,
+}
+
+/// An alert with its triggers and the steps of its current epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    pub id: Uuid,
+    pub state: AlertState,
+    pub ladder: Ladder,
+    pub cause: Cause,
+    pub epoch: i64,
+    pub level: i64,
+    pub trial: bool,
+    pub drill: bool,
+    pub opened_at: DateTime<Utc>,
+    pub epoch_at: DateTime<Utc>,
+    pub claimed_by: Option<Uuid>,
+    pub claim_until: Option<DateTime<Utc>>,
+    pub emergency_at: Option<DateTime<Utc>>,
+    /// Somebody looked after opening and the sign was still missing.
+    pub looked_at: Option<DateTime<Utc>>,
+    pub resolved_at: Option<DateTime<Utc>>,
+    pub resolved_by: Option<Uuid>,
+    pub resolved_by_signal: Option<Uuid>,
+    pub contact_proof: Option<ContactProof>,
+    pub proof_by: Option<String>,
+    pub proof_at: Option<DateTime<Utc>>,
+    pub safe: Option<bool>,
+    pub outcome: Option<Outcome>,
+    pub outcome_note: Option<String>,
+    pub reviewed_at: Option<DateTime<Utc>>,
+    pub reviewed_by: Option<Uuid>,
+    pub outage: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    pub next_action_at: Option<DateTime<Utc>>,
+    /// 0 means: not stored yet.
+    pub version: i64,
+    pub triggers: Vec<Trigger>,
+    pub steps: Vec<Step>,
+}
+
+impl Alert {
+    pub fn is_unresolved(&self) -> bool {
+        self.resolved_at.is_none()
+    }
+
+    /// The claim that holds L1–L3 at `now`, if any.
+    pub fn live_claim(&self, now: DateTime<Utc>) -> Option<(Uuid, DateTime<Utc>)> {
+        let until = self.claim_until.filter(|until| *until > now)?;
+        Some((self.claimed_by?, until))
+    }
+
+    /// A sign resolves by itself only an alert without a press for help or a person's request.
+    pub fn is_purely_missed(&self) -> bool {
+        self.triggers.iter().all(|trigger| trigger.kind == TriggerKind::Missed)
+    }
+
+    /// From when on a sign proves something about every trigger.
+    pub fn proof_from(&self) -> Option<DateTime<Utc>> {
+        self.triggers.iter().map(|trigger| trigger.proof_from).max()
+    }
+
+    pub fn has_trigger(&self, id: Uuid) -> bool {
+        self.triggers.iter().any(|trigger| trigger.id == id)
+    }
+}

@@ -1,0 +1,288 @@
+//! One senior's case: `(view, event, now) → commands`. Every writer (a signal, the watch, the ladder, a person's act) goes
+//! through `decide`; the store loads the view under the senior's lock and applies the commands in the same transaction.
+//!
+//! Commands carry their preconditions (`before`, `before_version`), so that a history can be replayed on any store.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use super::absence::{AbsenceFact, AbsenceKind};
+use super::alert::{Alert, AlertState, Ladder, Step, TimelineKind, Trigger, TriggerKind};
+use super::check::{Cause, CheckState, CheckView, ReminderKind};
+use super::notice::{Arguments, NewNotice};
+use super::outcome::Outcome;
+use super::refusal::Refusal;
+use super::roster::Roster;
+use super::rules::Rules;
+use super::signal::SignalFact;
+
+mod act;
+mod fire;
+mod raise;
+mod sighting;
+
+pub use act::{Act, Actor, Resolution};
+
+/// Who and where, as far as decisions and notices ask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseSenior {
+    pub site_id: Uuid,
+    pub id: Uuid,
+    pub called: String,
+    pub building_name: String,
+    pub unit: String,
+    pub zone: Tz,
+    pub rules: Arc<Rules>,
+    pub trial_until: Option<NaiveDate>,
+    pub canary: bool,
+}
+
+/// The view of one senior.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    pub senior: CaseSenior,
+    pub checks: Vec<CheckView>,
+    /// All signals from the earliest span that a loaded check or trigger asks about.
+    pub signals: Vec<SignalFact>,
+    pub absences: Vec<AbsenceFact>,
+    /// The unresolved alert, or else the latest one (for undo, review and reopening).
+    pub alert: Option<Alert>,
+    /// A break of service that explains lateness, if one lies behind us.
+    pub outage: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Time passed, or absences or agreements changed: look again.
+    Tick,
+    /// These signals were appended; they are already in the view.
+    Signals(Vec<SignalFact>),
+    /// A person acts on the alert.
+    Act(Actor, Act),
+    /// Every message of this step to somebody failed on all channels.
+    Undeliverable { epoch: i64, step: i64 },
+}
+
+/// What the store must write. Order matters: rows first, then what refers to them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    SaveCheck {
+        before: CheckState,
+        check: CheckView,
+    },
+    /// `before_version` 0 inserts.
+    SaveAlert {
+        before_version: i64,
+        alert: Box<Alert>,
+    },
+    AddTrigger {
+        alert_id: Uuid,
+        trigger: Trigger,
+    },
+    SaveStep {
+        alert_id: Uuid,
+        step: Step,
+    },
+    Record(TimelineRow),
+    Tell(NewNotice),
+    /// Notices of the alert that nobody has sealed yet are no longer wanted.
+    CancelPending {
+        alert_id: Uuid,
+    },
+    /// Everybody who was told hears that it is over.
+    StandDown {
+        alert_id: Uuid,
+        epoch: i64,
+        key: &'static str,
+        arguments: Arguments,
+        except: Option<Uuid>,
+        bundle: bool,
+    },
+    Remind {
+        check_id: Uuid,
+        kind: ReminderKind,
+        state: CheckState,
+    },
+    AddAbsence {
+        id: Uuid,
+        kind: AbsenceKind,
+        from_date: NaiveDate,
+        return_date: NaiveDate,
+        by: Uuid,
+    },
+    EndAgreements {
+        outcome: Outcome,
+        from_date: NaiveDate,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimelineRow {
+    pub alert_id: Uuid,
+    pub at: DateTime<Utc>,
+    pub kind: TimelineKind,
+    pub actor_id: Option<Uuid>,
+    pub detail: Arguments,
+}
+
+/// Decides one event. The view is brought forward, so that several events can follow one another in one transaction.
+///
+/// # Errors
+/// A [`Refusal`] if a person's act is not possible; the view is then unchanged.
+pub fn decide(case: &mut Case, event: &Event, now: DateTime<Utc>) -> Result<Vec<Command>, Refusal> {
+    let before = case.clone();
+    let mut extra = Vec::new();
+    if let Event::Signals(fresh) = event {
+        case.raise_help(fresh, &mut extra, now);
+    }
+    case.assess_checks(&mut extra, now);
+    let acted = match event {
+        Event::Tick => Ok(()),
+        Event::Signals(fresh) => {
+            case.apply_sightings(fresh, &mut extra, now);
+            Ok(())
+        }
+        Event::Act(actor, act) => case.act(actor, act, &mut extra, now),
+        Event::Undeliverable { epoch, step } => {
+            case.undeliverable(*epoch, *step, &mut extra, now);
+            Ok(())
+        }
+    };
+    if let Err(refusal) = acted {
+        *case = before;
+        return Err(refusal);
+    }
+    case.run_out_claim(&mut extra, now);
+    case.set_next_action(now);
+    Ok(commands(&before, case, extra))
+}
+
+/// Whether a rung is due, so that the roster is worth loading.
+pub fn step_is_due(case: &Case, now: DateTime<Utc>) -> bool {
+    case.alert.as_ref().is_some_and(|alert| alert.is_unresolved() && super::ladder::next_due(alert, now).is_some())
+}
+
+/// Fires every rung that is due, in order, resolving people from the roster of this moment.
+pub fn fire(case: &mut Case, roster: &Roster, operators: &[Uuid], now: DateTime<Utc>) -> Vec<Command> {
+    let before = case.clone();
+    let mut extra = Vec::new();
+    case.fire_due_steps(roster, operators, &mut extra, now);
+    case.set_next_action(now);
+    commands(&before, case, extra)
+}
+
+impl Case {
+    pub fn today(&self, now: DateTime<Utc>) -> NaiveDate {
+        super::day::local_date(self.senior.zone, now)
+    }
+
+    fn assess_checks(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let rules = Arc::clone(&self.senior.rules);
+        let mut missed: Vec<(Trigger, bool)> = Vec::new();
+        for check in &mut self.checks {
+            let verdict = check.assess(&self.signals, &self.absences, &rules.check, now);
+            if let Some(kind) = verdict.reminder {
+                extra.push(Command::Remind { check_id: check.id, kind, state: verdict.state });
+            }
+            check.state = verdict.state;
+            check.received_late = verdict.received_late;
+            check.next_action_at = verdict.next_action_at;
+            check.decided_at = if verdict.state.is_undecided() { None } else { check.decided_at.or(Some(now)) };
+            if let Some(cause) = verdict.missed {
+                check.triggered = true;
+                missed.push((Trigger::of_check(check, cause, now), check.day_ends_at > now));
+            }
+        }
+        for (trigger, is_today) in missed {
+            self.raise(trigger, is_today, extra, now);
+        }
+    }
+
+    fn run_out_claim(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.as_mut().filter(|alert| alert.is_unresolved()) else { return };
+        let (Some(member), Some(until)) = (alert.claimed_by, alert.claim_until) else { return };
+        if until > now {
+            return;
+        }
+        alert.claimed_by = None;
+        alert.claim_until = None;
+        alert.state = AlertState::Open;
+        let (id, epoch) = (alert.id, alert.epoch);
+        extra.push(record(id, now, TimelineKind::ClaimRanOut, Some(member), Arguments::new()));
+        let step = until.timestamp();
+        extra.push(self.tell(id, epoch, step, member, "notice.claim_ran_out", now));
+    }
+
+    fn set_next_action(&mut self, now: DateTime<Utc>) {
+        if let Some(alert) = &mut self.alert {
+            alert.next_action_at = super::ladder::next_action_at(alert, now);
+        }
+    }
+
+    /// Arguments that a message about this senior may hold: called, building and unit; no room, no health.
+    fn arguments(&self) -> Arguments {
+        let cause = self.alert.as_ref().map_or("", |alert| alert.cause.as_str());
+        [("senior", self.senior.called.as_str()), ("building", &self.senior.building_name), ("unit", &self.senior.unit), ("cause", cause)]
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+}
+
+impl Trigger {
+    fn of_check(check: &CheckView, cause: Cause, now: DateTime<Utc>) -> Self {
+        Self {
+            id: super::id::check_trigger(check.id, TriggerKind::Missed.as_str()),
+            check_id: Some(check.id),
+            kind: TriggerKind::Missed,
+            cause,
+            local_date: check.local_date,
+            slot: Some(check.slot),
+            proof_from: check.counts_from,
+            note: None,
+            raised_by: None,
+            at: now,
+        }
+    }
+
+    /// The ladder that this trigger asks for.
+    fn ladder(&self) -> Ladder {
+        if self.kind == TriggerKind::Help { Ladder::Help } else { Ladder::Missed }
+    }
+}
+
+fn record(alert_id: Uuid, at: DateTime<Utc>, kind: TimelineKind, actor_id: Option<Uuid>, detail: Arguments) -> Command {
+    Command::Record(TimelineRow { alert_id, at, kind, actor_id, detail })
+}
+
+fn arguments<const N: usize>(pairs: [(&str, String); N]) -> Arguments {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The difference of two views as commands with preconditions, then the appended facts.
+fn commands(before: &Case, after: &Case, extra: Vec<Command>) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for (old, new) in before.checks.iter().zip(&after.checks) {
+        if old != new {
+            commands.push(Command::SaveCheck { before: old.state, check: new.clone() });
+        }
+    }
+    if let Some(alert) = &after.alert {
+        let old = before.alert.as_ref().filter(|old| old.id == alert.id);
+        if old != Some(alert) {
+            commands.push(Command::SaveAlert { before_version: old.map_or(0, |old| old.version), alert: Box::new(alert.clone()) });
+        }
+        for trigger in alert.triggers.iter().filter(|trigger| !old.is_some_and(|old| old.has_trigger(trigger.id))) {
+            commands.push(Command::AddTrigger { alert_id: alert.id, trigger: trigger.clone() });
+        }
+        for step in alert.steps.iter().filter(|step| !old.is_some_and(|old| old.steps.contains(step))) {
+            commands.push(Command::SaveStep { alert_id: alert.id, step: step.clone() });
+        }
+    }
+    commands.extend(extra);
+    commands
+}

@@ -1,0 +1,314 @@
+//! What a person does with an alert: claim, knock, hand over, resolve, review. Each act is a row of the timeline.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{Alert, AlertState, Arguments, Case, Cause, Command, TimelineKind, Trigger, TriggerKind, arguments, record};
+use crate::domain::absence::ABSENCE_DAYS_MAX;
+use crate::domain::outcome::{ContactProof, Outcome, OutcomeClass};
+use crate::domain::refusal::Refusal;
+use crate::domain::{id, ladder};
+
+/// "Seen by a named person" may lie this far before the cutoff.
+const NAMED_SIGHTING_BEFORE: TimeDelta = TimeDelta::minutes(60);
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actor {
+    pub id: Uuid,
+    /// A role above volunteer, recently authenticated: may close without proof.
+    pub may_silence: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// 我去看看
+    Claim,
+    Release,
+    Extend,
+    /// 到门口了
+    OnSite,
+    /// 敲门没人应
+    NoAnswerAtDoor,
+    Assign {
+        to: Uuid,
+    },
+    /// 我需要人手, or a social worker who does not want to wait.
+    Escalate,
+    /// 110, 119 or 120 has been called.
+    Emergency {
+        service: String,
+    },
+    Resolve(Resolution),
+    Reopen {
+        reason: String,
+    },
+    Review {
+        outcome: Option<Outcome>,
+    },
+    /// "Someone should look at her." `request` makes it idempotent.
+    Raise {
+        request: Uuid,
+        note: Option<String>,
+    },
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// 人平安？
+    pub safe: bool,
+    pub proof: Option<ContactProof>,
+    pub proof_by: Option<String>,
+    pub proof_at: Option<DateTime<Utc>>,
+    pub outcome: Option<Outcome>,
+    pub note: Option<String>,
+    /// First day back, for outcomes that mean "not at home".
+    pub return_date: Option<NaiveDate>,
+}
+
+impl Case {
+    pub(super) fn act(&mut self, actor: &Actor, act: &Act, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {
+        if let Act::Raise { request, note } = act {
+            self.raise_by_hand(actor, *request, note.clone(), extra, now);
+            return Ok(());
+        }
+        let alert = self.alert.as_ref().ok_or_else(Refusal::not_found)?;
+        match act {
+            Act::Reopen { reason } => self.reopen_by_hand(actor, reason, extra, now),
+            Act::Review { outcome } => self.review(actor, *outcome, extra, now),
+            // After a sign closed the alert by itself, the outcome is completed by the same form.
+            Act::Resolve(resolution) if !alert.is_unresolved() && alert.outcome.is_none() => self.complete(actor, resolution, extra, now),
+            _ if !alert.is_unresolved() => Err(Refusal::conflict("problem.alert_already_resolved")),
+            Act::Resolve(resolution) => self.resolve(actor, resolution, extra, now),
+            _ => self.act_on_open(actor, act, extra, now),
+        }
+    }
+
+    fn act_on_open(&mut self, actor: &Actor, act: &Act, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let rules = self.senior.rules.clone();
+        let Some(alert) = self.alert.as_mut() else { return Err(Refusal::not_found()) };
+        let (alert_id, epoch, by) = (alert.id, alert.epoch, actor.id);
+        let mut note = |kind, detail| extra.push(record(alert_id, now, kind, Some(by), detail));
+        match act {
+            Act::Claim if alert.live_claim(now).is_some_and(|(member, _)| member == by) => {}
+            Act::Claim => {
+                refuse_other_claim(alert, by, now)?;
+                alert.take(by, AlertState::Claimed, now + rules.ladder.claim.0);
+                note(TimelineKind::Claimed, Arguments::new());
+                extra.push(Command::CancelPending { alert_id });
+            }
+            Act::Release => {
+                require_claim(alert, by, now)?;
+                alert.state = AlertState::Open;
+                alert.claimed_by = None;
+                alert.claim_until = None;
+                note(TimelineKind::Released, Arguments::new());
+            }
+            Act::Extend => {
+                require_claim(alert, by, now)?;
+                let hold = if alert.state == AlertState::OnSite { rules.ladder.on_site } else { rules.ladder.claim };
+                alert.claim_until = Some(now + hold.0);
+                note(TimelineKind::Extended, Arguments::new());
+            }
+            Act::OnSite => {
+                refuse_other_claim(alert, by, now)?;
+                alert.take(by, AlertState::OnSite, now + rules.ladder.on_site.0);
+                note(TimelineKind::OnSite, Arguments::new());
+            }
+            Act::NoAnswerAtDoor => {
+                alert.looked_at = alert.looked_at.or(Some(now));
+                ladder::start_now(alert, &[2, 3], now);
+                note(TimelineKind::NoAnswerAtDoor, Arguments::new());
+            }
+            Act::Assign { to } => {
+                alert.take(*to, AlertState::Claimed, now + rules.ladder.claim.0);
+                note(TimelineKind::Assigned, arguments([("to", to.to_string())]));
+                extra.push(self.tell(alert_id, epoch, now.timestamp(), *to, "notice.assigned", now));
+            }
+            Act::Escalate => {
+                ladder::start_now(alert, &[alert.level + 1], now);
+                ladder::advance(alert, now);
+                note(TimelineKind::Escalated, Arguments::new());
+            }
+            Act::Emergency { service } => {
+                alert.emergency_at = alert.emergency_at.or(Some(now));
+                ladder::start_now(alert, &[4, 5], now);
+                note(TimelineKind::Emergency, arguments([("service", service.clone())]));
+            }
+            Act::Resolve(_) | Act::Reopen { .. } | Act::Review { .. } | Act::Raise { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn raise_by_hand(&mut self, actor: &Actor, request: Uuid, note: Option<String>, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let trigger = Trigger {
+            id: id::request_trigger(self.senior.site_id, request),
+            check_id: None,
+            kind: TriggerKind::Manual,
+            cause: Cause::Manual,
+            local_date: self.today(now),
+            slot: None,
+            proof_from: now,
+            note,
+            raised_by: Some(actor.id),
+            at: now,
+        };
+        self.raise(trigger, true, extra, now);
+    }
+
+    fn resolve(&mut self, actor: &Actor, resolution: &Resolution, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {
+        self.validate(actor, resolution, now)?;
+        let details = self.arguments();
+        let Some(alert) = self.alert.as_mut() else { return Err(Refusal::not_found()) };
+        alert.state = AlertState::Resolved;
+        alert.resolved_at = Some(now);
+        alert.resolved_by = Some(actor.id);
+        alert.fill(resolution);
+        let confidential = !resolution.safe || resolution.outcome.is_some_and(Outcome::is_confidential);
+        let key = if confidential { "notice.stand_down_handled" } else { "notice.stand_down_well" };
+        let (alert_id, epoch) = (alert.id, alert.epoch);
+        let detail = arguments([
+            ("proof", resolution.proof.map_or_else(String::new, |proof| proof.to_string())),
+            ("outcome", resolution.outcome.map_or_else(String::new, |outcome| outcome.to_string())),
+        ]);
+        extra.push(record(alert_id, now, TimelineKind::Resolved, Some(actor.id), detail));
+        extra.push(Command::CancelPending { alert_id });
+        extra.push(Command::StandDown { alert_id, epoch, key, arguments: details, except: Some(actor.id), bundle: false });
+        self.follow(actor, resolution, extra, now);
+        Ok(())
+    }
+
+    fn complete(&mut self, actor: &Actor, resolution: &Resolution, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {
+        if resolution.outcome.is_none() {
+            return Err(Refusal::invalid("outcome", "problem.outcome_required"));
+        }
+        self.validate_consequences(resolution, now)?;
+        let Some(alert) = self.alert.as_mut() else { return Err(Refusal::not_found()) };
+        let (proof, proof_by, proof_at) = (alert.contact_proof, alert.proof_by.clone(), alert.proof_at);
+        alert.fill(resolution);
+        // What the sign proved stays.
+        alert.contact_proof = proof.or(resolution.proof);
+        alert.proof_by = proof_by.or_else(|| resolution.proof_by.clone());
+        alert.proof_at = proof_at.or(resolution.proof_at);
+        let outcome = resolution.outcome.map_or_else(String::new, |outcome| outcome.to_string());
+        extra.push(record(alert.id, now, TimelineKind::OutcomeCompleted, Some(actor.id), arguments([("outcome", outcome)])));
+        self.follow(actor, resolution, extra, now);
+        Ok(())
+    }
+
+    /// Consequences in the same request: an absence, the end of the agreement.
+    fn follow(&self, actor: &Actor, resolution: &Resolution, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(outcome) = resolution.outcome else { return };
+        let today = self.today(now);
+        let alert_id = self.alert.as_ref().map_or_else(Uuid::nil, |alert| alert.id);
+        if let (Some(kind), Some(return_date)) = (outcome.absence(), resolution.return_date) {
+            let id = id::absence(alert_id, return_date);
+            extra.push(Command::AddAbsence { id, kind, from_date: today, return_date, by: actor.id });
+        }
+        if outcome.ends_agreement() {
+            extra.push(Command::EndAgreements { outcome, from_date: today });
+        }
+    }
+
+    fn validate(&self, actor: &Actor, resolution: &Resolution, now: DateTime<Utc>) -> Result<(), Refusal> {
+        match resolution.proof {
+            None => {
+                let equipment = resolution.outcome.is_some_and(|outcome| outcome.class() == OutcomeClass::DataEquipment);
+                if !equipment {
+                    return Err(Refusal::invalid("contact_proof", "problem.proof_required"));
+                }
+                if !actor.may_silence {
+                    return Err(Refusal::forbidden("problem.closing_without_proof"));
+                }
+            }
+            Some(ContactProof::SeenByNamedPerson) => {
+                if resolution.proof_by.as_deref().is_none_or(|name| name.trim().is_empty()) {
+                    return Err(Refusal::invalid("proof_by", "problem.proof_by_required"));
+                }
+                let at = resolution.proof_at.ok_or_else(|| Refusal::invalid("proof_at", "problem.proof_at_required"))?;
+                let earliest = self.alert.as_ref().map(|alert| self.cutoff_of(alert) - NAMED_SIGHTING_BEFORE);
+                if at > now || earliest.is_some_and(|earliest| at < earliest) {
+                    return Err(Refusal::invalid("proof_at", "problem.proof_at_range"));
+                }
+            }
+            Some(_) => {}
+        }
+        self.validate_consequences(resolution, now)
+    }
+
+    fn validate_consequences(&self, resolution: &Resolution, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let Some(outcome) = resolution.outcome else { return Ok(()) };
+        if outcome == Outcome::Other && resolution.note.as_deref().is_none_or(|note| note.trim().is_empty()) {
+            return Err(Refusal::invalid("note", "problem.note_required"));
+        }
+        if outcome.absence().is_some() {
+            let date = resolution.return_date.ok_or_else(|| Refusal::invalid("return_date", "problem.return_date_required"))?;
+            let today = self.today(now);
+            if date <= today || date > today + TimeDelta::days(ABSENCE_DAYS_MAX) {
+                return Err(Refusal::invalid("return_date", "problem.return_date_range").with("days", ABSENCE_DAYS_MAX));
+            }
+        }
+        Ok(())
+    }
+
+    fn cutoff_of(&self, alert: &Alert) -> DateTime<Utc> {
+        let of_checks = alert.triggers.iter().filter_map(|t| self.checks.iter().find(|check| Some(check.id) == t.check_id));
+        of_checks.map(|check| check.cutoff_at).max().unwrap_or(alert.opened_at)
+    }
+
+    fn reopen_by_hand(&mut self, actor: &Actor, reason: &str, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {
+        if self.alert.as_ref().is_some_and(Alert::is_unresolved) {
+            return Err(Refusal::conflict("problem.alert_not_resolved"));
+        }
+        self.reopen(Some(actor.id), arguments([("reason", reason.to_owned())]), extra, now);
+        Ok(())
+    }
+
+    fn review(&mut self, actor: &Actor, outcome: Option<Outcome>, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let Some(alert) = self.alert.as_mut().filter(|alert| !alert.is_unresolved()) else {
+            return Err(Refusal::conflict("problem.alert_not_resolved"));
+        };
+        alert.outcome = outcome.or(alert.outcome);
+        if alert.outcome.is_none() {
+            return Err(Refusal::invalid("outcome", "problem.outcome_required"));
+        }
+        alert.state = AlertState::Reviewed;
+        alert.reviewed_at = Some(now);
+        alert.reviewed_by = Some(actor.id);
+        extra.push(record(alert.id, now, TimelineKind::Reviewed, Some(actor.id), Arguments::new()));
+        Ok(())
+    }
+}
+
+impl Alert {
+    fn take(&mut self, member: Uuid, state: AlertState, until: DateTime<Utc>) {
+        self.state = state;
+        self.claimed_by = Some(member);
+        self.claim_until = Some(until);
+    }
+
+    fn fill(&mut self, resolution: &Resolution) {
+        self.safe = Some(resolution.safe);
+        self.contact_proof = resolution.proof;
+        self.proof_by.clone_from(&resolution.proof_by);
+        self.proof_at = resolution.proof_at;
+        self.outcome = resolution.outcome;
+        self.outcome_note.clone_from(&resolution.note);
+    }
+}
+
+fn refuse_other_claim(alert: &Alert, by: Uuid, now: DateTime<Utc>) -> Result<(), Refusal> {
+    match alert.live_claim(now) {
+        Some((other, _)) if other != by => Err(Refusal::conflict("problem.claimed_by_other").with("member_id", other)),
+        _ => Ok(()),
+    }
+}
+
+fn require_claim(alert: &Alert, by: Uuid, now: DateTime<Utc>) -> Result<(), Refusal> {
+    match alert.live_claim(now) {
+        Some((holder, _)) if holder == by => Ok(()),
+        Some((other, _)) => Err(Refusal::conflict("problem.claimed_by_other").with("member_id", other)),
+        None => Err(Refusal::conflict("problem.not_claimed")),
+    }
+}

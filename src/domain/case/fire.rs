@@ -1,0 +1,96 @@
+//! A rung fires: people are found, told, and the next rung is set (I13, I14, I16).
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Alert, Arguments, Case, Cause, Command, Roster, TimelineKind, arguments, record};
+use crate::domain::alert::{Ladder, StepState};
+use crate::domain::check::Slot;
+use crate::domain::notice::{NewNotice, NoticeClass, key_of};
+use crate::domain::{day, id, ladder};
+
+/// More rungs than any ladder has: a guard against a loop that would never end.
+const STEPS_PER_PASS_MAX: usize = 32;
+
+impl Case {
+    pub(super) fn fire_due_steps(&mut self, roster: &Roster, operators: &[Uuid], extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        for _ in 0..STEPS_PER_PASS_MAX {
+            let Some(alert) = self.alert.as_ref().filter(|alert| alert.is_unresolved()) else { return };
+            let Some(index) = ladder::next_due(alert, now) else { return };
+            let (step, people) = (alert.steps[index].clone(), self.audience(alert, index, roster, operators, now));
+            let (alert_id, epoch) = (alert.id, alert.epoch);
+            let key = key_of(step.act, alert.ladder == Ladder::Help);
+            for member in &people {
+                let notice = self.notice(alert_id, epoch, (step.step, step.level), *member, key, now);
+                extra.push(Command::Tell(notice));
+            }
+            let detail = arguments([("level", step.level.to_string()), ("act", step.act.to_string()), ("told", people.len().to_string())]);
+            let kind = if people.is_empty() { TimelineKind::StepFoundNobody } else { TimelineKind::StepFired };
+            extra.push(record(alert_id, now, kind, None, detail));
+            if people.is_empty() {
+                // I16: a ladder that reaches nobody is an alarm of its own.
+                for operator in operators {
+                    extra.push(self.tell(alert_id, epoch, step.step, *operator, "notice.step_found_nobody", now));
+                }
+            }
+            let rules = self.senior.rules.clone();
+            if let Some(alert) = self.alert.as_mut() {
+                ladder::mark_fired(alert, index, people.len(), &rules.ladder, now);
+            }
+        }
+    }
+
+    fn audience(&self, alert: &Alert, index: usize, roster: &Roster, operators: &[Uuid], now: DateTime<Utc>) -> Vec<Uuid> {
+        // A canary proves that alerts work; it must not send anybody to a door.
+        if self.senior.canary {
+            return operators.to_vec();
+        }
+        let slot = alert.triggers.iter().filter_map(|trigger| trigger.slot).next_back().unwrap_or(Slot::Morning);
+        let claimed = alert.live_claim(now).map(|(member, _)| member);
+        let weekday = day::weekday_bit(self.today(now));
+        roster.audience(alert.steps[index].act, slot, weekday, claimed, alert.cause == Cause::NotObserved)
+    }
+
+    /// All messages of a step failed: the next rung comes at once (I11).
+    pub(super) fn undeliverable(&mut self, epoch: i64, step: i64, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.as_mut().filter(|alert| alert.is_unresolved() && alert.epoch == epoch) else { return };
+        extra.push(record(alert.id, now, TimelineKind::Undeliverable, None, arguments([("step", step.to_string())])));
+        let fired = alert.steps.iter().any(|known| known.epoch == epoch && known.step == step && known.state == StepState::Fired);
+        if fired {
+            ladder::advance(alert, now);
+        }
+    }
+
+    pub(super) fn tell(&self, alert_id: Uuid, epoch: i64, step: i64, member: Uuid, key: &'static str, now: DateTime<Utc>) -> Command {
+        Command::Tell(self.notice(alert_id, epoch, (step, 0), member, key, now))
+    }
+
+    fn notice(
+        &self,
+        alert_id: Uuid,
+        epoch: i64,
+        (step, level): (i64, i64),
+        member: Uuid,
+        key: &'static str,
+        now: DateTime<Utc>,
+    ) -> NewNotice {
+        let mut details: Arguments = self.arguments();
+        if let Some((from, to)) = self.alert.as_ref().and_then(|alert| alert.outage) {
+            let local = |at: DateTime<Utc>| at.with_timezone(&self.senior.zone).format("%H:%M").to_string();
+            details.insert("outage_from".to_owned(), local(from));
+            details.insert("outage_to".to_owned(), local(to));
+        }
+        NewNotice {
+            id: id::notice(alert_id, epoch, step, member, key),
+            alert_id: Some(alert_id),
+            epoch,
+            step,
+            level,
+            recipient_id: member,
+            key,
+            arguments: details,
+            class: NoticeClass::Alert,
+            not_before: now,
+        }
+    }
+}

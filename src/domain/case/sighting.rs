@@ -1,0 +1,141 @@
+//! Signals meet the alert: a sight or voice closes a purely missed one, a look that found the sign missing makes it more
+//! pressing, a late sensor is only a note (I6), and an undone sighting opens it again at the same level.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Alert, AlertState, Arguments, Case, Cause, Command, SignalFact, TimelineKind, arguments, record};
+use crate::domain::alert::StepState;
+use crate::domain::ladder;
+use crate::domain::outcome::ContactProof;
+use crate::domain::signal::{Evidence, Polarity, SensorPolicy, Sign, SignalKind, Standing};
+
+impl Case {
+    pub(super) fn apply_sightings(&mut self, fresh: &[SignalFact], extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        self.reopen_if_undone(extra, now);
+        let Some(alert) = self.alert.clone().filter(Alert::is_unresolved) else { return };
+        if let Some((signal, proof)) = self.proof_among(&alert) {
+            self.close_by_signal(&signal, proof, extra, now);
+            return;
+        }
+        if fresh.iter().any(|signal| self.is_negative_look(signal, &alert)) {
+            self.note_negative_look(extra, now);
+        }
+        if fresh.iter().any(|signal| !signal.is_human() && signal.evidence == Some(Evidence::A) && signal.standing == Standing::Accepted) {
+            extra.push(record(alert.id, now, TimelineKind::SensorNote, None, Arguments::new()));
+        }
+    }
+
+    /// The sign agreed for the latest missed check, and the policy; an alert without a check expects an open curtain.
+    fn agreed(&self, alert: &Alert) -> (Sign, SensorPolicy) {
+        let latest = alert.triggers.iter().filter(|t| t.check_id.is_some()).max_by_key(|t| (t.local_date, t.slot));
+        let check = latest.and_then(|t| self.checks.iter().find(|check| Some(check.id) == t.check_id));
+        check.map_or((Sign::Open, SensorPolicy::None), |check| (check.expected_sign, check.sensor_policy))
+    }
+
+    fn is_replaced(&self, id: Uuid) -> bool {
+        self.signals.iter().any(|signal| signal.standing == Standing::Accepted && signal.replaces == Some(id))
+    }
+
+    /// The first human signal that proves something about every trigger of a purely missed alert.
+    fn proof_among(&self, alert: &Alert) -> Option<(SignalFact, ContactProof)> {
+        let proof_from = alert.proof_from().filter(|_| alert.is_purely_missed())?;
+        let (sign, policy) = self.agreed(alert);
+        self.signals
+            .iter()
+            .filter(|signal| signal.is_human() && signal.standing == Standing::Accepted && signal.observed_at >= proof_from)
+            .filter(|signal| !self.is_replaced(signal.id) && signal.polarity(sign, policy) == Polarity::Matches)
+            // Paper typed in later alerts and resolves only what it saw before the alert opened, or after.
+            .min_by_key(|signal| (signal.observed_at, signal.id))
+            .map(|signal| {
+                let proof = match signal.kind {
+                    SignalKind::SeenInPerson => ContactProof::SeenInPerson,
+                    SignalKind::SpokeWithPerson => ContactProof::SpokeWithPerson,
+                    _ => ContactProof::AgreedSignSeenLate,
+                };
+                (signal.clone(), proof)
+            })
+    }
+
+    fn close_by_signal(&mut self, signal: &SignalFact, proof: ContactProof, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let details = self.arguments();
+        let Some(alert) = self.alert.as_mut() else { return };
+        alert.state = AlertState::Resolved;
+        alert.resolved_at = Some(now);
+        alert.resolved_by_signal = Some(signal.id);
+        alert.contact_proof = Some(proof);
+        alert.proof_at = Some(signal.observed_at);
+        alert.safe = Some(true);
+        let bundle = alert.cause == Cause::NotObserved;
+        let (id, epoch) = (alert.id, alert.epoch);
+        extra.push(record(id, now, TimelineKind::Resolved, None, arguments([("proof", proof.to_string())])));
+        extra.push(Command::CancelPending { alert_id: id });
+        extra.push(Command::StandDown { alert_id: id, epoch, key: "notice.stand_down_well", arguments: details, except: None, bundle });
+    }
+
+    fn is_negative_look(&self, signal: &SignalFact, alert: &Alert) -> bool {
+        let (sign, policy) = self.agreed(alert);
+        let recent = alert.proof_from().is_some_and(|from| signal.observed_at >= from);
+        signal.is_human()
+            && signal.standing == Standing::Accepted
+            && recent
+            && matches!(signal.polarity(sign, policy), Polarity::Contradicts | Polarity::Blind)
+    }
+
+    fn note_negative_look(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.as_mut() else { return };
+        if alert.looked_at.is_some() || alert.cause != Cause::NotObserved {
+            return;
+        }
+        alert.looked_at = Some(now);
+        alert.cause = Cause::NotOpen;
+        extra.push(record(alert.id, now, TimelineKind::Looked, None, Arguments::new()));
+        // The look is done; now the assigned party member phones and knocks.
+        if alert.steps.iter().any(|step| step.epoch == alert.epoch) {
+            ladder::call_now(alert, now);
+        }
+    }
+
+    /// The signal that closed the alert was corrected and nothing else proves contact.
+    fn reopen_if_undone(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.clone().filter(|alert| !alert.is_unresolved()) else { return };
+        let Some(closing) = alert.resolved_by_signal.filter(|signal| self.is_replaced(*signal)) else { return };
+        if let Some((other, proof)) = self.proof_among(&alert) {
+            if let Some(alert) = self.alert.as_mut() {
+                alert.resolved_by_signal = Some(other.id);
+                alert.contact_proof = Some(proof);
+            }
+            return;
+        }
+        let detail = arguments([("signal", closing.to_string())]);
+        self.reopen(None, detail, extra, now);
+    }
+
+    /// Opens a resolved alert again; the ladder goes on where it stood.
+    pub(super) fn reopen(&mut self, by: Option<Uuid>, detail: Arguments, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.as_mut() else { return };
+        let paused = alert.resolved_at.map_or_else(chrono::TimeDelta::zero, |at| now - at);
+        for step in alert.steps.iter_mut().filter(|step| step.state == StepState::Pending) {
+            step.due_at += paused;
+            step.due_if_claimed_at += paused;
+            step.due_if_unseen_at += paused;
+        }
+        alert.state = AlertState::Open;
+        alert.resolved_at = None;
+        alert.resolved_by = None;
+        alert.resolved_by_signal = None;
+        alert.contact_proof = None;
+        alert.proof_by = None;
+        alert.proof_at = None;
+        alert.safe = None;
+        alert.outcome = None;
+        alert.outcome_note = None;
+        alert.reviewed_at = None;
+        alert.reviewed_by = None;
+        alert.claimed_by = None;
+        alert.claim_until = None;
+        extra.push(record(alert.id, now, TimelineKind::Reopened, by, detail));
+        // Those who were told to stand down are called again.
+        ladder::call_now(alert, now);
+    }
+}

@@ -1,0 +1,58 @@
+//! Derived ids: the same cause gives the same id on every instance and after every restart, so that a check, a trigger or
+//! a notice can exist only once (I2, I5, I12). The name space and the text forms below are part of the data: never change them.
+
+use chrono::NaiveDate;
+use uuid::Uuid;
+
+use super::check::Slot;
+
+const NAMESPACE: Uuid = Uuid::from_u128(0x8f0c_2c1e_6a51_4d0b_9c3e_77d2_55ab_1ec7);
+
+fn derive(parts: &[&str]) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, parts.join("\u{1f}").as_bytes())
+}
+
+/// The check of one senior, date and slot.
+pub fn check(site: Uuid, senior: Uuid, date: NaiveDate, slot: Slot) -> Uuid {
+    derive(&["check", &site.to_string(), &senior.to_string(), &date.to_string(), slot.as_str()])
+}
+
+/// The trigger of a check: `kind` is `missed` or `help`.
+pub fn check_trigger(check: Uuid, kind: &str) -> Uuid {
+    derive(&["trigger", &check.to_string(), kind])
+}
+
+/// The trigger of a help press or of a manual request, named by the id of the signal or request.
+pub fn request_trigger(site: Uuid, request: Uuid) -> Uuid {
+    derive(&["request", &site.to_string(), &request.to_string()])
+}
+
+/// The alert that a trigger opens.
+pub fn alert(trigger: Uuid) -> Uuid {
+    derive(&["alert", &trigger.to_string()])
+}
+
+/// The absence that an outcome of an alert creates.
+pub fn absence(alert: Uuid, return_date: NaiveDate) -> Uuid {
+    derive(&["absence", &alert.to_string(), &return_date.to_string()])
+}
+
+/// What one person is told at one step of one alert.
+pub fn notice(alert: Uuid, epoch: i64, step: i64, recipient: Uuid, key: &str) -> Uuid {
+    derive(&["notice", &alert.to_string(), &epoch.to_string(), &step.to_string(), &recipient.to_string(), key])
+}
+
+/// A reminder or report that exists once per person, date and reason.
+pub fn daily_notice(site: Uuid, recipient: Uuid, date: NaiveDate, reason: &str) -> Uuid {
+    derive(&["daily", &site.to_string(), &recipient.to_string(), &date.to_string(), reason])
+}
+
+/// One look of a sheet at one senior.
+pub fn sheet_signal(sheet: Uuid, senior: Uuid) -> Uuid {
+    derive(&["sheet", &sheet.to_string(), &senior.to_string()])
+}
+
+/// One event of a device: a replay has the same id.
+pub fn device_signal(device: Uuid, boot: i64, seq: i64, index: usize) -> Uuid {
+    derive(&["device", &device.to_string(), &boot.to_string(), &seq.to_string(), &index.to_string()])
+}

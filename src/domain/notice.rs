@@ -1,0 +1,58 @@
+//! What one person is told: a key and arguments, never a text. Texts are made when a message is sealed.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::alert::StepAct;
+use crate::words;
+
+words! {
+    pub enum NoticeClass {
+        /// Somebody must go. Never delayed.
+        Alert = "alert",
+        /// It is over: told to everybody who was told.
+        StandDown = "stand_down",
+        Reminder = "reminder",
+        Report = "report"
+    }
+}
+
+words! {
+    pub enum NoticeState { Pending = "pending", Sealed = "sealed", Delivered = "delivered", Cancelled = "cancelled", Failed = "failed" }
+}
+
+/// Values for the sentence of a key: names of people only as domain rules allow (called, building, unit; no room, no health).
+pub type Arguments = BTreeMap<String, String>;
+
+/// A notice as written beside the alert that causes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNotice {
+    pub id: Uuid,
+    pub alert_id: Option<Uuid>,
+    pub epoch: i64,
+    pub step: i64,
+    pub level: i64,
+    pub recipient_id: Uuid,
+    pub key: &'static str,
+    pub arguments: Arguments,
+    pub class: NoticeClass,
+    pub not_before: DateTime<Utc>,
+}
+
+/// The sentence of a rung. Rungs of the same act share a key, so that many seniors fit one message.
+pub fn key_of(act: StepAct, urgent: bool) -> &'static str {
+    match (act, urgent) {
+        (StepAct::Call, false) => "notice.alert_call",
+        (StepAct::Call, true) => "notice.help_call",
+        (StepAct::Look, _) => "notice.alert_look",
+        (StepAct::Again, _) => "notice.alert_again",
+        (StepAct::Door, false) => "notice.alert_door",
+        (StepAct::Door, true) => "notice.help_door",
+        (StepAct::Family, _) => "notice.alert_family",
+        (StepAct::Enter, _) => "notice.alert_enter",
+        (StepAct::Command, _) => "notice.alert_command",
+        (StepAct::Final, _) => "notice.alert_final",
+    }
+}

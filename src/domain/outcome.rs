@@ -1,0 +1,76 @@
+//! How an alert ended, and what follows from it.
+
+use super::absence::AbsenceKind;
+use crate::words;
+
+words! {
+    /// What proves that somebody saw or heard the senior.
+    pub enum ContactProof {
+        SeenInPerson = "seen_in_person", SpokeWithPerson = "spoke_with_person", Video = "video",
+        AgreedSignSeenLate = "agreed_sign_seen_late", SeenByNamedPerson = "seen_by_named_person",
+        FamilyWithPerson = "family_with_person", HospitalConfirmed = "hospital_confirmed",
+        EmergencyServiceTookOver = "emergency_service_took_over"
+    }
+}
+
+words! {
+    /// The full codes; phones show six groups of them.
+    pub enum Outcome {
+        ForgotCurtain = "forgot_curtain", Overslept = "overslept", NotHeard = "not_heard", ClosedForHeat = "closed_for_heat",
+        WantedCompany = "wanted_company", OutToday = "out_today", Travel = "travel", WithFamily = "with_family",
+        Hospital = "hospital", Institution = "institution", WrongWindow = "wrong_window", LogError = "log_error",
+        NotChecked = "not_checked", CurtainBroken = "curtain_broken", SensorFault = "sensor_fault", SystemDown = "system_down",
+        Errand = "errand", Utility = "utility", Repair = "repair", Emotional = "emotional", Medication = "medication",
+        Unwell = "unwell", Clinic = "clinic", FallNoInjury = "fall_no_injury", FallInjury = "fall_injury",
+        Emergency120 = "emergency_120", Gas = "gas", Fire = "fire", Flood = "flood", CrimeFraud = "crime_fraud",
+        Wandering = "wandering", Deceased = "deceased", Missing = "missing", RefusedContact = "refused_contact",
+        Withdrew = "withdrew", Other = "other"
+    }
+}
+
+words! {
+    /// The class of an outcome, for statistics and for what may be said to others.
+    pub enum OutcomeClass {
+        Benign = "benign", AbsentUnreported = "absent_unreported", DataEquipment = "data_equipment",
+        ServiceNeed = "service_need", Medical = "medical", Safety = "safety", Severe = "severe",
+        Refused = "refused", Other = "other"
+    }
+}
+
+impl Outcome {
+    pub fn class(self) -> OutcomeClass {
+        use Outcome as O;
+        match self {
+            O::ForgotCurtain | O::Overslept | O::NotHeard | O::ClosedForHeat | O::WantedCompany => OutcomeClass::Benign,
+            O::OutToday | O::Travel | O::WithFamily | O::Hospital | O::Institution => OutcomeClass::AbsentUnreported,
+            O::WrongWindow | O::LogError | O::NotChecked | O::CurtainBroken | O::SensorFault | O::SystemDown => OutcomeClass::DataEquipment,
+            O::Errand | O::Utility | O::Repair | O::Emotional | O::Medication => OutcomeClass::ServiceNeed,
+            O::Unwell | O::Clinic | O::FallNoInjury | O::FallInjury | O::Emergency120 => OutcomeClass::Medical,
+            O::Gas | O::Fire | O::Flood | O::CrimeFraud | O::Wandering => OutcomeClass::Safety,
+            O::Deceased | O::Missing => OutcomeClass::Severe,
+            O::RefusedContact | O::Withdrew => OutcomeClass::Refused,
+            O::Other => OutcomeClass::Other,
+        }
+    }
+
+    /// Outcomes that mean "not at home" create an absence; a return date is then required.
+    pub fn absence(self) -> Option<AbsenceKind> {
+        match self {
+            Self::OutToday | Self::Travel => Some(AbsenceKind::Away),
+            Self::WithFamily => Some(AbsenceKind::WithFamily),
+            Self::Hospital => Some(AbsenceKind::Hospital),
+            Self::Institution => Some(AbsenceKind::Institution),
+            _ => None,
+        }
+    }
+
+    /// These end the agreement in the same request.
+    pub fn ends_agreement(self) -> bool {
+        matches!(self, Self::Deceased | Self::Withdrew | Self::Institution)
+    }
+
+    /// Medical and severe outcomes are nobody else's business: those told hear only "handled, no need to go".
+    pub fn is_confidential(self) -> bool {
+        matches!(self.class(), OutcomeClass::Medical | OutcomeClass::Severe | OutcomeClass::Safety | OutcomeClass::Refused)
+    }
+}

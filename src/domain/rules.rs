@@ -1,0 +1,178 @@
+//! The times and thresholds that a site can change. The defaults are those of the design; small values are legal, which is
+//! how the demo and the end-to-end test run a whole morning in a minute.
+
+use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
+use serde::{Deserialize, Serialize};
+
+/// A length of time written as people write it: "15m", "10s", "1h 30m".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub TimeDelta);
+
+impl Span {
+    pub const fn seconds(seconds: i64) -> Self {
+        Self(TimeDelta::seconds(seconds))
+    }
+    pub const fn minutes(minutes: i64) -> Self {
+        Self(TimeDelta::minutes(minutes))
+    }
+    /// The same length for timers.
+    pub fn std(self) -> std::time::Duration {
+        self.0.to_std().unwrap_or_default()
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.std()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let length = humantime::parse_duration(&text).map_err(|_| {
+            serde::de::Error::custom(format!("{text:?} is not a length of time; allowed: text such as \"10s\", \"15m\", \"1h 30m\""))
+        })?;
+        let delta =
+            TimeDelta::from_std(length).map_err(|_| serde::de::Error::custom(format!("{text:?} is too long; allowed: up to 10 years")))?;
+        if delta > TimeDelta::days(3660) {
+            return Err(serde::de::Error::custom(format!("{text:?} is too long; allowed: up to 10 years")));
+        }
+        Ok(Self(delta))
+    }
+}
+
+/// `check.*`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRules {
+    /// From this local time on a morning sign counts.
+    pub morning_counts_from: NaiveTime,
+    pub evening_counts_from: NaiveTime,
+    /// The round opens here; earlier signs count all the same.
+    pub morning_window_opens: NaiveTime,
+    pub evening_window_opens: NaiveTime,
+    /// Deadline T for agreements that name none, April to October.
+    pub morning_deadline: NaiveTime,
+    /// Deadline T for agreements that name none, November to March.
+    pub morning_deadline_winter: NaiveTime,
+    pub evening_deadline: NaiveTime,
+    pub grace: Span,
+    /// A site may hold back alerts of checks at which nobody looked; at most 60 min.
+    pub unobserved_delay: Span,
+    /// T minus this: the count left, to the round.
+    pub remind_round: Span,
+    /// T minus this: those not looked at, to round and backup; look again at tentative ones.
+    pub remind_last: Span,
+    /// T plus this: the second call for tentative ones.
+    pub look_again: Span,
+    /// Signals older than this are history only, and checks older than this are not evaluated.
+    pub look_back: Span,
+    /// Tolerated future of a phone's clock.
+    pub future_people: Span,
+    /// Tolerated future of a device's clock.
+    pub future_devices: Span,
+    /// New compounds run in trial mode this long.
+    pub trial: Span,
+    /// The local time of "no cover tomorrow".
+    pub cover_notice_at: NaiveTime,
+    /// The local time by which the daily proof has gone out.
+    pub proof_at: NaiveTime,
+}
+
+impl Default for CheckRules {
+    fn default() -> Self {
+        let at = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).expect("a literal time of day");
+        Self {
+            morning_counts_from: at(3, 0),
+            evening_counts_from: at(12, 0),
+            morning_window_opens: at(6, 30),
+            evening_window_opens: at(17, 0),
+            morning_deadline: at(9, 0),
+            morning_deadline_winter: at(9, 30),
+            evening_deadline: at(20, 0),
+            grace: Span::minutes(15),
+            unobserved_delay: Span::seconds(0),
+            remind_round: Span::minutes(30),
+            remind_last: Span::minutes(10),
+            look_again: Span::minutes(5),
+            look_back: Span(TimeDelta::days(7)),
+            future_people: Span::minutes(2),
+            future_devices: Span::minutes(10),
+            trial: Span(TimeDelta::days(14)),
+            cover_notice_at: at(17, 0),
+            proof_at: at(10, 0),
+        }
+    }
+}
+
+impl CheckRules {
+    /// The deadline of a date for an agreement that names none.
+    pub fn deadline(&self, slot: super::check::Slot, date: NaiveDate) -> NaiveTime {
+        match slot {
+            super::check::Slot::Evening => self.evening_deadline,
+            super::check::Slot::Morning if matches!(date.month(), 11 | 12 | 1..=3) => self.morning_deadline_winter,
+            super::check::Slot::Morning => self.morning_deadline,
+        }
+    }
+}
+
+/// `ladder.*`: when each level is due after the epoch began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LadderRules {
+    /// L0 once more, if nobody has claimed.
+    pub again: Span,
+    pub l1: Span,
+    /// L1 if somebody had claimed by then.
+    pub l1_claimed: Span,
+    pub l2: Span,
+    /// L2 of a check at which nobody looked waits for a first look, at most until here.
+    pub l2_unseen: Span,
+    pub l3: Span,
+    pub l4: Span,
+    pub l5: Span,
+    /// After the last step L4 and L5 come again at this pace.
+    pub repeat: Span,
+    pub help_l2: Span,
+    /// L2 after a "cry" card, which is less certain than a pressed button.
+    pub cry_l2: Span,
+    pub help_l3: Span,
+    pub help_l4: Span,
+    pub help_l5: Span,
+    /// How long "I am going" holds L1 to L3.
+    pub claim: Span,
+    /// How long "I am at the door" holds them.
+    pub on_site: Span,
+}
+
+impl Default for LadderRules {
+    fn default() -> Self {
+        Self {
+            again: Span::minutes(10),
+            l1: Span::minutes(5),
+            l1_claimed: Span::minutes(15),
+            l2: Span::minutes(20),
+            l2_unseen: Span::minutes(30),
+            l3: Span::minutes(30),
+            l4: Span::minutes(45),
+            l5: Span::minutes(60),
+            repeat: Span::minutes(15),
+            help_l2: Span::minutes(3),
+            cry_l2: Span::minutes(10),
+            help_l3: Span::minutes(5),
+            help_l4: Span::minutes(10),
+            help_l5: Span::minutes(15),
+            claim: Span::minutes(15),
+            on_site: Span::minutes(30),
+        }
+    }
+}
+
+/// What a site keeps of the settings: copied from the configuration when the site is made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    pub check: CheckRules,
+    pub ladder: LadderRules,
+}

@@ -1,0 +1,150 @@
+//! SQL lives here and nowhere else: one text for both engines, written inside the function that runs it.
+//!
+//! `Db` hands out transactions, `on!` runs the same expression on either engine, and `App::write` is the one door for
+//! every write: an owned task, one transaction, bounded, answered only after COMMIT (F1, I17, I19).
+
+pub mod open;
+
+pub mod bulk;
+
+pub mod audit;
+
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+
+use crate::domain::refusal::Refusal;
+
+/// One database, whichever engine.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// The write pool has one connection; the read pool refuses to write.
+    Sqlite {
+        write: SqlitePool,
+        read: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// One transaction.
+pub enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// The same expression, type-checked once per engine: `on!(tx, |conn| sqlx::query("…").bind(x).execute(conn).await)`.
+#[macro_export]
+macro_rules! on {
+    ($tx:expr, |$conn:ident| $query:expr) => {
+        match $tx {
+            $crate::store::Tx::Sqlite(tx) => {
+                let $conn = &mut **tx;
+                $query
+            }
+            $crate::store::Tx::Postgres(tx) => {
+                let $conn = &mut **tx;
+                $query
+            }
+        }
+    };
+}
+
+/// Why a store function did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A "no" that the caller can act on.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database failed or the outcome of COMMIT is unknown: the caller is told to try again (I18).
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A bound was struck: too many writers, or one that took too long.
+    #[error("the database is busy")]
+    Busy,
+    /// A row that cannot be read back; it is isolated by its id, never guessed at (I28).
+    #[error("broken record {what} {id}: {why}")]
+    Broken { what: &'static str, id: String, why: String },
+}
+
+impl Error {
+    pub fn broken(what: &'static str, id: impl ToString, why: impl ToString) -> Self {
+        Self::Broken { what, id: id.to_string(), why: why.to_string() }
+    }
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Db {
+    /// A transaction that may write. SQLite takes the write lock at once, so that read-decide-write cannot fail halfway.
+    ///
+    /// Only `App::write` calls this: the future must never be dropped while it runs (sqlx does not begin cancel-safely).
+    pub(crate) async fn begin_write(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("begin immediate").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("begin isolation level read committed").await?),
+        })
+    }
+
+    /// A snapshot that takes no write lock.
+    ///
+    /// Called by `App::read` alone, in an owned task, for the same reason.
+    pub(crate) async fn begin_read(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin_with("begin deferred").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?),
+        })
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Commits; an error means that the outcome is unknown (I18).
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    pub async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+
+    /// One writer per senior: row locks in one order on PostgreSQL; on SQLite the write lock is already held.
+    pub async fn lock_seniors(&mut self, ids: &[uuid::Uuid]) -> Result<()> {
+        let Self::Postgres(tx) = self else { return Ok(()) };
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        for chunk in sorted.chunks(LOCK_CHUNK_MAX) {
+            sqlx::query("select id from senior where id = any($1) order by id for update").bind(chunk).execute(&mut **tx).await?;
+        }
+        Ok(())
+    }
+
+    /// A lock held to the end of the transaction, for work that must not run twice at once on several instances.
+    pub async fn lock_named(&mut self, name: &str) -> Result<()> {
+        let Self::Postgres(tx) = self else { return Ok(()) };
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))").bind(name).execute(&mut **tx).await?;
+        Ok(())
+    }
+}
+
+/// Row locks per statement.
+const LOCK_CHUNK_MAX: usize = 1_000;

@@ -1,0 +1,230 @@
+//! Opening a database so that a commit is a promise: WAL and `synchronous=FULL` on SQLite, `fsync` and
+//! `synchronous_commit` on PostgreSQL, checked and not assumed (I17, I21, F7).
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::{Db, Error, Result};
+
+/// Read connections: a page needs one for milliseconds.
+const READ_CONNECTIONS_MAX: u32 = 4;
+const POSTGRES_CONNECTIONS_MAX: u32 = 16;
+/// How long a request waits for a connection before it is told that the database is busy.
+const ACQUIRE_SECONDS_MAX: u64 = 5;
+/// Limits in the server: a statement, a lock, a forgotten transaction.
+const POSTGRES_LIMITS: [(&str, &str); 3] =
+    [("statement_timeout", "5s"), ("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "15s")];
+
+/// Holds the lock that keeps a second process away from the same SQLite file (F7).
+#[derive(Debug)]
+pub struct FileLock {
+    _file: std::fs::File,
+}
+
+/// What keeps a server from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("database.url {url:?} is not allowed: sqlite://FILE or postgres://USER@HOST/NAME")]
+    Url { url: String },
+    #[error("{path}: another chenlian process uses this database; stop it first")]
+    InUse { path: String },
+    #[error("{path} is missing, although {beside} beside it says that it was used; restore it instead of starting empty")]
+    Vanished { path: String, beside: String },
+    #[error("{path}: {source}")]
+    File { path: String, source: std::io::Error },
+    #[error("the database does not promise that commits last: {setting} is {value}, needed: {needed}")]
+    NotDurable { setting: &'static str, value: String, needed: &'static str },
+    #[error("the database cannot be opened: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the schema cannot be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// The engine behind a `database.url`.
+pub enum Target {
+    Sqlite(PathBuf),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Target {
+    pub fn parse(url: &str) -> Result<Self, OpenError> {
+        let refuse = || OpenError::Url { url: redact(url) };
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return if path.is_empty() || path.starts_with(':') { Err(refuse()) } else { Ok(Self::Sqlite(PathBuf::from(path))) };
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = PgConnectOptions::from_str(url).map_err(|_| refuse())?;
+            return Ok(Self::Postgres(Box::new(options.options(POSTGRES_LIMITS).application_name("chenlian"))));
+        }
+        Err(refuse())
+    }
+}
+
+/// A URL without its password.
+pub fn redact(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}://…{}", &url[..scheme], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
+/// Opens and migrates the database and checks its promises.
+pub async fn open(url: &str) -> Result<(Db, Option<FileLock>), OpenError> {
+    let (db, lock) = connect(url).await?;
+    migrate(&db).await?;
+    check_durability(&db).await?;
+    Ok((db, lock))
+}
+
+/// Opens without migrating.
+pub async fn connect(url: &str) -> Result<(Db, Option<FileLock>), OpenError> {
+    match Target::parse(url)? {
+        Target::Sqlite(path) => {
+            let lock = lock_file(&path)?;
+            Ok((connect_sqlite(&path).await?, Some(lock)))
+        }
+        Target::Postgres(options) => {
+            let pool = PgPoolOptions::new()
+                .max_connections(POSTGRES_CONNECTIONS_MAX)
+                .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
+                .connect_with(*options)
+                .await?;
+            Ok((Db::Postgres(pool), None))
+        }
+    }
+}
+
+async fn connect_sqlite(path: &Path) -> Result<Db, OpenError> {
+    create_private(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
+        .foreign_keys(true)
+        // Without a limit the WAL never shrinks after a large write.
+        .pragma("journal_size_limit", "67108864");
+    let acquire = Duration::from_secs(ACQUIRE_SECONDS_MAX);
+    let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(acquire).connect_with(options.clone()).await?;
+    let read = SqlitePoolOptions::new()
+        .max_connections(READ_CONNECTIONS_MAX)
+        .acquire_timeout(acquire)
+        .connect_with(options.pragma("query_only", "on"))
+        .await?;
+    Ok(Db::Sqlite { write, read })
+}
+
+/// A new file is made with mode 0600. A file that was there before is never replaced by an empty one (I21): the mark beside
+/// it says that a database was made here.
+fn create_private(path: &Path) -> Result<(), OpenError> {
+    let mark = beside(path, "made");
+    if path.exists() {
+        return write_private(&mark);
+    }
+    if mark.exists() {
+        return Err(OpenError::Vanished { path: path.display().to_string(), beside: mark.display().to_string() });
+    }
+    write_private(path)?;
+    write_private(&mark)
+}
+
+fn write_private(path: &Path) -> Result<(), OpenError> {
+    open_private(path).map(drop)
+}
+
+fn open_private(path: &Path) -> Result<std::fs::File, OpenError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|source| OpenError::File { path: path.display().to_string(), source })
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+fn lock_file(path: &Path) -> Result<FileLock, OpenError> {
+    let lock = beside(path, "lock");
+    let file = open_private(&lock)?;
+    match file.try_lock() {
+        Ok(()) => Ok(FileLock { _file: file }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.display().to_string() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(OpenError::File { path: lock.display().to_string(), source }),
+    }
+}
+
+/// Brings the schema up to date. Each file runs in a transaction, so a kill leaves it done or not begun (I36).
+pub async fn migrate(db: &Db) -> Result<(), OpenError> {
+    match db {
+        Db::Sqlite { write, .. } => sqlx::migrate!("migrations/sqlite").run(write).await?,
+        Db::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await?,
+    }
+    Ok(())
+}
+
+/// Which migrations are not applied yet; for `migrate --check`.
+pub async fn pending_migrations(db: &Db) -> Result<Vec<String>, OpenError> {
+    let (known, applied) = match db {
+        Db::Sqlite { write, .. } => {
+            let exists: i64 =
+                sqlx::query_scalar("select count(*) from sqlite_master where name = '_sqlx_migrations'").fetch_one(write).await?;
+            let applied: Vec<i64> = if exists == 0 {
+                Vec::new()
+            } else {
+                sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(write).await?
+            };
+            (sqlx::migrate!("migrations/sqlite"), applied)
+        }
+        Db::Postgres(pool) => {
+            let exists: Option<String> = sqlx::query_scalar("select to_regclass('_sqlx_migrations')::text").fetch_one(pool).await?;
+            let applied: Vec<i64> = if exists.is_none() {
+                Vec::new()
+            } else {
+                sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(pool).await?
+            };
+            (sqlx::migrate!("migrations/postgres"), applied)
+        }
+    };
+    let open = known.iter().filter(|migration| !applied.contains(&migration.version));
+    Ok(open.map(|migration| format!("{:04} {}", migration.version, migration.description)).collect())
+}
+
+/// I17: the engine must promise that a commit survives power loss.
+pub async fn check_durability(db: &Db) -> Result<(), OpenError> {
+    match db {
+        Db::Sqlite { write, .. } => {
+            let journal: String = sqlx::query_scalar("pragma journal_mode").fetch_one(write).await?;
+            require("journal_mode", &journal, "wal", journal == "wal")?;
+            let synchronous: i64 = sqlx::query_scalar("pragma synchronous").fetch_one(write).await?;
+            require("synchronous", &synchronous.to_string(), "2 (full)", synchronous >= 2)
+        }
+        Db::Postgres(pool) => {
+            let fsync: String = sqlx::query_scalar("show fsync").fetch_one(pool).await?;
+            require("fsync", &fsync, "on", fsync == "on")?;
+            let commit: String = sqlx::query_scalar("show synchronous_commit").fetch_one(pool).await?;
+            require("synchronous_commit", &commit, "on or stronger", commit != "off")
+        }
+    }
+}
+
+fn require(setting: &'static str, value: &str, needed: &'static str, holds: bool) -> Result<(), OpenError> {
+    if holds { Ok(()) } else { Err(OpenError::NotDurable { setting, value: value.to_owned(), needed }) }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Database(source) => Self::Database(source),
+            other => Self::Broken { what: "database", id: String::new(), why: other.to_string() },
+        }
+    }
+}
