@@ -7,6 +7,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::words;
+
 mod replay;
 pub use replay::{RecentPayloads, ReplayWindow, Seen};
 
@@ -48,12 +50,9 @@ impl Default for SensorRules {
     }
 }
 
-/// How open the curtain is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    Closed,
-    Partial,
-    Open,
+words! {
+    /// How open the curtain is.
+    pub enum Level { Closed = "closed", Partial = "partial", Open = "open" }
 }
 
 /// Which way round the sensor is mounted; found by closing and opening the curtain once at installation.

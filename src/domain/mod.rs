@@ -11,6 +11,7 @@ pub mod alert;
 pub mod case;
 pub mod check;
 pub mod day;
+pub mod device;
 pub mod evidence;
 pub mod id;
 pub mod ladder;

@@ -7,5 +7,6 @@
 mod cbor;
 pub mod facts;
 mod json;
+pub mod judge;
 pub mod native;
 pub mod zigbee2mqtt;

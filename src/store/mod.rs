@@ -9,6 +9,8 @@ pub mod bulk;
 
 pub mod audit;
 
+pub mod device;
+
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
 use crate::domain::refusal::Refusal;

@@ -2,6 +2,7 @@
 //! just handed in its copy. Both memories are small and bounded, because they live in the device's row.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 /// How many numbers below the highest are remembered; older ones count as seen.
 const WINDOW_BITS: u32 = 64;
@@ -61,10 +62,10 @@ impl ReplayWindow {
 
 /// Payloads handed in lately and by which instances. An instance's own messages are never copies of each other: a curtain that
 /// opens, closes and opens within seconds sends the same payload twice and means it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RecentPayloads(pub Vec<RecentPayload>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentPayload {
     pub hash: u64,
     pub at: DateTime<Utc>,
