@@ -24,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod ingest;
 pub mod mqtt;
+pub mod jobs;
 pub mod seal;
 pub mod store;
 pub mod text;

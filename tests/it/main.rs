@@ -1,3 +1,4 @@
 //! The integration tests, one crate: each file is a room, each test name a sentence.
 
 mod harness;
+mod morning;
