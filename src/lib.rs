@@ -22,9 +22,11 @@ pub mod domain;
 pub mod app;
 pub mod clock;
 pub mod config;
-pub mod ingest;
-pub mod mqtt;
 pub mod jobs;
 pub mod seal;
 pub mod store;
+
+pub mod ingest;
+pub mod mqtt;
+
 pub mod text;

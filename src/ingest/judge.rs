@@ -175,18 +175,15 @@ fn note_report(device: &mut Device, report: &Report, at: DateTime<Utc>) {
     }
 }
 
-/// Zigbee2MQTT says whether it reaches a device, or whether it runs itself.
-pub fn availability(devices: &mut [&mut Device], online: bool, way: Way, rules: &SensorRules) -> Result<()> {
-    for device in devices {
-        if online {
-            let state = device.state()?;
-            judge(device, state, &[facts::online(way.delivery)], way.delivery.received_at, rules);
-            device.status = DeviceStatus::Online;
-        } else {
-            device.status = DeviceStatus::Offline;
-        }
+/// Zigbee2MQTT says whether it reaches a device, or for each of its devices whether it runs itself.
+pub fn availability(device: &mut Device, online: bool, way: Way, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
+    if !online {
+        device.status = DeviceStatus::Offline;
+        return Ok(Vec::new());
     }
-    Ok(())
+    device.status = DeviceStatus::Online;
+    let state = device.state()?;
+    Ok(judge(device, state, &[facts::online(way.delivery)], way.delivery.received_at, rules))
 }
 
 /// An opening that the clock has confirmed.

@@ -124,6 +124,11 @@ impl External {
         self.status.clone()
     }
 
+    /// For receipts to devices.
+    pub fn publisher(&self) -> AsyncClient {
+        self.client.clone()
+    }
+
     /// Listens to one more topic from now on.
     pub fn listen(&self, filter: &str) {
         let mut filters = lock(&self.filters);

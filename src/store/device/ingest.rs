@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::{Result, Tx, bulk};
+use super::super::{Error, Result, Tx, bulk, signal::hex};
 use super::{Device, columns};
 use crate::on;
 
@@ -144,10 +144,18 @@ pub async fn quarantine(tx: &mut Tx, messages: &[Quarantined]) -> Result<()> {
     Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+/// True if the data is at fault and trying again cannot help: a broken row, a refused value, a bug. A database that is away, busy
+/// or full is not: its messages are sent again.
+pub fn is_poison(error: &Error) -> bool {
+    match error {
+        Error::Broken { .. } | Error::Refused(_) => true,
+        Error::Busy => false,
+        Error::Database(sqlx::Error::Database(error)) => {
+            let code = error.code().unwrap_or_default();
+            // PostgreSQL: data exceptions and constraint violations. SQLite: constraint (19), mismatch (20), too big (18).
+            let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 18..=20));
+            sqlite || (code.len() == 5 && (code.starts_with("22") || code.starts_with("23")))
+        }
+        Error::Database(error) => matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)),
+    }
 }
