@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::{doorkeeper, writer};
 use crate::app::App;
 use crate::config::MqttMode;
+use crate::mqtt::Downward;
 use crate::mqtt::endpoint::{self, Endpoint};
 use crate::mqtt::external::url::{BadBrokerUrl, BrokerUrl};
 use crate::mqtt::external::{self, External, Status};
 use crate::mqtt::ports::Ports;
-use crate::mqtt::Downward;
 use crate::store::device;
 
 /// Messages that may wait for the writer.
@@ -117,10 +117,9 @@ fn external_settings(app: &App) -> Result<external::Settings, StartError> {
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     let ca_pem = match mqtt.ca_file.as_os_str().is_empty() {
         true => None,
-        false => Some(
-            std::fs::read(&mqtt.ca_file)
-                .map_err(|source| StartError::CaFile { path: mqtt.ca_file.display().to_string(), source })?,
-        ),
+        false => {
+            Some(std::fs::read(&mqtt.ca_file).map_err(|source| StartError::CaFile { path: mqtt.ca_file.display().to_string(), source })?)
+        }
     };
     let mut settings = external::Settings::new(BrokerUrl::parse(&mqtt.url)?, client_id);
     settings.username = some(&mqtt.user);

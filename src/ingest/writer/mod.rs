@@ -73,11 +73,7 @@ impl Message {
     }
 
     fn way(&self, instance: u32) -> Way {
-        let delivery = Delivery {
-            received_at: self.received_at,
-            retained: self.retain,
-            waited: self.dup || self.broker.unwrap_or(false),
-        };
+        let delivery = Delivery { received_at: self.received_at, retained: self.retain, waited: self.dup || self.broker.unwrap_or(false) };
         Way { delivery, shared_by: self.broker.map(|_| instance) }
     }
 
@@ -177,7 +173,8 @@ pub async fn run(app: App, mut inbound: mpsc::Receiver<Inbound>, downward: Downw
 /// Confirms openings that have lasted; returns how many, and when the next may be due.
 pub async fn settle(app: &App) -> Result<(usize, Option<DateTime<Utc>>)> {
     let now = app.clock.now();
-    let (due, next) = app.read(move |mut tx| async move { device::due_to_settle(&mut tx, now, SETTLE_MAX).await.map(|found| (tx, found)) }).await?;
+    let (due, next) =
+        app.read(move |mut tx| async move { device::due_to_settle(&mut tx, now, SETTLE_MAX).await.map(|found| (tx, found)) }).await?;
     if due.is_empty() {
         return Ok((0, next));
     }

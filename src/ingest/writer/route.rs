@@ -14,10 +14,19 @@ use crate::store::{Result, Tx, device};
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    Native { device: Uuid, channel: Channel },
-    Report { device: Uuid },
-    Availability { device: Uuid },
-    Gateway { gateway: Uuid },
+    Native {
+        device: Uuid,
+        channel: Channel,
+    },
+    Report {
+        device: Uuid,
+    },
+    Availability {
+        device: Uuid,
+    },
+    Gateway {
+        gateway: Uuid,
+    },
     /// Understood and of no interest.
     Ignored,
     /// For a person to look at.
@@ -43,10 +52,9 @@ pub async fn resolve(tx: &mut Tx, messages: &[Message]) -> Result<Vec<Target>> {
     for wanted in &wanted {
         match wanted {
             Wanted::Named { name, .. } => names.push(*name),
-            Wanted::Behind {
-                gateway,
-                topic: zigbee2mqtt::Topic::Device(name) | zigbee2mqtt::Topic::Availability(name),
-            } => pairs.push((*gateway, *name)),
+            Wanted::Behind { gateway, topic: zigbee2mqtt::Topic::Device(name) | zigbee2mqtt::Topic::Availability(name) } => {
+                pairs.push((*gateway, *name))
+            }
             _ => {}
         }
     }
@@ -89,12 +97,7 @@ fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
     }
 }
 
-fn look_up(
-    message: &Message,
-    wanted: Wanted<'_>,
-    named: &BTreeMap<String, Uuid>,
-    behind: &BTreeMap<(Uuid, String), Uuid>,
-) -> Target {
+fn look_up(message: &Message, wanted: Wanted<'_>, named: &BTreeMap<String, Uuid>, behind: &BTreeMap<(Uuid, String), Uuid>) -> Target {
     let unknown = Target::Unknown("a topic of no known device");
     match wanted {
         Wanted::Found(target) => target,

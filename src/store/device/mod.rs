@@ -16,7 +16,9 @@ mod ingest;
 mod register;
 
 pub use credential::{Credentials, SealedKey, authenticate, rotate, sealed_keys, unseal};
-pub use ingest::{Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, quarantine, revoked_since, save, seniors_of};
+pub use ingest::{
+    Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, quarantine, revoked_since, save, seniors_of,
+};
 pub use register::{NewDevice, bind, calibrate, create, revoke};
 
 /// One row.
