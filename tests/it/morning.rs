@@ -106,12 +106,38 @@ pub async fn planned(app: &App, seniors: usize) -> World {
     world
 }
 
+/// Gives a member one more role in the compound.
+async fn also(app: &App, world: &World, member: Uuid, role: &'static str) {
+    let (world, now) = (world.clone(), app.clock.now());
+    app.write(move |mut tx| async move {
+        world.grant(&mut tx, member, role, world.compound, now.date_naive(), now).await;
+        Ok((tx, ()))
+    })
+    .await
+    .expect("the role is granted");
+}
+
+#[tokio::test]
+async fn a_step_that_finds_nobody_falls_through_at_once_and_the_operator_hears_of_it() {
+    on_each_engine(|app| async move {
+        let world = planned(&app, 1).await;
+        look(&app, &world, 0, SignalKind::Closed, local("06:00:00")).await;
+        for time in ["09:45:00", "09:50:00", "10:05:00", "10:15:00"] {
+            pass_at(&app, local(time)).await;
+        }
+        // No key holder, grid officer or property: L3 reaches nobody, so L4 comes at once instead of at 10:30.
+        assert_eq!(alerts(&app).await[0].2, 4);
+        assert!(notices(&app).await.iter().any(|(member, key, _)| key == "notice.step_found_nobody" && *member == world.operator));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_senior_whose_curtain_stays_shut_is_reported_once() {
     on_each_engine(|app| async move {
         let world = planned(&app, 2).await;
-        look(&app, &world, 0, SignalKind::Open, local("07:10:00")).await;
         set(&app, local("08:00:00")).await;
+        look(&app, &world, 0, SignalKind::Open, local("07:10:00")).await;
         look(&app, &world, 1, SignalKind::Closed, local("08:00:00")).await;
         assert_eq!(states(&app, world.seniors[1]).await[0], "tentative");
         pass_at(&app, local("09:44:59.999")).await;
@@ -170,6 +196,7 @@ async fn a_look_that_finds_the_curtain_shut_calls_the_assigned_member_and_no_lon
 async fn the_ladder_goes_up_step_by_step_and_repeats_its_end_until_somebody_is_seen() {
     on_each_engine(|app| async move {
         let world = planned(&app, 1).await;
+        also(&app, &world, world.building_lead, "property_staff").await;
         look(&app, &world, 0, SignalKind::Closed, local("06:00:00")).await;
         pass_at(&app, local("09:45:00")).await;
         for (time, level) in [("09:49:59", 0), ("09:50:00", 1), ("10:05:00", 2), ("10:15:00", 3), ("10:30:00", 4), ("10:45:00", 5)] {
