@@ -34,6 +34,8 @@ pub struct Caller {
     pub grants: Vec<Grant>,
     /// When the password was typed; a token made by the command line has none.
     pub authenticated_at: Option<DateTime<Utc>>,
+    /// To look again later whether the sign-in still holds.
+    pub token: TokenHash,
     recent: bool,
 }
 
@@ -135,6 +137,7 @@ pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Optio
         today,
         grants,
         authenticated_at: session.authenticated_at,
+        token,
         recent,
     }))
 }

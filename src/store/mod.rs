@@ -9,7 +9,9 @@ pub mod bulk;
 
 pub mod access;
 pub mod audit;
+pub mod delivery_log;
 pub mod feed;
+pub mod follow;
 pub mod health;
 pub mod idempotency;
 pub mod life;
