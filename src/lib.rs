@@ -26,4 +26,8 @@ pub mod http;
 pub mod jobs;
 pub mod seal;
 pub mod store;
+
+pub mod ingest;
+pub mod mqtt;
+
 pub mod text;

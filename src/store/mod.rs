@@ -27,6 +27,8 @@ pub mod round;
 pub mod signal;
 pub mod watch;
 
+pub mod device;
+
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
 use crate::domain::refusal::Refusal;

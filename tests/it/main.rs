@@ -4,4 +4,5 @@ mod deploy;
 mod harness;
 mod http;
 mod morning;
+mod sensors;
 mod tidy;
