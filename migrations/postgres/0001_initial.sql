@@ -524,6 +524,7 @@ create table message (
 create unique index message_dedupe on message (site_id, dedupe_key);
 create index message_due on message (next_at) where state in ('ready', 'leased');
 create index message_by_recipient on message (site_id, recipient_id, sealed_at);
+create index message_list on message (site_id, sealed_at, id);
 
 create table message_attempt (
     site_id uuid not null,

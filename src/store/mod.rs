@@ -7,12 +7,14 @@ pub mod open;
 
 pub mod bulk;
 
+pub mod access;
 pub mod audit;
+pub mod delivery_log;
 pub mod feed;
+pub mod follow;
 pub mod health;
 pub mod idempotency;
 pub mod life;
-pub mod probe;
 pub mod session;
 
 pub mod plan;

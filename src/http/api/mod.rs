@@ -1,5 +1,8 @@
 //! The JSON API, one file per noun. A new noun is one file with `routes()` and one line here.
 
+pub mod audit;
+pub mod events;
+pub mod notifications;
 pub mod sessions;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -7,5 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use super::HttpState;
 
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().merge(sessions::routes())
+    OpenApiRouter::new()
+        .merge(sessions::routes())
+        .merge(events::routes())
+        .merge(audit::routes())
+        .merge(notifications::routes())
 }
