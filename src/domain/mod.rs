@@ -7,6 +7,7 @@
 pub mod words;
 
 pub mod absence;
+pub mod access;
 pub mod alert;
 pub mod case;
 pub mod check;
@@ -17,6 +18,7 @@ pub mod id;
 pub mod ladder;
 pub mod notice;
 pub mod outcome;
+pub mod phone;
 pub mod place;
 pub mod refusal;
 pub mod roster;

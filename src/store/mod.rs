@@ -10,7 +10,10 @@ pub mod bulk;
 pub mod audit;
 pub mod feed;
 pub mod health;
+pub mod idempotency;
 pub mod life;
+pub mod probe;
+pub mod session;
 
 pub mod plan;
 pub mod roster;

@@ -2,6 +2,7 @@
 
 mod deploy;
 mod harness;
+mod http;
 mod morning;
 mod sensors;
 mod tidy;
