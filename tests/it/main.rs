@@ -1,1 +1,3 @@
+//! The integration tests, one crate: each file is a room, each test name a sentence.
 
+mod harness;

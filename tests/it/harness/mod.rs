@@ -1,0 +1,86 @@
+//! What the tests stand on: one database per test on each engine, a clock moved by hand, and a small invented street.
+
+pub mod world;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chenlian::app::App;
+use chenlian::clock::Clock;
+use chenlian::config::Config;
+use chenlian::seal::SealKey;
+use chenlian::store::open;
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, Executor};
+
+pub use world::World;
+
+/// Monday, 23 November 2026, 06:00 in Shanghai: the winter deadline of that day is 09:30, the cutoff 09:45.
+pub fn morning() -> DateTime<Utc> {
+    at("2026-11-22T22:00:00Z")
+}
+
+pub fn at(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).expect("a literal time").to_utc()
+}
+
+/// Local Shanghai time on that Monday.
+pub fn local(time: &str) -> DateTime<Utc> {
+    at(&format!("2026-11-23T{time}+08:00"))
+}
+
+/// Runs a test on SQLite and, where `CHENLIAN_TEST_POSTGRES` names a server, on PostgreSQL.
+///
+/// With `CI=true` a missing server is a failure: nothing is left out silently.
+pub async fn on_each_engine<F, Fut>(test: F)
+where
+    F: Fn(App) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = format!("sqlite://{}", folder.path().join("test.db").display());
+    run_on(&url, folder.path(), &test).await;
+    match std::env::var("CHENLIAN_TEST_POSTGRES") {
+        Ok(server) => {
+            let url = fresh_schema(&server).await;
+            run_on(&url, folder.path(), &test).await;
+        }
+        Err(_) if std::env::var("CI").is_ok_and(|ci| ci == "true") => {
+            panic!("PostgreSQL was left out: set CHENLIAN_TEST_POSTGRES, as tests/run does")
+        }
+        Err(_) => eprintln!("left out: PostgreSQL ({})", std::thread::current().name().unwrap_or("a test")),
+    }
+}
+
+async fn run_on<F, Fut>(url: &str, folder: &std::path::Path, test: &F)
+where
+    F: Fn(App) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let app = open_app(url, folder).await;
+    test(app.clone()).await;
+    app.db.close().await;
+}
+
+/// A second instance on the same PostgreSQL, or the same handle's pools on SQLite.
+pub async fn open_app(url: &str, folder: &std::path::Path) -> App {
+    let (db, lock) = open::open(url).await.unwrap_or_else(|error| panic!("the test database opens: {error}"));
+    // The lock lives as long as the process: a test never opens its file twice.
+    std::mem::forget(lock);
+    let mut config = Config::defaults();
+    config.data.folder = folder.to_owned();
+    config.database.url = url.to_owned();
+    config.outbox.allow_private_targets = true;
+    App::new(config, db, Clock::manual(morning()), SealKey::from_bytes([42; 32]))
+}
+
+/// A new schema on the server; the URL puts it first in the search path.
+pub async fn fresh_schema(server: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let schema = format!("t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::SeqCst));
+    let mut connection = sqlx::PgConnection::connect(server).await.expect("the test PostgreSQL answers");
+    connection.execute(sqlx::AssertSqlSafe(format!("create schema {schema}"))).await.expect("a fresh schema");
+    connection.close().await.expect("the connection closes");
+    let separator = if server.contains('?') { '&' } else { '?' };
+    format!("{server}{separator}options[search_path]={schema}")
+}
