@@ -8,6 +8,19 @@ pub mod open;
 pub mod bulk;
 
 pub mod audit;
+pub mod feed;
+pub mod health;
+pub mod life;
+
+pub mod plan;
+pub mod roster;
+
+pub mod alert;
+pub mod case;
+pub mod check;
+pub mod round;
+pub mod signal;
+pub mod watch;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
