@@ -7,6 +7,7 @@
 pub mod words;
 
 pub mod absence;
+pub mod agreement;
 pub mod alert;
 pub mod case;
 pub mod check;
@@ -16,7 +17,10 @@ pub mod ladder;
 pub mod notice;
 pub mod outcome;
 pub mod place;
+pub mod reach;
 pub mod refusal;
+pub mod register;
 pub mod roster;
 pub mod rules;
 pub mod signal;
+pub mod visit;
