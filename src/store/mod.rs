@@ -8,6 +8,16 @@ pub mod open;
 pub mod bulk;
 
 pub mod audit;
+pub mod feed;
+pub mod health;
+pub mod life;
+
+pub mod plan;
+pub mod roster;
+
+pub mod case;
+pub mod signal;
+pub mod watch;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 

@@ -1,5 +1,7 @@
 //! What the tests stand on: one database per test on each engine, a clock moved by hand, and a small invented street.
 
+pub mod broker;
+pub mod needs;
 pub mod world;
 
 use std::future::Future;
@@ -40,15 +42,9 @@ where
     let folder = tempfile::tempdir().expect("a temporary folder");
     let url = format!("sqlite://{}", folder.path().join("test.db").display());
     run_on(&url, folder.path(), &test).await;
-    match std::env::var("CHENLIAN_TEST_POSTGRES") {
-        Ok(server) => {
-            let url = fresh_schema(&server).await;
-            run_on(&url, folder.path(), &test).await;
-        }
-        Err(_) if std::env::var("CI").is_ok_and(|ci| ci == "true") => {
-            panic!("PostgreSQL was left out: set CHENLIAN_TEST_POSTGRES, as tests/run does")
-        }
-        Err(_) => eprintln!("left out: PostgreSQL ({})", std::thread::current().name().unwrap_or("a test")),
+    if let Some(server) = needs::postgres() {
+        let url = fresh_schema(&server).await;
+        run_on(&url, folder.path(), &test).await;
     }
 }
 

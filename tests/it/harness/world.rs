@@ -94,14 +94,16 @@ impl World {
             .expect("place");
             for (above, (ancestor, ..)) in chain.iter().enumerate().take(depth + 1) {
                 let distance = i64::try_from(depth - above).expect("small");
-                on!(tx, |conn| sqlx::query("insert into place_closure (site_id, ancestor_id, descendant_id, depth) values ($1, $2, $3, $4)")
-                    .bind(self.site)
-                    .bind(ancestor)
-                    .bind(id)
-                    .bind(distance)
-                    .execute(conn)
-                    .await
-                    .map(|_| ()))
+                on!(tx, |conn| sqlx::query(
+                    "insert into place_closure (site_id, ancestor_id, descendant_id, depth) values ($1, $2, $3, $4)"
+                )
+                .bind(self.site)
+                .bind(ancestor)
+                .bind(id)
+                .bind(distance)
+                .execute(conn)
+                .await
+                .map(|_| ()))
                 .expect("closure");
             }
         }

@@ -1,0 +1,51 @@
+//! One idempotent job per file: `run_once(&app)` does what is due now and can be run twice; `run` repeats it, woken by a
+//! bell or at the latest after one tick, and reads the wall clock anew each time (I24, I25).
+
+pub mod plan_day;
+pub mod watch;
+
+pub mod escalate;
+
+use std::future::Future;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, watch as signal};
+
+use crate::app::App;
+use crate::store::Result;
+
+/// After a failure the next try waits this long: a dead database is not hammered.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// A due moment that lies a little ahead is waited for in one sleep, but never a shorter one than this.
+const SLEEP_MIN: Duration = Duration::from_millis(5);
+
+/// Runs `once` until the stop signal: after a bell, at the next due moment, or after one tick.
+///
+/// `once` returns the next moment at which it has something to do, if it knows one.
+pub async fn repeat<F, Fut>(name: &'static str, app: App, bell: impl Fn(&App) -> &Notify, mut stop: signal::Receiver<bool>, once: F)
+where
+    F: Fn(App) -> Fut,
+    Fut: Future<Output = Result<Option<DateTime<Utc>>>>,
+{
+    while !*stop.borrow() {
+        let pause = match once(app.clone()).await {
+            Ok(next) => until(&app, next),
+            Err(error) => {
+                tracing::error!(job = name, %error, "job failed");
+                FAILURE_PAUSE
+            }
+        };
+        tokio::select! {
+            () = bell(&app).notified() => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+fn until(app: &App, next: Option<DateTime<Utc>>) -> Duration {
+    let tick = app.config.watch.tick.std();
+    let Some(next) = next else { return tick };
+    (next - app.clock.now()).to_std().unwrap_or(SLEEP_MIN).clamp(SLEEP_MIN, tick)
+}

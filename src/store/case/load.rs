@@ -1,0 +1,529 @@
+//! Views of many seniors in a handful of set-based queries; the cost grows with what is asked for, not with the register.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+use crate::domain::absence::AbsenceFact;
+use crate::domain::alert::{Alert, AlertState, Ladder, Step, StepAct, StepState, Trigger, TriggerKind};
+use crate::domain::case::{Case, CaseSenior};
+use crate::domain::check::{Cause, CheckState, CheckView, Slot};
+use crate::domain::outcome::{ContactProof, Outcome};
+use crate::domain::place::Purpose;
+use crate::domain::signal::{Evidence, SensorPolicy, Sign, SignalFact, SignalKind, Source, Standing};
+use crate::on;
+use crate::store::{Error, Result, Tx, bulk, life};
+
+/// Which checks of a senior are asked for, besides those of the alert.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    due_before: DateTime<Utc>,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+}
+
+impl Span {
+    /// Checks whose next action is due.
+    pub fn due(now: DateTime<Utc>) -> Self {
+        Self { due_before: now, from: now + TimeDelta::days(400_000), to: DateTime::<Utc>::UNIX_EPOCH }
+    }
+    /// Checks whose span touches these instants.
+    pub fn touching(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+        Self { due_before: DateTime::<Utc>::UNIX_EPOCH, from, to }
+    }
+    /// Everything that an absence, an agreement or a long outage can touch.
+    pub fn recent(now: DateTime<Utc>) -> Self {
+        Self::touching(now - TimeDelta::days(8), now + TimeDelta::days(2))
+    }
+}
+
+/// No view reaches further back than this, whatever a signal claims.
+const HISTORY_DAYS_MAX: i64 = 32;
+
+#[derive(FromRow)]
+struct SeniorRow {
+    id: Uuid,
+    called: String,
+    #[sqlx(try_from = "String")]
+    purpose: Purpose,
+    unit: String,
+    building_name: String,
+    timezone: String,
+    settings: String,
+    trial_until: Option<NaiveDate>,
+}
+
+#[derive(FromRow)]
+struct CheckRow {
+    senior_id: Uuid,
+    id: Uuid,
+    local_date: NaiveDate,
+    #[sqlx(try_from = "String")]
+    slot: Slot,
+    #[sqlx(try_from = "String")]
+    state: CheckState,
+    #[sqlx(try_from = "String")]
+    expected_sign: Sign,
+    #[sqlx(try_from = "String")]
+    sensor_policy: SensorPolicy,
+    counts_from: DateTime<Utc>,
+    deadline_at: DateTime<Utc>,
+    cutoff_at: DateTime<Utc>,
+    day_ends_at: DateTime<Utc>,
+    unobserved_delay_seconds: i64,
+    received_late: bool,
+    triggered: bool,
+    next_action_at: Option<DateTime<Utc>>,
+    decided_at: Option<DateTime<Utc>>,
+}
+
+#[derive(FromRow)]
+struct AlertRow {
+    senior_id: Uuid,
+    id: Uuid,
+    #[sqlx(try_from = "String")]
+    state: AlertState,
+    #[sqlx(try_from = "String")]
+    ladder: Ladder,
+    #[sqlx(try_from = "String")]
+    cause: Cause,
+    epoch: i64,
+    level: i64,
+    trial: bool,
+    drill: bool,
+    opened_at: DateTime<Utc>,
+    epoch_at: DateTime<Utc>,
+    claimed_by: Option<Uuid>,
+    claim_until: Option<DateTime<Utc>>,
+    emergency_at: Option<DateTime<Utc>>,
+    looked_at: Option<DateTime<Utc>>,
+    resolved_at: Option<DateTime<Utc>>,
+    resolved_by: Option<Uuid>,
+    resolved_by_signal: Option<Uuid>,
+    contact_proof: Option<String>,
+    proof_by: Option<String>,
+    proof_at: Option<DateTime<Utc>>,
+    safe: Option<bool>,
+    outcome: Option<String>,
+    outcome_note: Option<String>,
+    reviewed_at: Option<DateTime<Utc>>,
+    reviewed_by: Option<Uuid>,
+    outage_from: Option<DateTime<Utc>>,
+    outage_to: Option<DateTime<Utc>>,
+    next_action_at: Option<DateTime<Utc>>,
+    version: i64,
+}
+
+#[derive(FromRow)]
+struct TriggerRow {
+    alert_id: Uuid,
+    id: Uuid,
+    check_id: Option<Uuid>,
+    #[sqlx(try_from = "String")]
+    kind: TriggerKind,
+    #[sqlx(try_from = "String")]
+    cause: Cause,
+    local_date: NaiveDate,
+    slot: Option<String>,
+    proof_from: DateTime<Utc>,
+    note: Option<String>,
+    raised_by: Option<Uuid>,
+    at: DateTime<Utc>,
+}
+
+#[derive(FromRow)]
+struct StepRow {
+    alert_id: Uuid,
+    epoch: i64,
+    step: i64,
+    level: i64,
+    #[sqlx(try_from = "String")]
+    act: StepAct,
+    due_at: DateTime<Utc>,
+    due_if_claimed_at: DateTime<Utc>,
+    due_if_unseen_at: DateTime<Utc>,
+    held: bool,
+    #[sqlx(try_from = "String")]
+    state: StepState,
+    fired_at: Option<DateTime<Utc>>,
+    told: i64,
+}
+
+#[derive(FromRow)]
+struct SignalRow {
+    senior_id: Uuid,
+    id: Uuid,
+    #[sqlx(try_from = "String")]
+    kind: SignalKind,
+    observed_at: DateTime<Utc>,
+    received_at: DateTime<Utc>,
+    #[sqlx(try_from = "String")]
+    source: Source,
+    evidence: Option<String>,
+    #[sqlx(try_from = "String")]
+    standing: Standing,
+    replaces_id: Option<Uuid>,
+}
+
+#[derive(FromRow)]
+struct AbsenceRow {
+    senior_id: Uuid,
+    id: Uuid,
+    from_date: NaiveDate,
+    return_date: NaiveDate,
+    confirmed_at: Option<DateTime<Utc>>,
+    cancelled_at: Option<DateTime<Utc>>,
+}
+
+const CHECK_COLUMNS: &str = "c.senior_id, c.id, c.local_date, c.slot, c.state, c.expected_sign, c.sensor_policy, c.counts_from, c.deadline_at, \
+    c.cutoff_at, c.day_ends_at, c.unobserved_delay_seconds, c.received_late, c.triggered, c.next_action_at, c.decided_at";
+
+/// Loads the views of these seniors; the caller holds their locks.
+pub async fn load(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], span: Span, now: DateTime<Utc>) -> Result<Vec<Case>> {
+    let mut cases = Vec::with_capacity(seniors.len());
+    for chunk in seniors.chunks(bulk::ROWS_MAX) {
+        cases.append(&mut load_chunk(tx, site_id, chunk, span, now).await?);
+    }
+    Ok(cases)
+}
+
+async fn load_chunk(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], span: Span, now: DateTime<Utc>) -> Result<Vec<Case>> {
+    let rows: Vec<Value> = seniors.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
+    let rows = Value::from(rows).to_string();
+    let mut cases = senior_rows(tx, site_id, &rows).await?;
+    let outage = life::last_outage(tx, now).await?;
+    let alerts = alert_rows(tx, site_id, &rows).await?;
+    let checks = check_rows(tx, site_id, &rows, &alerts, span, now).await?;
+    for check in checks {
+        if let Some(case) = cases.get_mut(&check.senior_id) {
+            case.checks.push(check.view());
+        }
+    }
+    for (senior, alert) in alerts {
+        if let Some(case) = cases.get_mut(&senior) {
+            case.alert = Some(alert);
+        }
+    }
+    let since: Vec<Value> =
+        cases.values().map(|case| json!({ "site": site_id, "id": case.senior.id, "since": bulk::time(since(case, now)) })).collect();
+    let since = Value::from(since).to_string();
+    for row in signal_rows(tx, &since).await? {
+        if let Some(case) = cases.get_mut(&row.senior_id) {
+            let fact = row.fact()?;
+            case.signals.push(fact);
+        }
+    }
+    for row in absence_rows(tx, &rows, now).await? {
+        if let Some(case) = cases.get_mut(&row.senior_id) {
+            case.absences.push(row.fact());
+        }
+    }
+    for case in cases.values_mut() {
+        case.outage = outage;
+    }
+    Ok(seniors.iter().filter_map(|id| cases.remove(id)).collect())
+}
+
+/// From when on signals can matter to anything in the view.
+fn since(case: &Case, now: DateTime<Utc>) -> DateTime<Utc> {
+    let checks = case.checks.iter().map(|check| check.counts_from);
+    let triggers = case.alert.iter().flat_map(|alert| alert.triggers.iter().map(|trigger| trigger.proof_from));
+    checks.chain(triggers).min().unwrap_or(now).max(now - TimeDelta::days(HISTORY_DAYS_MAX))
+}
+
+async fn senior_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<Uuid, Case>> {
+    let sql = bulk::text(
+        tx,
+        "select s.id, s.called, s.purpose, h.unit, b.name as building_name, site.timezone, site.settings,
+            (select max(p.trial_until) from place_closure pc join place p on p.site_id = pc.site_id and p.id = pc.ancestor_id
+              where pc.site_id = s.site_id and pc.descendant_id = h.building_id and p.kind = 'compound') as trial_until
+         from {rows}
+         join senior s on s.site_id = {site:uuid} and s.id = {id:uuid}
+         join home h on h.site_id = s.site_id and h.id = s.home_id
+         join place b on b.site_id = h.site_id and b.id = h.building_id
+         join site on site.id = s.site_id",
+    );
+    let found: Vec<SeniorRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    let mut rules_cache: BTreeMap<String, Arc<crate::domain::rules::Rules>> = BTreeMap::new();
+    let mut cases = HashMap::with_capacity(found.len());
+    for row in found {
+        let rules = match rules_cache.get(&row.settings) {
+            Some(rules) => Arc::clone(rules),
+            None => {
+                let parsed = serde_json::from_str(&row.settings).map_err(|error| Error::broken("site", site_id, error))?;
+                let rules = Arc::new(parsed);
+                rules_cache.insert(row.settings.clone(), Arc::clone(&rules));
+                rules
+            }
+        };
+        let zone = row.timezone.parse().map_err(|error| Error::broken("site", site_id, error))?;
+        let senior = CaseSenior {
+            site_id,
+            id: row.id,
+            called: row.called,
+            building_name: row.building_name,
+            unit: row.unit,
+            zone,
+            rules,
+            trial_until: row.trial_until,
+            canary: row.purpose == Purpose::Canary,
+        };
+        cases.insert(row.id, Case { senior, checks: Vec::new(), signals: Vec::new(), absences: Vec::new(), alert: None, outage: None });
+    }
+    Ok(cases)
+}
+
+async fn check_rows(
+    tx: &mut Tx,
+    site_id: Uuid,
+    rows: &str,
+    alerts: &HashMap<Uuid, Alert>,
+    span: Span,
+    now: DateTime<Utc>,
+) -> Result<Vec<CheckRow>> {
+    let oldest = (now - TimeDelta::days(HISTORY_DAYS_MAX)).date_naive();
+    let template = "from {rows} join daily_check c on c.site_id = {site:uuid} and c.senior_id = {id:uuid}
+        where c.local_date >= $2 and (c.next_action_at <= $3 or (c.counts_from <= $5 and c.day_ends_at > $4))";
+    let sql = format!("select {CHECK_COLUMNS} {}", bulk::text(tx, template));
+    let mut found: Vec<CheckRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(rows)
+        .bind(oldest)
+        .bind(span.due_before)
+        .bind(span.from)
+        .bind(span.to)
+        .fetch_all(conn)
+        .await)
+    .map_err(broken_row)?;
+    let of_alerts: Vec<Value> = alerts
+        .values()
+        .flat_map(|alert| alert.triggers.iter().filter_map(|trigger| trigger.check_id))
+        .filter(|id| !found.iter().any(|row| row.id == *id))
+        .map(|id| json!({ "site": site_id, "id": id }))
+        .collect();
+    if !of_alerts.is_empty() {
+        let template = "from {rows} join daily_check c on c.site_id = {site:uuid} and c.id = {id:uuid}";
+        let sql = format!("select {CHECK_COLUMNS} {}", bulk::text(tx, template));
+        let ids = Value::from(of_alerts).to_string();
+        let mut more: Vec<CheckRow> =
+            on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&ids).fetch_all(conn).await).map_err(broken_row)?;
+        found.append(&mut more);
+    }
+    found.sort_by_key(|row| (row.senior_id, row.local_date, row.slot));
+    Ok(found)
+}
+
+/// A word that is on no list is a broken record of ours, not a failure of the database.
+fn broken_row(error: sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::ColumnDecode { index, source } => Error::broken("record", index, source),
+        other => other.into(),
+    }
+}
+
+async fn alert_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<Uuid, Alert>> {
+    let sql = bulk::text(
+        tx,
+        "select a.* from {rows} join alert a on a.site_id = {site:uuid} and a.senior_id = {id:uuid}
+         where a.resolved_at is null or not exists (
+            select 1 from alert newer where newer.site_id = a.site_id and newer.senior_id = a.senior_id and newer.id <> a.id
+              and (newer.resolved_at is null or (newer.opened_at, newer.id) > (a.opened_at, a.id)))",
+    );
+    let found: Vec<AlertRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await).map_err(broken_row)?;
+    if found.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids = Value::from(found.iter().map(|row| json!({ "site": site_id, "id": row.id })).collect::<Vec<_>>()).to_string();
+    let sql = bulk::text(
+        tx,
+        "select t.alert_id, t.id, t.check_id, t.kind, t.cause, t.local_date, t.slot, t.proof_from, t.note, t.raised_by, t.at
+         from {rows} join alert_trigger t on t.site_id = {site:uuid} and t.alert_id = {id:uuid}",
+    );
+    let triggers: Vec<TriggerRow> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&ids).fetch_all(conn).await).map_err(broken_row)?;
+    let sql = bulk::text(
+        tx,
+        "select s.alert_id, s.epoch, s.step, s.level, s.act, s.due_at, s.due_if_claimed_at, s.due_if_unseen_at, s.held, s.state, s.fired_at, s.told
+         from {rows} join ladder_step s on s.site_id = {site:uuid} and s.alert_id = {id:uuid}",
+    );
+    let steps: Vec<StepRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&ids).fetch_all(conn).await).map_err(broken_row)?;
+    let mut alerts: HashMap<Uuid, (Uuid, Alert)> = HashMap::new();
+    for row in found {
+        alerts.insert(row.id, (row.senior_id, row.alert()?));
+    }
+    for row in triggers {
+        if let Some((_, alert)) = alerts.get_mut(&row.alert_id) {
+            alert.triggers.push(row.trigger()?);
+        }
+    }
+    for row in steps {
+        if let Some((_, alert)) = alerts.get_mut(&row.alert_id) {
+            alert.steps.push(row.step());
+        }
+    }
+    let mut by_senior = HashMap::new();
+    for (senior, mut alert) in alerts.into_values() {
+        alert.triggers.sort_by_key(|trigger| (trigger.at, trigger.id));
+        alert.steps.sort_by_key(|step| (step.epoch, step.step));
+        by_senior.insert(senior, alert);
+    }
+    Ok(by_senior)
+}
+
+async fn signal_rows(tx: &mut Tx, rows: &str) -> Result<Vec<SignalRow>> {
+    let sql = bulk::text(
+        tx,
+        "select s.senior_id, s.id, s.kind, s.observed_at, s.received_at, s.source, s.evidence, s.standing, s.replaces_id
+         from {rows} join signal s on s.site_id = {site:uuid} and s.senior_id = {id:uuid} and s.observed_at >= {since:time}
+         order by s.observed_at, s.id",
+    );
+    on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await).map_err(broken_row)
+}
+
+async fn absence_rows(tx: &mut Tx, rows: &str, now: DateTime<Utc>) -> Result<Vec<AbsenceRow>> {
+    let oldest = (now - TimeDelta::days(HISTORY_DAYS_MAX)).date_naive();
+    let sql = bulk::text(
+        tx,
+        "select a.senior_id, a.id, a.from_date, a.return_date, a.confirmed_at, a.cancelled_at
+         from {rows} join absence a on a.site_id = {site:uuid} and a.senior_id = {id:uuid} and a.return_date >= $2
+         order by a.from_date, a.id",
+    );
+    on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).bind(oldest).fetch_all(conn).await).map_err(broken_row)
+}
+
+impl CheckRow {
+    fn view(self) -> CheckView {
+        CheckView {
+            id: self.id,
+            local_date: self.local_date,
+            slot: self.slot,
+            state: self.state,
+            expected_sign: self.expected_sign,
+            sensor_policy: self.sensor_policy,
+            counts_from: self.counts_from,
+            deadline_at: self.deadline_at,
+            cutoff_at: self.cutoff_at,
+            day_ends_at: self.day_ends_at,
+            unobserved_delay: TimeDelta::seconds(self.unobserved_delay_seconds),
+            received_late: self.received_late,
+            triggered: self.triggered,
+            next_action_at: self.next_action_at,
+            decided_at: self.decided_at,
+        }
+    }
+}
+
+/// An optional word, or the broken record it stands in.
+fn word<T: std::str::FromStr<Err = crate::domain::words::UnknownWord>>(
+    text: Option<String>,
+    what: &'static str,
+    id: Uuid,
+) -> Result<Option<T>> {
+    text.map(|text| text.parse().map_err(|error| Error::broken(what, id, error))).transpose()
+}
+
+impl AlertRow {
+    fn alert(self) -> Result<Alert> {
+        let contact_proof: Option<ContactProof> = word(self.contact_proof, "alert", self.id)?;
+        let outcome: Option<Outcome> = word(self.outcome, "alert", self.id)?;
+        Ok(Alert {
+            id: self.id,
+            state: self.state,
+            ladder: self.ladder,
+            cause: self.cause,
+            epoch: self.epoch,
+            level: self.level,
+            trial: self.trial,
+            drill: self.drill,
+            opened_at: self.opened_at,
+            epoch_at: self.epoch_at,
+            claimed_by: self.claimed_by,
+            claim_until: self.claim_until,
+            emergency_at: self.emergency_at,
+            looked_at: self.looked_at,
+            resolved_at: self.resolved_at,
+            resolved_by: self.resolved_by,
+            resolved_by_signal: self.resolved_by_signal,
+            contact_proof,
+            proof_by: self.proof_by,
+            proof_at: self.proof_at,
+            safe: self.safe,
+            outcome,
+            outcome_note: self.outcome_note,
+            reviewed_at: self.reviewed_at,
+            reviewed_by: self.reviewed_by,
+            outage: self.outage_from.zip(self.outage_to),
+            next_action_at: self.next_action_at,
+            version: self.version,
+            triggers: Vec::new(),
+            steps: Vec::new(),
+        })
+    }
+}
+
+impl TriggerRow {
+    fn trigger(self) -> Result<Trigger> {
+        let slot = word(self.slot, "alert_trigger", self.id)?;
+        Ok(Trigger {
+            id: self.id,
+            check_id: self.check_id,
+            kind: self.kind,
+            cause: self.cause,
+            local_date: self.local_date,
+            slot,
+            proof_from: self.proof_from,
+            note: self.note,
+            raised_by: self.raised_by,
+            at: self.at,
+        })
+    }
+}
+
+impl StepRow {
+    fn step(self) -> Step {
+        Step {
+            epoch: self.epoch,
+            step: self.step,
+            level: self.level,
+            act: self.act,
+            due_at: self.due_at,
+            due_if_claimed_at: self.due_if_claimed_at,
+            due_if_unseen_at: self.due_if_unseen_at,
+            held: self.held,
+            state: self.state,
+            fired_at: self.fired_at,
+            told: self.told,
+        }
+    }
+}
+
+impl SignalRow {
+    fn fact(self) -> Result<SignalFact> {
+        let evidence: Option<Evidence> = word(self.evidence, "signal", self.id)?;
+        Ok(SignalFact {
+            id: self.id,
+            kind: self.kind,
+            observed_at: self.observed_at,
+            received_at: self.received_at,
+            source: self.source,
+            evidence,
+            standing: self.standing,
+            replaces: self.replaces_id,
+        })
+    }
+}
+
+impl AbsenceRow {
+    fn fact(self) -> AbsenceFact {
+        AbsenceFact {
+            id: self.id,
+            from_date: self.from_date,
+            return_date: self.return_date,
+            confirmed_at: self.confirmed_at,
+            cancelled_at: self.cancelled_at,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The shell around `domain::case`: lock, load, decide, fire, apply, all in the caller's transaction.
+//!
+//! Every writer that can change a check or an alert ends here (signals, the watch, the ladder, a person's act, a dead
+//! channel), so the decision is made in one place and everything it says is committed together (I3, I10).
+
+mod apply;
+mod load;
+mod remind;
+mod tell;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+pub use apply::{INSERT_NOTICE, notice_row};
+pub use load::Span;
+
+use super::{Error, Result, Tx, roster};
+use crate::domain::alert::Alert;
+use crate::domain::case::{self, Act, Actor, Case, Command, Event};
+use crate::domain::refusal::Refusal;
+use crate::on;
+
+/// What one senior's case became.
+#[derive(Debug)]
+pub struct Outcome {
+    pub case: Case,
+    pub commands: Vec<Command>,
+}
+
+/// Applies events to the cases of one site and returns them as they are now, in the order of `events`.
+///
+/// # Errors
+/// A refusal of a person's act stops the whole call: events of people come one at a time.
+pub async fn react(tx: &mut Tx, site_id: Uuid, events: &[(Uuid, Event)], span: Span, now: DateTime<Utc>) -> Result<Vec<Outcome>> {
+    let mut seniors: Vec<Uuid> = events.iter().map(|(senior, _)| *senior).collect();
+    seniors.sort_unstable();
+    seniors.dedup();
+    tx.lock_seniors(&seniors).await?;
+    let mut cases: BTreeMap<Uuid, Case> =
+        load::load(tx, site_id, &seniors, span, now).await?.into_iter().map(|c| (c.senior.id, c)).collect();
+    let mut commands: BTreeMap<Uuid, Vec<Command>> = BTreeMap::new();
+    for (senior, event) in events {
+        let case = cases.get_mut(senior).ok_or_else(Refusal::not_found)?;
+        commands.entry(*senior).or_default().extend(case::decide(case, event, now)?);
+    }
+    fire_due(tx, site_id, &mut cases, &mut commands, now).await?;
+    let mut outcomes = Vec::with_capacity(cases.len());
+    for (senior, case) in cases {
+        let commands = commands.remove(&senior).unwrap_or_default();
+        outcomes.push(Outcome { case, commands });
+    }
+    apply::apply(tx, &outcomes, now).await?;
+    tell::stand_down(tx, &outcomes, now).await?;
+    remind::remind(tx, site_id, &outcomes, now).await?;
+    Ok(outcomes)
+}
+
+async fn fire_due(
+    tx: &mut Tx,
+    site_id: Uuid,
+    cases: &mut BTreeMap<Uuid, Case>,
+    commands: &mut BTreeMap<Uuid, Vec<Command>>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let due: Vec<Uuid> = cases.values().filter(|case| case::step_is_due(case, now)).map(|case| case.senior.id).collect();
+    let Some(first) = due.first().and_then(|id| cases.get(id)) else { return Ok(()) };
+    let today = first.today(now);
+    let rosters = roster::load(tx, site_id, &due, today).await?;
+    let operators = roster::operators(tx, site_id, today).await?;
+    for senior in due {
+        let Some(case) = cases.get_mut(&senior) else { continue };
+        let roster = rosters.get(&senior).cloned().unwrap_or_default();
+        let mut fired = case::fire(case, &roster, &operators, now);
+        let known = commands.entry(senior).or_default();
+        // Saved rows are final: what firing changed replaces what deciding wrote.
+        merge(known, &mut fired);
+        known.append(&mut fired);
+    }
+    Ok(())
+}
+
+/// Firing may change an alert and steps that deciding has just made; each row is written once, with the first precondition.
+fn merge(known: &mut Vec<Command>, fired: &mut [Command]) {
+    for command in fired.iter_mut() {
+        match command {
+            Command::SaveAlert { before_version, alert } => {
+                known.retain(|old| match old {
+                    Command::SaveAlert { before_version: first, alert: same } if same.id == alert.id => {
+                        *before_version = *first;
+                        false
+                    }
+                    _ => true,
+                });
+            }
+            Command::SaveStep { alert_id, step } => {
+                known.retain(|old| !matches!(old, Command::SaveStep { alert_id: a, step: s } if a == alert_id && s.epoch == step.epoch && s.step == step.step));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Looks again at every check of the last days, after an absence or an agreement changed.
+pub async fn reassess(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], now: DateTime<Utc>) -> Result<()> {
+    let events: Vec<(Uuid, Event)> = seniors.iter().map(|senior| (*senior, Event::Tick)).collect();
+    react(tx, site_id, &events, Span::recent(now), now).await?;
+    Ok(())
+}
+
+/// A person acts on an alert. Returns the alert as it is now.
+pub async fn act(tx: &mut Tx, site_id: Uuid, alert_id: Uuid, actor: Actor, act: Act, now: DateTime<Utc>) -> Result<Alert> {
+    let sql = "select senior_id from alert where site_id = $1 and id = $2";
+    let senior: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(alert_id).fetch_optional(conn).await)?;
+    let senior = senior.ok_or_else(Refusal::not_found)?;
+    tx.lock_seniors(&[senior]).await?;
+    let current = load::load(tx, site_id, &[senior], Span::due(now), now).await?.into_iter().next().and_then(|case| case.alert);
+    if current.is_none_or(|alert| alert.id != alert_id) {
+        // A newer alert of the same senior exists: this one is history.
+        return Err(Refusal::conflict("problem.alert_already_resolved").into());
+    }
+    let outcome = react(tx, site_id, &[(senior, Event::Act(actor, act))], Span::due(now), now).await;
+    let outcome = named_conflict(tx, site_id, outcome).await?;
+    let alert = outcome.into_iter().next().and_then(|outcome| outcome.case.alert);
+    alert.ok_or_else(|| Error::broken("alert", alert_id, "vanished while it was acted on"))
+}
+
+/// "Somebody else is going" says who.
+async fn named_conflict<T>(tx: &mut Tx, site_id: Uuid, outcome: Result<T>) -> Result<T> {
+    let Err(Error::Refused(mut refusal)) = outcome else { return outcome };
+    if let Some(member) = refusal.arguments.get("member_id").and_then(|id| Uuid::parse_str(id).ok()) {
+        let sql = "select called from member where site_id = $1 and id = $2";
+        let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member).fetch_optional(conn).await)?;
+        refusal.arguments.insert("member", called.unwrap_or_default());
+    }
+    Err(refusal.into())
+}
+
+/// "Someone should look at her": opens or joins the senior's alert. The same request again changes nothing.
+pub async fn raise(
+    tx: &mut Tx,
+    site_id: Uuid,
+    senior: Uuid,
+    actor: Actor,
+    request: Uuid,
+    note: Option<String>,
+    now: DateTime<Utc>,
+) -> Result<Uuid> {
+    tx.lock_seniors(&[senior]).await?;
+    let trigger = crate::domain::id::request_trigger(site_id, request);
+    let sql = "select alert_id, note from alert_trigger where site_id = $1 and id = $2";
+    let known: Option<(Uuid, Option<String>)> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(trigger).fetch_optional(conn).await)?;
+    if let Some((alert, known_note)) = known {
+        return if known_note == note { Ok(alert) } else { Err(Refusal::conflict("problem.same_id_other_content").into()) };
+    }
+    let act = Act::Raise { request, note };
+    let outcomes = react(tx, site_id, &[(senior, Event::Act(actor, act))], Span::due(now), now).await?;
+    let alert = outcomes.into_iter().next().and_then(|outcome| outcome.case.alert).map(|alert| alert.id);
+    alert.ok_or_else(|| Error::broken("senior", senior, "a manual alert was not opened"))
+}

@@ -1,0 +1,13 @@
+//! The last good pass of each job: what the heartbeat and the health page go by.
+
+use chrono::{DateTime, Utc};
+
+use super::{Result, Tx};
+use crate::on;
+
+pub async fn passed(tx: &mut Tx, job: &str, now: DateTime<Utc>, detail: &str) -> Result<()> {
+    let sql = "insert into job_pass (job, at, detail) values ($1, $2, $3)
+        on conflict (job) do update set at = excluded.at, detail = excluded.detail where job_pass.at <= excluded.at";
+    on!(tx, |conn| sqlx::query(sql).bind(job).bind(now).bind(detail).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}

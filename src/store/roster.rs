@@ -1,0 +1,154 @@
+//! The people around many seniors in four queries; `domain::roster` decides who of them is meant.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{Error, Result, Tx, bulk};
+use crate::domain::place::Role;
+use crate::domain::roster::{DutyFact, GrantFact, Roster};
+use crate::on;
+
+/// A grid stands between building and compound: nearer than the compound's holders, farther than the building's.
+const GRID_DISTANCE: i64 = 1;
+
+/// Rosters of these seniors on a local date.
+pub async fn load(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate) -> Result<HashMap<Uuid, Roster>> {
+    let mut rosters = HashMap::with_capacity(seniors.len());
+    for chunk in seniors.chunks(bulk::ROWS_MAX) {
+        let rows: Vec<Value> = chunk.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
+        load_chunk(tx, &Value::from(rows).to_string(), site_id, date, &mut rosters).await?;
+    }
+    Ok(rosters)
+}
+
+async fn load_chunk(tx: &mut Tx, rows: &str, site_id: Uuid, date: NaiveDate, rosters: &mut HashMap<Uuid, Roster>) -> Result<()> {
+    let sql = bulk::text(
+        tx,
+        "select s.id, h.building_id, h.key_holder_member_id from {rows}
+         join senior s on s.site_id = {site:uuid} and s.id = {id:uuid}
+         join home h on h.site_id = s.site_id and h.id = s.home_id",
+    );
+    let homes: Vec<(Uuid, Uuid, Option<Uuid>)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    let mut buildings: HashMap<Uuid, (Vec<GrantFact>, Vec<DutyFact>)> =
+        homes.iter().map(|(_, building, _)| (*building, Default::default())).collect();
+    let building_rows: Vec<Value> = buildings.keys().map(|id| json!({ "site": site_id, "id": id })).collect();
+    let building_rows = Value::from(building_rows).to_string();
+    grants(tx, &building_rows, date, &mut buildings).await?;
+    building_duties(tx, &building_rows, date, &mut buildings).await?;
+    let leaves = leaves(tx, site_id, date).await?;
+    for (senior, building, key_holder) in &homes {
+        let (grants, duties) = buildings.get(building).cloned().unwrap_or_default();
+        rosters.insert(*senior, Roster { pairings: Vec::new(), duties, grants, key_holder: *key_holder, leaves: leaves.clone() });
+    }
+    pairings(tx, rows, date, rosters).await?;
+    senior_duties(tx, rows, date, rosters).await
+}
+
+async fn pairings(tx: &mut Tx, rows: &str, date: NaiveDate, rosters: &mut HashMap<Uuid, Roster>) -> Result<()> {
+    let sql = bulk::text(
+        tx,
+        "select p.senior_id, p.member_id, p.kind from {rows}
+         join pairing p on p.site_id = {site:uuid} and p.senior_id = {id:uuid}
+         join member m on m.site_id = p.site_id and m.id = p.member_id
+         where p.from_date <= $2 and (p.to_date is null or p.to_date > $2) and m.ended_at is null order by p.created_at, p.id",
+    );
+    let found: Vec<(Uuid, Uuid, String)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).bind(date).fetch_all(conn).await)?;
+    for (senior, member, kind) in found {
+        let kind = kind.parse().map_err(|error| Error::broken("pairing", senior, error))?;
+        rosters.entry(senior).or_default().pairings.push((kind, member));
+    }
+    Ok(())
+}
+
+type Around = HashMap<Uuid, (Vec<GrantFact>, Vec<DutyFact>)>;
+
+async fn grants(tx: &mut Tx, buildings: &str, date: NaiveDate, around: &mut Around) -> Result<()> {
+    let sql = bulk::text(
+        tx,
+        "select c.descendant_id, g.role, g.member_id, c.depth * 2 from {rows}
+         join place_closure c on c.site_id = {site:uuid} and c.descendant_id = {id:uuid}
+         join role_grant g on g.site_id = c.site_id and g.place_id = c.ancestor_id
+         join member m on m.site_id = g.site_id and m.id = g.member_id
+         where g.from_date <= $2 and (g.to_date is null or g.to_date > $2) and m.ended_at is null",
+    );
+    let found: Vec<(Uuid, String, Uuid, i64)> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(buildings).bind(date).fetch_all(conn).await)?;
+    let sql = bulk::text(
+        tx,
+        "select gp.place_id, g.role, g.member_id from {rows}
+         join grid_place gp on gp.site_id = {site:uuid} and gp.place_id = {id:uuid}
+         join role_grant g on g.site_id = gp.site_id and g.grid_id = gp.grid_id
+         join member m on m.site_id = g.site_id and m.id = g.member_id
+         where g.from_date <= $2 and (g.to_date is null or g.to_date > $2) and m.ended_at is null",
+    );
+    let of_grids: Vec<(Uuid, String, Uuid)> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(buildings).bind(date).fetch_all(conn).await)?;
+    let of_grids = of_grids.into_iter().map(|(building, role, member)| (building, role, member, GRID_DISTANCE));
+    for (building, role, member_id, distance) in found.into_iter().chain(of_grids) {
+        let role: Role = role.parse().map_err(|error| Error::broken("role_grant", member_id, error))?;
+        around.entry(building).or_default().0.push(GrantFact { role, member_id, distance });
+    }
+    Ok(())
+}
+
+async fn building_duties(tx: &mut Tx, buildings: &str, date: NaiveDate, around: &mut Around) -> Result<()> {
+    let sql = bulk::text(
+        tx,
+        "select ds.scope_id, d.member_id, d.slot, d.weekdays from {rows}
+         join duty_scope ds on ds.site_id = {site:uuid} and ds.scope_id = {id:uuid} and ds.scope_kind = 'building'
+         join duty d on d.site_id = ds.site_id and d.id = ds.duty_id
+         join member m on m.site_id = d.site_id and m.id = d.member_id
+         where d.from_date <= $2 and (d.to_date is null or d.to_date > $2) and m.ended_at is null",
+    );
+    let found: Vec<(Uuid, Uuid, String, i64)> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(buildings).bind(date).fetch_all(conn).await)?;
+    for (building, member, slot, weekdays) in found {
+        around.entry(building).or_default().1.push(duty(member, &slot, weekdays)?);
+    }
+    Ok(())
+}
+
+async fn senior_duties(tx: &mut Tx, rows: &str, date: NaiveDate, rosters: &mut HashMap<Uuid, Roster>) -> Result<()> {
+    let sql = bulk::text(
+        tx,
+        "select ds.scope_id, d.member_id, d.slot, d.weekdays from {rows}
+         join duty_scope ds on ds.site_id = {site:uuid} and ds.scope_id = {id:uuid} and ds.scope_kind = 'senior'
+         join duty d on d.site_id = ds.site_id and d.id = ds.duty_id
+         join member m on m.site_id = d.site_id and m.id = d.member_id
+         where d.from_date <= $2 and (d.to_date is null or d.to_date > $2) and m.ended_at is null",
+    );
+    let found: Vec<(Uuid, Uuid, String, i64)> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).bind(date).fetch_all(conn).await)?;
+    for (senior, member, slot, weekdays) in found {
+        rosters.entry(senior).or_default().duties.push(duty(member, &slot, weekdays)?);
+    }
+    Ok(())
+}
+
+fn duty(member_id: Uuid, slot: &str, weekdays: i64) -> Result<DutyFact> {
+    let slot = slot.parse().map_err(|error| Error::broken("duty", member_id, error))?;
+    Ok(DutyFact { member_id, slot, weekdays })
+}
+
+async fn leaves(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<Vec<(Uuid, Option<Uuid>)>> {
+    let sql =
+        "select l.member_id, (select m.id from member m where m.site_id = l.site_id and m.id = l.substitute_id and m.ended_at is null)
+        from leave_of_absence l where l.site_id = $1 and l.from_date <= $2 and l.return_date > $2 and l.cancelled_at is null";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(date).fetch_all(conn).await)?)
+}
+
+/// Who gets system notices.
+pub async fn operators(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<Vec<Uuid>> {
+    holders(tx, site_id, Role::Operator, date).await
+}
+
+/// Everybody who holds a role anywhere in the site.
+pub async fn holders(tx: &mut Tx, site_id: Uuid, role: Role, date: NaiveDate) -> Result<Vec<Uuid>> {
+    let sql = "select distinct g.member_id from role_grant g join member m on m.site_id = g.site_id and m.id = g.member_id
+        where g.site_id = $1 and g.role = $2 and g.from_date <= $3 and (g.to_date is null or g.to_date > $3) and m.ended_at is null order by g.member_id";
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(role.as_str()).bind(date).fetch_all(conn).await)?)
+}

@@ -1,0 +1,164 @@
+//! A mosquitto of one test's own, on a free loopback port, with the configuration that the project ships.
+
+use super::needs;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const WAIT_MAX: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Killed, not stopped, when it goes out of scope: a broker that loses something by that is the finding.
+pub struct Broker {
+    port: u16,
+    folder: tempfile::TempDir,
+    process: Child,
+    mosquitto: PathBuf,
+    publish: PathBuf,
+    subscribe: PathBuf,
+}
+
+impl Broker {
+    /// Starts with one account per name, each name being its own password; none where mosquitto is not installed.
+    pub fn start(accounts: &[&str]) -> Option<Broker> {
+        let mosquitto = needs::program("mosquitto")?;
+        let passwords = needs::program("mosquitto_passwd")?;
+        let publish = needs::program("mosquitto_pub")?;
+        let subscribe = needs::program("mosquitto_sub")?;
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let port = free_port();
+        fs::write(folder.path().join("passwords"), "").expect("the folder is writable");
+        for account in accounts {
+            let made = Command::new(&passwords)
+                .arg("-b")
+                .arg(folder.path().join("passwords"))
+                .args([account, account])
+                .status()
+                .expect("mosquitto_passwd runs");
+            assert!(made.success(), "no account for {account}");
+        }
+        fs::write(folder.path().join("conf"), shipped_configuration(folder.path(), port)).expect("the folder is writable");
+        let process = run(&mosquitto, folder.path(), port);
+        Some(Broker { port, folder, process, mosquitto, publish, subscribe })
+    }
+
+    /// kill -9, and a new process on the same files.
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.process = run(&self.mosquitto, self.folder.path(), self.port);
+    }
+
+    /// Publishes each line with QoS 1 and tells whether all were acknowledged; a client that is cut off tries for ever.
+    pub fn publish(&self, account: Option<&str>, topic: &str, lines: &str) -> bool {
+        let input = self.folder.path().join("lines");
+        fs::write(&input, lines).expect("the folder is writable");
+        let mut command = self.client(&self.publish, account);
+        command.args(["-q", "1", "-t", topic, "-l"]).stdin(fs::File::open(&input).expect("just written"));
+        let mut client = command.stderr(Stdio::null()).spawn().expect("mosquitto_pub runs");
+        let started = Instant::now();
+        while started.elapsed() < WAIT_MAX {
+            if let Some(status) = client.try_wait().expect("the client is a child") {
+                return status.success();
+            }
+            std::thread::sleep(POLL);
+        }
+        client.kill().expect("the client was running");
+        client.wait().expect("the client is a child");
+        false
+    }
+
+    /// Makes a session that outlives its connection, subscribed to everything that the account may read.
+    pub fn subscribe(&self, account: &str, topics: &[&str]) {
+        let mut command = self.session(account, topics);
+        assert!(command.arg("-E").status().expect("mosquitto_sub runs").success());
+    }
+
+    /// The first so many that wait in that session, as `topic payload`; fewer if they do not come.
+    pub fn waiting(&self, account: &str, topics: &[&str], count: usize) -> Vec<String> {
+        let mut command = self.session(account, topics);
+        command.args(["-v", "-C", &count.to_string(), "-W", &WAIT_MAX.as_secs().to_string()]);
+        let output = command.output().expect("mosquitto_sub runs");
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until the broker's file holds the text, so that killing it tests what is kept and not what is timed.
+    pub fn wait_until_saved(&self, text: &str) {
+        let file = self.folder.path().join("mosquitto.db");
+        let holds = || {
+            let saved = fs::read(&file).unwrap_or_default();
+            saved.windows(text.len()).any(|window| window == text.as_bytes())
+        };
+        wait_until("the broker saves what it acknowledged", holds);
+    }
+
+    fn session(&self, account: &str, topics: &[&str]) -> Command {
+        let mut command = self.client(&self.subscribe, Some(account));
+        command.args(["-i", account, "-c", "-q", "1"]);
+        for topic in topics {
+            command.args(["-t", topic]);
+        }
+        command
+    }
+
+    fn client(&self, program: &Path, account: Option<&str>) -> Command {
+        let mut command = Command::new(program);
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        if let Some(account) = account {
+            command.args(["-u", account, "-P", account]);
+        }
+        command
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().expect("the broker was running");
+        self.process.wait().expect("the broker was a child");
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// `deploy/mosquitto.conf` with this test's port and folder in place of the machine's, and nothing else changed.
+fn shipped_configuration(folder: &Path, port: u16) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shipped = fs::read_to_string(root.join("deploy/mosquitto.conf")).expect("the configuration is there");
+    let folder_text = folder.to_str().expect("temporary folders have plain names");
+    let rules = root.join("deploy/mosquitto.acl");
+    fs::copy(rules, folder.join("rules")).expect("the access rules are there");
+    let mut own = shipped;
+    for (theirs, ours) in [
+        ("/etc/mosquitto/chenlian.passwd", format!("{folder_text}/passwords")),
+        ("/etc/mosquitto/chenlian.acl", format!("{folder_text}/rules")),
+        ("/var/lib/mosquitto/", format!("{folder_text}/")),
+        ("\nlistener 1883 127.0.0.1\n", format!("\nlistener {port} 127.0.0.1\n")),
+    ] {
+        assert!(own.contains(theirs), "the shipped configuration has no {theirs}");
+        own = own.replace(theirs, &ours);
+    }
+    // Started by root it would become another user, who cannot read this test's folder.
+    own + "\nuser root\n"
+}
+
+fn run(mosquitto: &Path, folder: &Path, port: u16) -> Child {
+    let process = Command::new(mosquitto).arg("-c").arg(folder.join("conf")).stderr(Stdio::null()).spawn().expect("mosquitto starts");
+    wait_until("the broker listens", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    process
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < WAIT_MAX, "not within {WAIT_MAX:?}: {what}");
+        std::thread::sleep(POLL);
+    }
+}
