@@ -1,6 +1,6 @@
 //! What a senior has agreed to, scope by scope, and what was withdrawn again.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -48,7 +48,7 @@ pub async fn create(tx: &mut Tx, by: &By, senior_id: Uuid, new: NewConsent) -> R
     if new.given_at > by.now + FUTURE_MAX {
         return Err(Refusal::invalid("given_at", "register.in_the_future").into());
     }
-    let new = NewConsent { given_how, witness, ..new };
+    let new = NewConsent { given_how, witness, given_at: new.given_at.trunc_subsecs(3), ..new };
     senior::lock(tx, by.site_id, senior_id).await?;
     lock_id(tx, new.id).await?;
     if let Some(stored) = find(tx, by.site_id, new.id).await? {

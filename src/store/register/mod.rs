@@ -40,9 +40,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use super::{Result, Tx, audit};
+use super::{Result, Tx, audit, case, feed, plan};
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::on;
 
 /// Rows per page.
 pub const PAGE_ROWS_MAX: i64 = 200;
@@ -70,17 +69,17 @@ impl Default for Page {
 }
 
 /// One change as the audit and open screens see it.
-struct Written<'a> {
-    act: &'a str,
-    table: &'a str,
-    id: Uuid,
+pub(super) struct Written<'a> {
+    pub(super) act: &'a str,
+    pub(super) table: &'a str,
+    pub(super) id: Uuid,
     /// The person whose values these are: their HMAC goes along.
-    person_id: Option<Uuid>,
-    senior_id: Option<Uuid>,
+    pub(super) person_id: Option<Uuid>,
+    pub(super) senior_id: Option<Uuid>,
 }
 
 /// Writes the audit row and the row that open screens follow.
-async fn wrote(tx: &mut Tx, by: &By, what: Written<'_>, content: &impl Serialize) -> Result<()> {
+pub(super) async fn wrote(tx: &mut Tx, by: &By, what: Written<'_>, content: &impl Serialize) -> Result<()> {
     let values = json(content);
     let fields: Vec<&str> = values.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     let entry = audit::Entry {
@@ -96,43 +95,33 @@ async fn wrote(tx: &mut Tx, by: &By, what: Written<'_>, content: &impl Serialize
         Some(person) => audit::write_personal(tx, &entry, person, &values).await?,
         None => audit::write(tx, &entry).await?,
     }
-    let sql = "insert into change_feed (site_id, at, kind, object_id, senior_id) values ($1, $2, $3, $4, $5)";
-    on!(tx, |conn| sqlx::query(sql)
-        .bind(by.site_id)
-        .bind(by.now)
-        .bind(what.table)
-        .bind(what.id)
-        .bind(what.senior_id)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
-    Ok(())
+    feed::note(tx, by.site_id, what.table, what.id, what.senior_id, by.now).await
 }
 
 /// I20: the same id with the same content is answered again, with another content it is a conflict. Every field that the
 /// client sent must be what is stored.
 fn same_or_conflict<S: Serialize>(new: &impl Serialize, stored: S) -> Result<S> {
     let (new, old) = (json(new), json(&stored));
-    let same = new.as_object().into_iter().flatten().all(|(name, value)| value.is_null() || old.get(name) == Some(value));
+    let same = new.as_object().into_iter().flatten().all(|(name, value)| old.get(name) == Some(value));
     if same { Ok(stored) } else { Err(id_conflict().into()) }
 }
 
-fn id_conflict() -> Refusal {
-    Refusal::conflict("register.id_in_use")
+pub(super) fn id_conflict() -> Refusal {
+    Refusal::conflict("problem.same_id_other_content")
 }
 
 /// The hash beside a client-made id whose row changes later.
-fn content_hash(content: &impl Serialize) -> Vec<u8> {
+pub(super) fn content_hash(content: &impl Serialize) -> Vec<u8> {
     use sha2::Digest;
     sha2::Sha256::digest(json(content).to_string().as_bytes()).to_vec()
 }
 
-fn json(content: &impl Serialize) -> serde_json::Value {
+pub(super) fn json(content: &impl Serialize) -> serde_json::Value {
     serde_json::to_value(content).expect("entries of the register are plain data")
 }
 
 /// One writer per client-made id, so that two requests with the same id meet one after the other.
-async fn lock_id(tx: &mut Tx, id: Uuid) -> Result<()> {
+pub(super) async fn lock_id(tx: &mut Tx, id: Uuid) -> Result<()> {
     tx.lock_named(&id.to_string()).await
 }
 
@@ -142,11 +131,11 @@ fn stale() -> Refusal {
 }
 
 /// The update met the version that it was made for.
-fn require_version(rows_affected: u64) -> Result<()> {
+pub(super) fn require_version(rows_affected: u64) -> Result<()> {
     if rows_affected == 1 { Ok(()) } else { Err(stale().into()) }
 }
 
-fn unknown(field: &str) -> Refusal {
+pub(super) fn unknown(field: &str) -> Refusal {
     Refusal::invalid(field, "register.unknown_reference")
 }
 
@@ -177,7 +166,13 @@ impl<T: serde::de::DeserializeOwned> TryFrom<String> for JsonText<T> {
 }
 
 impl<T: Serialize> JsonText<T> {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         json(&self.0).to_string()
     }
+}
+
+/// What is agreed with a senior changed: her undecided checks follow, then each is looked at again. The caller holds her lock.
+async fn replan(tx: &mut Tx, by: &By, senior_id: Uuid) -> Result<()> {
+    plan::replan_senior(tx, by.site_id, senior_id, by.now).await?;
+    case::reassess(tx, by.site_id, &[senior_id], by.now).await
 }

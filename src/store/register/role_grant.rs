@@ -59,7 +59,8 @@ pub struct RoleGrantFilter {
 pub async fn create(tx: &mut Tx, by: &By, new: NewRoleGrant) -> Result<RoleGrant> {
     lock_id(tx, new.id).await?;
     if let Some(stored) = find(tx, by.site_id, new.id).await? {
-        return same_or_conflict(&new, stored);
+        let from_date = new.from_date.or(Some(stored.from_date));
+        return same_or_conflict(&NewRoleGrant { from_date, ..new }, stored);
     }
     let from_date = match new.from_date {
         Some(date) => date,
