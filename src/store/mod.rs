@@ -15,7 +15,10 @@ pub mod life;
 pub mod plan;
 pub mod roster;
 
+pub mod alert;
 pub mod case;
+pub mod check;
+pub mod round;
 pub mod signal;
 pub mod watch;
 

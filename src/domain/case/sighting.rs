@@ -8,7 +8,7 @@ use super::{Alert, AlertState, Arguments, Case, Cause, Command, SignalFact, Time
 use crate::domain::alert::StepState;
 use crate::domain::ladder;
 use crate::domain::outcome::ContactProof;
-use crate::domain::signal::{Evidence, Polarity, SensorPolicy, Sign, SignalKind, Standing};
+use crate::domain::signal::{Evidence, Polarity, SensorPolicy, Sign, SignalKind, Source, Standing};
 
 impl Case {
     pub(super) fn apply_sightings(&mut self, fresh: &[SignalFact], extra: &mut Vec<Command>, now: DateTime<Utc>) {
@@ -45,7 +45,8 @@ impl Case {
             .iter()
             .filter(|signal| signal.is_human() && signal.standing == Standing::Accepted && signal.observed_at >= proof_from)
             .filter(|signal| !self.is_replaced(signal.id) && signal.polarity(sign, policy) == Polarity::Matches)
-            // Paper typed in later alerts and resolves only what it saw before the alert opened, or after.
+            // Paper typed in later proves only what it saw before the alert opened.
+            .filter(|signal| signal.source != Source::Sheet || signal.observed_at < alert.opened_at)
             .min_by_key(|signal| (signal.observed_at, signal.id))
             .map(|signal| {
                 let proof = match signal.kind {

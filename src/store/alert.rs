@@ -1,0 +1,223 @@
+//! Alerts as people read them: the list, one with its timeline, its ladder, and whom to phone.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::{Result, Tx};
+use crate::domain::alert::{AlertState, Ladder, StepAct, StepState, TimelineKind, TriggerKind};
+use crate::domain::check::Cause;
+use crate::domain::refusal::Refusal;
+use crate::on;
+
+/// One row of the list. Room and phone come with the single alert, where each opening is logged.
+#[derive(Debug, Clone, FromRow)]
+pub struct AlertItem {
+    pub id: Uuid,
+    pub senior_id: Uuid,
+    pub called: String,
+    pub building: String,
+    pub unit: String,
+    #[sqlx(try_from = "String")]
+    pub state: AlertState,
+    #[sqlx(try_from = "String")]
+    pub ladder: Ladder,
+    #[sqlx(try_from = "String")]
+    pub cause: Cause,
+    pub epoch: i64,
+    pub level: i64,
+    pub trial: bool,
+    pub drill: bool,
+    pub opened_at: DateTime<Utc>,
+    pub claimed_by: Option<Uuid>,
+    pub claimed_by_called: Option<String>,
+    pub claim_until: Option<DateTime<Utc>>,
+    pub emergency_at: Option<DateTime<Utc>>,
+    pub resolved_at: Option<DateTime<Utc>>,
+    pub contact_proof: Option<String>,
+    pub safe: Option<bool>,
+    pub outcome: Option<String>,
+    pub outcome_note: Option<String>,
+    pub reviewed_at: Option<DateTime<Utc>>,
+    pub outage_from: Option<DateTime<Utc>>,
+    pub outage_to: Option<DateTime<Utc>>,
+    pub version: i64,
+}
+
+const ITEM: &str = "select a.id, a.senior_id, s.called, b.name as building, h.unit, a.state, a.ladder, a.cause, a.epoch, a.level, a.trial, a.drill,
+        a.opened_at, a.claimed_by, m.called as claimed_by_called, a.claim_until, a.emergency_at, a.resolved_at, a.contact_proof, a.safe, a.outcome,
+        a.outcome_note, a.reviewed_at, a.outage_from, a.outage_to, a.version
+    from alert a
+    join senior s on s.site_id = a.site_id and s.id = a.senior_id
+    join home h on h.site_id = s.site_id and h.id = s.home_id
+    join place b on b.site_id = h.site_id and b.id = h.building_id
+    left join member m on m.site_id = a.site_id and m.id = a.claimed_by";
+
+/// What to list. `open_only` leaves out what is resolved.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    pub open_only: bool,
+    pub place: Option<Uuid>,
+    pub senior: Option<Uuid>,
+    /// Last item of the page before: opened_at and id.
+    pub before: Option<(DateTime<Utc>, Uuid)>,
+    pub limit: i64,
+}
+
+/// Alerts, latest first. The nil id stands for "any".
+pub async fn list(tx: &mut Tx, site_id: Uuid, filter: &Filter) -> Result<Vec<AlertItem>> {
+    let sql = format!(
+        "{ITEM} where a.site_id = $1 and (a.resolved_at is null or not $2)
+            and ($3 = $8 or exists (select 1 from place_closure pc
+                where pc.site_id = a.site_id and pc.ancestor_id = $3 and pc.descendant_id = h.building_id))
+            and ($4 = $8 or a.senior_id = $4) and (a.opened_at < $5 or (a.opened_at = $5 and a.id < $6))
+        order by a.opened_at desc, a.id desc limit $7"
+    );
+    let (before, id) = filter.before.unwrap_or((DateTime::<Utc>::from_timestamp(9_999_999_999, 0).unwrap_or_default(), Uuid::max()));
+    let rows = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(site_id)
+        .bind(filter.open_only)
+        .bind(filter.place.unwrap_or_default())
+        .bind(filter.senior.unwrap_or_default())
+        .bind(before)
+        .bind(id)
+        .bind(filter.limit)
+        .bind(Uuid::nil())
+        .fetch_all(conn)
+        .await)?;
+    Ok(rows)
+}
+
+/// One alert.
+pub async fn get(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<AlertItem> {
+    let sql = format!("{ITEM} where a.site_id = $1 and a.id = $2");
+    let row = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(site_id).bind(alert).fetch_optional(conn).await)?;
+    Ok(row.ok_or_else(Refusal::not_found)?)
+}
+
+/// Whose alert it is, without reading the rest.
+pub async fn senior_of(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<Uuid> {
+    let sql = "select senior_id from alert where site_id = $1 and id = $2";
+    let row: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(alert).fetch_optional(conn).await)?;
+    Ok(row.ok_or_else(Refusal::not_found)?)
+}
+
+#[derive(Debug, Clone, FromRow)]
+pub struct TriggerItem {
+    pub id: Uuid,
+    #[sqlx(try_from = "String")]
+    pub kind: TriggerKind,
+    #[sqlx(try_from = "String")]
+    pub cause: Cause,
+    pub local_date: NaiveDate,
+    pub slot: Option<String>,
+    pub note: Option<String>,
+    pub at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, FromRow)]
+pub struct StepItem {
+    pub epoch: i64,
+    pub step: i64,
+    pub level: i64,
+    #[sqlx(try_from = "String")]
+    pub act: StepAct,
+    pub due_at: DateTime<Utc>,
+    #[sqlx(try_from = "String")]
+    pub state: StepState,
+    pub fired_at: Option<DateTime<Utc>>,
+    pub told: i64,
+}
+
+#[derive(Debug, Clone, FromRow)]
+pub struct TimelineItem {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    #[sqlx(try_from = "String")]
+    pub kind: TimelineKind,
+    pub actor_id: Option<Uuid>,
+    pub actor_called: Option<String>,
+    pub detail: String,
+}
+
+/// Who was told over this alert, and how it went.
+#[derive(Debug, Clone, FromRow)]
+pub struct ToldItem {
+    pub recipient_id: Uuid,
+    pub recipient_called: String,
+    pub level: i64,
+    pub key: String,
+    pub state: String,
+    pub channel: Option<String>,
+    pub sent_at: Option<DateTime<Utc>>,
+    pub call_no: Option<i64>,
+}
+
+/// The door and the phone, for those whom the ladder has told.
+#[derive(Debug, Clone, FromRow)]
+pub struct DoorItem {
+    pub name: String,
+    pub phone: Option<String>,
+    pub floor: Option<i64>,
+    pub room: String,
+    pub window_hint: String,
+    pub hearing_hint: String,
+    pub key_holder: Option<String>,
+    pub key_holder_phone: Option<String>,
+    pub entry_consent: bool,
+}
+
+/// Whom to phone at L2, in order.
+#[derive(Debug, Clone, FromRow)]
+pub struct ContactItem {
+    pub position: i64,
+    pub name: String,
+    pub relation: String,
+    pub phone: String,
+    pub minutes_away: Option<i64>,
+}
+
+pub async fn triggers(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<Vec<TriggerItem>> {
+    let sql = "select id, kind, cause, local_date, slot, note, at from alert_trigger where site_id = $1 and alert_id = $2 order by at, id";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(alert).fetch_all(conn).await)?)
+}
+
+pub async fn steps(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<Vec<StepItem>> {
+    let sql = "select epoch, step, level, act, due_at, state, fired_at, told from ladder_step
+        where site_id = $1 and alert_id = $2 order by epoch, step";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(alert).fetch_all(conn).await)?)
+}
+
+pub async fn timeline(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<Vec<TimelineItem>> {
+    let sql = "select e.id, e.at, e.kind, e.actor_id, m.called as actor_called, e.detail from alert_event e
+        left join member m on m.site_id = e.site_id and m.id = e.actor_id
+        where e.site_id = $1 and e.alert_id = $2 order by e.at, e.id";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(alert).fetch_all(conn).await)?)
+}
+
+pub async fn told(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<Vec<ToldItem>> {
+    let sql =
+        "select n.recipient_id, m.called as recipient_called, n.level, n.key, n.state, msg.channel, msg.sent_at, msg.call_no from notice n
+        join member m on m.site_id = n.site_id and m.id = n.recipient_id
+        left join message msg on msg.site_id = n.site_id and msg.id = n.message_id
+        where n.site_id = $1 and n.alert_id = $2 order by n.created_at, n.id";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(alert).fetch_all(conn).await)?)
+}
+
+pub async fn door(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<DoorItem> {
+    let sql = "select s.name, s.phone, h.floor, h.room, h.window_hint, s.hearing_hint, coalesce(k.called, h.key_holder_name) as key_holder,
+            coalesce(k.phone, h.key_holder_phone) as key_holder_phone,
+            exists (select 1 from consent c where c.site_id = s.site_id and c.senior_id = s.id and c.scope = 'key_entry' and c.withdrawn_at is null)
+                as entry_consent
+        from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
+        left join member k on k.site_id = h.site_id and k.id = h.key_holder_member_id
+        where s.site_id = $1 and s.id = $2";
+    let row = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior).fetch_optional(conn).await)?;
+    Ok(row.ok_or_else(Refusal::not_found)?)
+}
+
+pub async fn contacts(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<Vec<ContactItem>> {
+    let sql = "select position, name, relation, phone, minutes_away from contact
+        where site_id = $1 and senior_id = $2 and ended_at is null order by position, id";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior).fetch_all(conn).await)?)
+}

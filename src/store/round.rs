@@ -1,0 +1,89 @@
+//! The round of a day: who is looked at, in walking order. Computed from pairings, duties and leaves, never stored.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+use super::{Result, Tx, bulk, roster};
+use crate::domain::check::{CheckState, Slot};
+use crate::domain::day;
+use crate::domain::signal::Sign;
+use crate::on;
+
+/// One window of a round.
+#[derive(Debug, Clone, FromRow)]
+pub struct Stop {
+    pub senior_id: Uuid,
+    pub check_id: Uuid,
+    pub name: String,
+    pub called: String,
+    pub phone: Option<String>,
+    pub hearing_hint: String,
+    pub building_id: Uuid,
+    pub building: String,
+    pub unit: String,
+    pub floor: Option<i64>,
+    pub room: String,
+    pub window_hint: String,
+    #[sqlx(try_from = "String")]
+    pub state: CheckState,
+    #[sqlx(try_from = "String")]
+    pub expected_sign: Sign,
+    pub window_opens_at: DateTime<Utc>,
+    pub deadline_at: DateTime<Utc>,
+    pub cutoff_at: DateTime<Utc>,
+    /// The latest sensor evidence of this check's span: kind and time.
+    pub sensor_kind: Option<String>,
+    pub sensor_at: Option<DateTime<Utc>>,
+}
+
+/// The stops of one member on a date and slot, in walking order.
+pub async fn of_member(tx: &mut Tx, site_id: Uuid, member: Uuid, date: NaiveDate, slot: Slot) -> Result<Vec<Stop>> {
+    let candidates = candidates(tx, site_id, member, date).await?;
+    let rosters = roster::load(tx, site_id, &candidates, date).await?;
+    let weekday = day::weekday_bit(date);
+    let mine: Vec<Uuid> =
+        candidates.into_iter().filter(|senior| rosters.get(senior).is_some_and(|r| r.walkers(slot, weekday).contains(&member))).collect();
+    stops(tx, site_id, &mine, date, slot).await
+}
+
+/// Seniors with whom the member, or somebody whom the member stands in for, has anything to do.
+async fn candidates(tx: &mut Tx, site_id: Uuid, member: Uuid, date: NaiveDate) -> Result<Vec<Uuid>> {
+    let sql = "with people as (
+            select id from member where site_id = $1 and id = $2 and ended_at is null
+            union select member_id from leave_of_absence
+            where site_id = $1 and substitute_id = $2 and from_date <= $3 and return_date > $3 and cancelled_at is null),
+        duties as (
+            select d.id from duty d join people on people.id = d.member_id
+            where d.site_id = $1 and d.from_date <= $3 and (d.to_date is null or d.to_date > $3))
+        select p.senior_id from pairing p join people on people.id = p.member_id
+            where p.site_id = $1 and p.from_date <= $3 and (p.to_date is null or p.to_date > $3)
+        union select s.id from duties join duty_scope ds on ds.site_id = $1 and ds.duty_id = duties.id and ds.scope_kind = 'building'
+            join home h on h.site_id = $1 and h.building_id = ds.scope_id join senior s on s.site_id = $1 and s.home_id = h.id
+        union select ds.scope_id from duties join duty_scope ds on ds.site_id = $1 and ds.duty_id = duties.id and ds.scope_kind = 'senior'";
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member).bind(date).fetch_all(conn).await)?)
+}
+
+/// The stops of these seniors in walking order.
+pub async fn stops(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate, slot: Slot) -> Result<Vec<Stop>> {
+    let rows: Vec<Value> = seniors.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
+    let rows = Value::from(rows).to_string();
+    let sql = bulk::text(
+        tx,
+        "select s.id as senior_id, c.id as check_id, s.name, s.called, s.phone, s.hearing_hint, h.building_id, b.name as building, h.unit, h.floor,
+            h.room, h.window_hint, c.state, c.expected_sign, c.window_opens_at, c.deadline_at, c.cutoff_at, sensor.kind as sensor_kind,
+            sensor.observed_at as sensor_at
+         from {rows}
+         join daily_check c on c.site_id = {site:uuid} and c.senior_id = {id:uuid} and c.local_date = $2 and c.slot = $3
+         join senior s on s.site_id = c.site_id and s.id = c.senior_id
+         join home h on h.site_id = s.site_id and h.id = s.home_id
+         join place b on b.site_id = h.site_id and b.id = h.building_id
+         left join signal sensor on sensor.site_id = c.site_id and sensor.id = (
+            select latest.id from signal latest where latest.site_id = c.site_id and latest.senior_id = c.senior_id and latest.source = 'device'
+              and latest.standing = 'accepted' and latest.observed_at >= c.counts_from and latest.observed_at < c.day_ends_at
+            order by latest.observed_at desc, latest.id desc limit 1)
+         order by b.walk_order, b.name, h.walk_order, h.unit, h.room, s.id",
+    );
+    Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(date).bind(slot.as_str()).fetch_all(conn).await)?)
+}
