@@ -22,6 +22,7 @@ pub mod domain;
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod jobs;
 pub mod seal;
 pub mod store;

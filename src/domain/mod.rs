@@ -7,6 +7,7 @@
 pub mod words;
 
 pub mod absence;
+pub mod access;
 pub mod agreement;
 pub mod alert;
 pub mod case;
@@ -16,6 +17,7 @@ pub mod id;
 pub mod ladder;
 pub mod notice;
 pub mod outcome;
+pub mod phone;
 pub mod place;
 pub mod reach;
 pub mod refusal;

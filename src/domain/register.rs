@@ -11,9 +11,6 @@ pub const NAME_CHARS_MAX: usize = 64;
 pub const HINT_CHARS_MAX: usize = 120;
 pub const NOTE_CHARS_MAX: usize = 200;
 pub const ADDRESS_CHARS_MAX: usize = 500;
-/// 110 is the shortest number that somebody might write down; E.164 allows 15 digits.
-const PHONE_DIGITS_MIN: usize = 3;
-const PHONE_DIGITS_MAX: usize = 15;
 /// Dates of the register lie within the years that times may have.
 const YEARS: std::ops::RangeInclusive<i32> = 2000..=2100;
 pub const CONTACTS_MAX: i64 = 10;
@@ -53,12 +50,9 @@ pub fn optional(field: &str, value: Option<&str>, chars_max: usize) -> Result<Op
     Ok(clean.filter(|clean| !clean.is_empty()))
 }
 
-/// Digits with an optional leading plus; spaces and hyphens between them are dropped.
+/// A phone number in its one written form.
 pub fn phone(field: &str, value: &str) -> Result<String, Refusal> {
-    let clean: String = value.trim().chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-    let digits = clean.strip_prefix('+').unwrap_or(&clean);
-    let is_number = digits.chars().all(|c| c.is_ascii_digit()) && (PHONE_DIGITS_MIN..=PHONE_DIGITS_MAX).contains(&digits.len());
-    if is_number { Ok(clean) } else { Err(Refusal::invalid(field, "register.phone")) }
+    super::phone::normalise(value).ok_or_else(|| Refusal::invalid(field, "register.phone"))
 }
 
 pub fn optional_phone(field: &str, value: Option<&str>) -> Result<Option<String>, Refusal> {
@@ -126,22 +120,6 @@ pub fn masked(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_phone_is_digits_with_an_optional_leading_plus() {
-        for (input, expected) in [
-            ("138 0013-8000", Some("13800138000")),
-            ("+8613800138000", Some("+8613800138000")),
-            ("110", Some("110")),
-            ("12", None),
-            ("1380013800a", None),
-            ("++86138", None),
-            ("1234567890123456", None),
-            ("", None),
-        ] {
-            assert_eq!(phone("phone", input).ok().as_deref(), expected, "{input:?}");
-        }
-    }
 
     #[test]
     fn a_name_is_trimmed_composed_and_free_of_control_characters() {

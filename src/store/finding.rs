@@ -1,6 +1,7 @@
 //! A danger found in a home, or something that a senior needs: 点单 → 派单 → 领单 → 督单 → 评单.
 
 use chrono::{DateTime, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -34,8 +35,9 @@ pub struct Finding {
     pub version: i64,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct FindingPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<FindingState>,

@@ -10,7 +10,10 @@ pub mod bulk;
 pub mod audit;
 pub mod feed;
 pub mod health;
+pub mod idempotency;
 pub mod life;
+pub mod probe;
+pub mod session;
 
 pub mod plan;
 pub mod roster;
@@ -21,6 +24,12 @@ pub mod check;
 pub mod round;
 pub mod signal;
 pub mod watch;
+
+pub mod register;
+
+pub mod visit;
+
+pub mod finding;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 

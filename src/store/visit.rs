@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::case;
-use super::register::{By, JsonText, Page, Written, content_hash, fresh_id, id_conflict, json, lock_id, member};
+use super::register::{By, JsonText, Page, Written, content_hash, id_conflict, json, lock_id, member};
 use super::register::{senior, site, unknown, wrote};
 use super::{Result, Tx, finding};
 use crate::domain::case::{Act, Actor, Resolution};
@@ -58,10 +59,12 @@ pub struct Visit {
     pub replaces_id: Option<Uuid>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewVisit {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub senior_id: Uuid,
     /// The alert that an `alert_followup` belongs to.
@@ -69,8 +72,9 @@ pub struct NewVisit {
     pub alert_id: Option<Uuid>,
     pub kind: VisitKind,
     pub method: VisitMethod,
+    #[serde(deserialize_with = "super::register::instant")]
     pub started_at: DateTime<Utc>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::register::optional_instant")]
     pub ended_at: Option<DateTime<Utc>>,
     pub result: VisitResult,
     #[serde(default)]
@@ -106,15 +110,16 @@ pub struct NewVisit {
 }
 
 /// How the alert ended (see the alert's own `resolve`).
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct VisitResolve {
     pub safe: bool,
     #[serde(default)]
     pub contact_proof: Option<ContactProof>,
     #[serde(default)]
     pub proof_by: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::register::optional_instant")]
     pub proof_at: Option<DateTime<Utc>>,
     #[serde(default)]
     pub outcome: Option<Outcome>,
@@ -140,8 +145,6 @@ impl NewVisit {
         let visitors = if self.visitors.is_empty() { by.actor_id.into_iter().collect() } else { self.visitors };
         Ok(Self {
             visitors,
-            started_at: self.started_at.trunc_subsecs(3),
-            ended_at: self.ended_at.map(|at| at.trunc_subsecs(3)),
             note: rules::optional("note", self.note.as_deref(), NOTE_CHARS_MAX)?,
             needs: self.needs.into_iter().map(Need::checked).collect::<Result<_, _>>()?,
             dossier: self.dossier.map(Dossier::checked).transpose()?,

@@ -2,5 +2,6 @@
 
 mod deploy;
 mod harness;
+mod http;
 mod morning;
 mod tidy;

@@ -1,11 +1,12 @@
 //! 不在家登记: proposed by whoever hears of it, effective once somebody answers for it (I9).
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, content_hash, fresh_id, id_conflict, lock_id, require_version, senior, site, wrote};
+use super::{By, Written, content_hash, id_conflict, lock_id, require_version, senior, site, wrote};
 use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceKind};
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
@@ -38,10 +39,12 @@ pub struct Absence {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewAbsence {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub kind: AbsenceKind,
     pub from_date: NaiveDate,

@@ -2,12 +2,13 @@
 //! answer says which day that is (I23).
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::site::Site;
-use super::{By, Written, content_hash, fresh_id, id_conflict, lock_id, replan, senior, site, wrote};
+use super::{By, Written, content_hash, id_conflict, lock_id, replan, senior, site, wrote};
 use crate::domain::agreement::{silences, validate, validate_start};
 use crate::domain::check::Slot;
 use crate::domain::day::{self, AgreementFact, EVERY_DAY};
@@ -48,10 +49,12 @@ pub struct Agreement {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewAgreement {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub slot: Slot,
     #[serde(default = "every_day")]

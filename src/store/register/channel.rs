@@ -1,11 +1,12 @@
 //! The ordered list of ways to reach a member. A member without any is allowed, and shown by the reachability check.
 
 use chrono::{DateTime, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, fresh_id, id_conflict, lock_id, member, require_version, same_or_conflict, wrote};
+use super::{By, Written, id_conflict, lock_id, member, require_version, same_or_conflict, wrote};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, ADDRESS_CHARS_MAX, CHANNELS, CHANNELS_MAX};
 use crate::on;
@@ -28,10 +29,12 @@ pub struct Channel {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewChannel {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     #[serde(default)]
     pub position: i64,
@@ -44,8 +47,9 @@ pub struct NewChannel {
     pub secret: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct ChannelPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<i64>,

@@ -1,11 +1,12 @@
 //! What a senior has agreed to, scope by scope, and what was withdrawn again.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, fresh_id, id_conflict, lock_id, require_version, same_or_conflict, senior, wrote};
+use super::{By, Written, id_conflict, lock_id, require_version, same_or_conflict, senior, wrote};
 use crate::domain::place::ConsentScope;
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, NAME_CHARS_MAX};
@@ -30,12 +31,15 @@ pub struct Consent {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewConsent {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub scope: ConsentScope,
+    #[serde(deserialize_with = "super::instant")]
     pub given_at: DateTime<Utc>,
     pub given_how: String,
     #[serde(default)]
@@ -48,7 +52,7 @@ pub async fn create(tx: &mut Tx, by: &By, senior_id: Uuid, new: NewConsent) -> R
     if new.given_at > by.now + FUTURE_MAX {
         return Err(Refusal::invalid("given_at", "register.in_the_future").into());
     }
-    let new = NewConsent { given_how, witness, given_at: new.given_at.trunc_subsecs(3), ..new };
+    let new = NewConsent { given_how, witness, ..new };
     senior::lock(tx, by.site_id, senior_id).await?;
     lock_id(tx, new.id).await?;
     if let Some(stored) = find(tx, by.site_id, new.id).await? {

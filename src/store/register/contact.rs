@@ -1,11 +1,12 @@
 //! Whom to phone about a senior, in order. Contacts get nothing automatic; people phone them from the script.
 
 use chrono::{DateTime, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, fresh_id, id_conflict, lock_id, require_version, same_or_conflict, senior, wrote};
+use super::{By, Written, id_conflict, lock_id, require_version, same_or_conflict, senior, wrote};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, CONTACTS_MAX};
 use crate::domain::visit::minutes_away;
@@ -28,10 +29,12 @@ pub struct Contact {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewContact {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub position: i64,
     pub name: String,
@@ -43,8 +46,9 @@ pub struct NewContact {
     pub agreed_automatic: bool,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct ContactPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<i64>,

@@ -1,12 +1,13 @@
 //! 看窗值班: who walks under which windows, on which weekdays. The round of a day is computed from it.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, fresh_id, grid, lock_id, member, place, require_version, same_or_conflict, senior, site, unknown, wrote};
+use super::{By, Page, Written, grid, lock_id, member, place, require_version, same_or_conflict, senior, site, unknown, wrote};
 use crate::domain::check::Slot;
 use crate::domain::place::PlaceKind;
 use crate::domain::refusal::Refusal;
@@ -33,10 +34,12 @@ pub struct Duty {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewDuty {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub member_id: Uuid,
     pub slot: Slot,

@@ -1,11 +1,12 @@
 //! 网格: a second grouping of buildings; roles of grid officers are granted on it.
 
 use chrono::{DateTime, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, fresh_id, lock_id, place, require_version, same_or_conflict, wrote};
+use super::{By, Page, Written, lock_id, place, require_version, same_or_conflict, wrote};
 use crate::domain::place::PlaceKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, SCOPES_MAX};
@@ -24,18 +25,21 @@ pub struct Grid {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewGrid {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub name: String,
     #[serde(default)]
     pub place_ids: Vec<Uuid>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct GridPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -1,11 +1,12 @@
 //! 户: what one window and one door belong to; couples share it.
 
 use chrono::{DateTime, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, fresh_id, lock_id, member, nullable, place, require_version, same_or_conflict, wrote};
+use super::{By, Page, Written, lock_id, member, nullable, place, require_version, same_or_conflict, wrote};
 use crate::domain::place::PlaceKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, HINT_CHARS_MAX, NAME_CHARS_MAX};
@@ -32,10 +33,12 @@ pub struct Home {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewHome {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub building_id: Uuid,
     pub unit: String,
@@ -54,8 +57,9 @@ pub struct NewHome {
     pub key_holder_phone: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct HomePatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,

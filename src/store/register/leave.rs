@@ -1,11 +1,12 @@
 //! 请假 · 替班. The primary and the backup of a senior are never away on the same day, and whoever stands in is there.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, fresh_id, lock_id, member, require_version, same_or_conflict, wrote};
+use super::{By, Page, Written, lock_id, member, require_version, same_or_conflict, wrote};
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::on;
@@ -24,10 +25,12 @@ pub struct Leave {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewLeave {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub member_id: Uuid,
     pub from_date: NaiveDate,

@@ -1,11 +1,12 @@
 //! Everybody who acts. A member who leaves is ended: grants, pairings, duties and sessions end with her, alerts stay.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, fresh_id, lock_id, require_version, same_or_conflict, site, unknown, wrote};
+use super::{By, Page, Written, lock_id, require_version, same_or_conflict, site, unknown, wrote};
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
@@ -25,10 +26,12 @@ pub struct Member {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewMember {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub name: String,
     pub called: String,
@@ -37,8 +40,9 @@ pub struct NewMember {
     pub locale: String,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct MemberPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -42,6 +42,7 @@ use uuid::Uuid;
 
 use super::{Result, Tx, audit, case, feed, plan};
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::http::value::Timestamp;
 
 /// Rows per page.
 pub const PAGE_ROWS_MAX: i64 = 200;
@@ -139,11 +140,6 @@ pub(super) fn unknown(field: &str) -> Refusal {
     Refusal::invalid(field, "register.unknown_reference")
 }
 
-/// A request without an id gets a fresh one; it then relies on its Idempotency-Key.
-pub fn fresh_id() -> Uuid {
-    Uuid::now_v7()
-}
-
 /// A field that may be left out, or be null to clear the value.
 pub fn nullable<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
@@ -151,6 +147,15 @@ where
     T: Deserialize<'de>,
 {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// An instant as strict as everywhere in the API.
+pub(super) fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    Timestamp::deserialize(deserializer).map(|at| at.0)
+}
+
+pub(super) fn optional_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    Ok(Option::<Timestamp>::deserialize(deserializer)?.map(|at| at.0))
 }
 
 /// JSON kept as text.

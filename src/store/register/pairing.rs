@@ -1,11 +1,12 @@
 //! 结对: one primary and one backup in force per senior on any date, never the same person. The senior's lock guards it.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, fresh_id, id_conflict, leave, lock_id, member, require_version, same_or_conflict, senior, site, wrote};
+use super::{By, Page, Written, id_conflict, leave, lock_id, member, require_version, same_or_conflict, senior, site, wrote};
 use crate::domain::place::PairingKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
@@ -26,10 +27,12 @@ pub struct Pairing {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewPairing {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub member_id: Uuid,
     pub kind: PairingKind,

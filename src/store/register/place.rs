@@ -1,11 +1,12 @@
 //! 街道 · 社区 · 小区 · 楼栋 with the closure of the tree.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, fresh_id, lock_id, require_version, same_or_conflict, site, unknown, wrote};
+use super::{By, Page, Written, lock_id, require_version, same_or_conflict, site, unknown, wrote};
 use crate::domain::place::PlaceKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
@@ -27,10 +28,12 @@ pub struct Place {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewPlace {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub kind: PlaceKind,
     pub name: String,
@@ -40,8 +43,9 @@ pub struct NewPlace {
     pub walk_order: i64,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct PlacePatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -1,11 +1,12 @@
 //! role × scope × time. A grant ends by its last date; who had which role on which day stays readable.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, fresh_id, grid, lock_id, member, place, require_version, same_or_conflict, site, unknown, wrote};
+use super::{By, Page, Written, grid, lock_id, member, place, require_version, same_or_conflict, site, unknown, wrote};
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
@@ -27,10 +28,12 @@ pub struct RoleGrant {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewRoleGrant {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub member_id: Uuid,
     pub role: Role,

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, JsonText, Page, Written, agreement, fresh_id, home, lock_id, nullable, pairing, require_version, same_or_conflict};
+use super::{By, JsonText, Page, Written, agreement, home, lock_id, nullable, pairing, require_version, same_or_conflict};
 use super::{site, unknown, wrote};
 use crate::domain::place::{Category, Purpose, RiskBand};
 use crate::domain::refusal::Refusal;
@@ -53,10 +54,12 @@ pub struct Senior {
     pub created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct NewSenior {
-    #[serde(default = "fresh_id")]
+    /// Made by the client, or else by the server.
+    #[serde(default)]
     pub id: Uuid,
     pub home_id: Uuid,
     pub name: String,
@@ -74,8 +77,9 @@ pub struct NewSenior {
     pub purpose: Purpose,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
 pub struct SeniorPatch {
     /// The person moved within the site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
