@@ -4,4 +4,7 @@ mod deploy;
 mod harness;
 mod http;
 mod morning;
+mod register;
+mod register_care;
 mod tidy;
+mod visits;
