@@ -28,6 +28,11 @@ pub mod signal;
 pub mod watch;
 
 pub mod device;
+pub mod register;
+
+pub mod visit;
+
+pub mod finding;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
