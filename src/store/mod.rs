@@ -25,6 +25,9 @@ pub mod round;
 pub mod signal;
 pub mod watch;
 
+pub mod backup;
+pub mod verify;
+
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
 use crate::domain::refusal::Refusal;
