@@ -8,6 +8,7 @@ pub mod words;
 
 pub mod absence;
 pub mod access;
+pub mod agreement;
 pub mod alert;
 pub mod case;
 pub mod check;
@@ -18,7 +19,10 @@ pub mod notice;
 pub mod outcome;
 pub mod phone;
 pub mod place;
+pub mod reach;
 pub mod refusal;
+pub mod register;
 pub mod roster;
 pub mod rules;
 pub mod signal;
+pub mod visit;

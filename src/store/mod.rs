@@ -27,6 +27,11 @@ pub mod watch;
 
 pub mod backup;
 pub mod verify;
+pub mod register;
+
+pub mod visit;
+
+pub mod finding;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
