@@ -28,6 +28,8 @@ pub mod signal;
 pub mod watch;
 
 pub mod device;
+pub mod backup;
+pub mod verify;
 pub mod register;
 
 pub mod visit;
