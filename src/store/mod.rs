@@ -27,10 +27,10 @@ pub mod round;
 pub mod signal;
 pub mod watch;
 
-pub mod device;
 pub mod backup;
-pub mod verify;
+pub mod device;
 pub mod register;
+pub mod verify;
 
 pub mod visit;
 
