@@ -502,6 +502,10 @@ create table message (
     recipient_id blob not null,
     channel_id blob,
     channel text not null,
+    -- The host that receives it: messages to a slow one wait among themselves, others do not.
+    endpoint text not null,
+    -- 0 calls for help, 1 alerts, 2 stand-downs, 3 reminders, 4 reports: which goes first when much is due.
+    priority integer not null,
     body blob not null,
     locale text not null,
     -- The same over all attempts, so that a receiver can drop a repeat.

@@ -28,6 +28,13 @@ pub mod signal;
 pub mod watch;
 
 pub mod device;
+pub mod backup;
+pub mod verify;
+pub mod register;
+
+pub mod visit;
+
+pub mod finding;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 

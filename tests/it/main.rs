@@ -5,4 +5,7 @@ mod harness;
 mod http;
 mod morning;
 mod sensors;
+mod register;
+mod register_care;
 mod tidy;
+mod visits;
