@@ -23,6 +23,7 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod jobs;
+pub mod notify;
 pub mod seal;
 pub mod store;
 pub mod text;

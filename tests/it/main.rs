@@ -3,4 +3,5 @@
 mod deploy;
 mod harness;
 mod morning;
+mod outbox;
 mod tidy;
