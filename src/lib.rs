@@ -25,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod jobs;
+pub mod notify;
 pub mod seal;
 pub mod serve;
 pub mod store;

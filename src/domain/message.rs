@@ -9,8 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::notice::{Arguments, NoticeClass};
+use crate::words;
 
 pub mod retry;
+
+words! {
+    /// The ways by which a message leaves.
+    pub enum Channel {
+        /// A line in the server's log: for demonstrations and as a last trace.
+        Log = "log",
+        /// Standard Webhooks.
+        Webhook = "webhook"
+    }
+}
 
 /// Names in one sentence; the rest is a number.
 pub const NAMES_MAX: usize = 12;

@@ -23,8 +23,11 @@ pub mod roster;
 pub mod alert;
 pub mod case;
 pub mod check;
+pub mod outbox;
+pub mod proof;
 pub mod round;
 pub mod signal;
+pub mod vitals;
 pub mod watch;
 
 pub mod backup;

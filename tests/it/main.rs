@@ -7,5 +7,6 @@ mod morning;
 mod register;
 mod register_care;
 mod sensors;
+mod outbox;
 mod tidy;
 mod visits;
