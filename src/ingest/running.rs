@@ -15,7 +15,7 @@ use crate::config::MqttMode;
 use crate::mqtt::Downward;
 use crate::mqtt::endpoint::{self, Endpoint};
 use crate::mqtt::external::url::{BadBrokerUrl, BrokerUrl};
-use crate::mqtt::external::{self, External, Status};
+use crate::mqtt::external::{self, External, Listener, Status};
 use crate::mqtt::ports::Ports;
 use crate::store::device;
 
@@ -24,6 +24,8 @@ const QUEUE_MAX: usize = 4096;
 const QUESTIONS_MAX: usize = 256;
 /// I31: a revoked device is silenced within five seconds, wherever it was revoked.
 const BOUNCER_PERIOD: Duration = Duration::from_secs(2);
+/// How soon a newly entered gateway is heard at an external broker.
+const FOLLOW_PERIOD: Duration = Duration::from_secs(10);
 /// Clocks of instances may differ; looking back costs nothing, since kicking twice is kicking once.
 const BOUNCER_LOOK_BACK: TimeDelta = TimeDelta::minutes(1);
 
@@ -71,8 +73,11 @@ pub async fn start(app: &App) -> Result<Running, StartError> {
             Link::Endpoint(endpoint)
         }
         MqttMode::External => {
-            let external = external::start(external_settings(app)?, ports)?;
+            let mut settings = external_settings(app)?;
+            settings.filters.extend(registered_topics(app).await);
+            let external = external::start(settings, ports)?;
             tasks.push(tokio::spawn(writer::run(app.clone(), messages, Downward::Broker(external.publisher()))));
+            tasks.push(tokio::spawn(follow_register(app.clone(), external.listener(), stop.clone())));
             Link::External(external)
         }
     };
@@ -151,4 +156,36 @@ async fn bounce(app: App, endpoint: Endpoint, stop: CancellationToken) {
             Err(error) => tracing::warn!(%error, "revoked devices cannot be looked up"),
         }
     }
+}
+
+/// Subscribes to the topics of gateways as they are entered.
+async fn follow_register(app: App, listener: Listener, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = sleep(FOLLOW_PERIOD) => {}
+            () = stop.cancelled() => return,
+        }
+        for topic in registered_topics(&app).await {
+            listener.listen(&topic);
+        }
+    }
+}
+
+/// The topics of all gateways and of devices that a wildcard misses. `bridge/#` stays out, except whether the gateway runs.
+async fn registered_topics(app: &App) -> Vec<String> {
+    let asked = app.read(|mut tx| async move {
+        let found = (device::gateways(&mut tx).await?, device::names_with_levels(&mut tx).await?);
+        Ok((tx, found))
+    });
+    let (gateways, names) = match asked.await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, "the topics of gateways cannot be looked up");
+            return Vec::new();
+        }
+    };
+    let of_gateways =
+        gateways.into_iter().flat_map(|(_, base)| ["+", "+/availability", "bridge/state"].map(|below| format!("{base}/{below}")));
+    let of_devices = names.into_iter().flat_map(|(base, name)| ["", "/availability"].map(|below| format!("{base}/{name}{below}")));
+    of_gateways.chain(of_devices).collect()
 }

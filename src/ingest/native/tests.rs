@@ -7,6 +7,8 @@ use super::*;
 use crate::domain::evidence::{Class, DeviceState, HeldLevel, Level, ReplayWindow, Seen, SensorRules, Verdict, assess, settle};
 use crate::ingest::facts::{Delivery, of_native};
 
+mod golden;
+
 const TOPIC: &str = "chk/1/d-7Q2F/up/evt";
 
 fn key() -> Key {
