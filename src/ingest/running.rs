@@ -1,6 +1,7 @@
 //! Starts and stops the ingest as `mqtt.mode` says: endpoint or client of a broker, the doorkeeper, the writer, and the bouncer who
 //! closes the sessions of revoked devices on every instance.
 
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -8,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{doorkeeper, writer};
 use crate::app::App;
@@ -35,8 +37,8 @@ pub enum StartError {
     Listen { listen: std::net::SocketAddr, source: std::io::Error },
     #[error("mqtt.url: {0}")]
     Url(#[from] BadBrokerUrl),
-    #[error("mqtt.ca_file {path}: {source}")]
-    CaFile { path: String, source: std::io::Error },
+    #[error("{path}: {source}")]
+    File { path: String, source: std::io::Error },
     #[error(transparent)]
     External(#[from] external::StartError),
 }
@@ -118,19 +120,33 @@ impl Running {
 
 fn external_settings(app: &App) -> Result<external::Settings, StartError> {
     let mqtt = &app.config.mqtt;
-    let client_id = if mqtt.client_id.is_empty() { format!("chenlian-{}", app.instance.simple()) } else { mqtt.client_id.clone() };
+    let client_id = if mqtt.client_id.is_empty() { kept_client_id(&app.config.data.folder)? } else { mqtt.client_id.clone() };
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let ca_pem = match mqtt.ca_file.as_os_str().is_empty() {
-        true => None,
-        false => {
-            Some(std::fs::read(&mqtt.ca_file).map_err(|source| StartError::CaFile { path: mqtt.ca_file.display().to_string(), source })?)
-        }
-    };
     let mut settings = external::Settings::new(BrokerUrl::parse(&mqtt.url)?, client_id);
     settings.username = some(&mqtt.user);
     settings.password = some(&mqtt.password);
-    settings.ca_pem = ca_pem;
+    if !mqtt.ca_file.as_os_str().is_empty() {
+        settings.ca_pem = Some(std::fs::read(&mqtt.ca_file).map_err(|source| in_file(&mqtt.ca_file, source))?);
+    }
     Ok(settings)
+}
+
+/// The broker keeps our session under this name, so it must be the same after a restart.
+fn kept_client_id(folder: &Path) -> Result<String, StartError> {
+    let path = folder.join("mqtt-client-id");
+    match std::fs::read_to_string(&path) {
+        Ok(kept) if !kept.trim().is_empty() => Ok(kept.trim().to_owned()),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(in_file(&path, source)),
+        _ => {
+            let new = format!("chenlian-{}", Uuid::new_v4().simple());
+            std::fs::write(&path, &new).map_err(|source| in_file(&path, source))?;
+            Ok(new)
+        }
+    }
+}
+
+fn in_file(path: &Path, source: std::io::Error) -> StartError {
+    StartError::File { path: path.display().to_string(), source }
 }
 
 async fn bounce(app: App, endpoint: Endpoint, stop: CancellationToken) {
@@ -188,4 +204,17 @@ async fn registered_topics(app: &App) -> Vec<String> {
         gateways.into_iter().flat_map(|(_, base)| ["+", "+/availability", "bridge/state"].map(|below| format!("{base}/{below}")));
     let of_devices = names.into_iter().flat_map(|(base, name)| ["", "/availability"].map(|below| format!("{base}/{name}{below}")));
     of_gateways.chain(of_devices).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_broker_knows_us_again_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = kept_client_id(folder.path()).unwrap();
+        assert_eq!(kept_client_id(folder.path()).unwrap(), first);
+        assert_ne!(kept_client_id(tempfile::tempdir().unwrap().path()).unwrap(), first);
+    }
 }

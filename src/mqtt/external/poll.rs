@@ -79,12 +79,12 @@ impl Poller {
     }
 
     pub async fn run(mut self) {
-        let stop = self.stop.clone();
+        let stopping = self.stop.clone();
         let link = std::sync::Arc::clone(&self.connected.link);
         loop {
             let step = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stopping.cancelled() => return,
                 () = link.redo.notified() => Err(Trouble::NotCommitted),
                 event = self.connected.event_loop.poll() => match event {
                     Ok(event) => self.heard(event).await,
@@ -95,7 +95,7 @@ impl Poller {
                 let pause = self.begin_again(trouble);
                 tokio::select! {
                     () = sleep(pause) => {}
-                    () = stop.cancelled() => return,
+                    () = stopping.cancelled() => return,
                 }
             }
         }

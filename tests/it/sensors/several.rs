@@ -20,6 +20,7 @@ async fn instance(app: &App, broker: &Broker, ahead_ms: i64) -> (App, Running) {
     let url = format!("mqtt://127.0.0.1:{}", broker.port());
     let app = with_settings(app, |config| {
         config.mqtt.mode = MqttMode::External;
+        config.mqtt.client_id = format!("chenlian-{ahead_ms}");
         config.mqtt.url = url;
         config.mqtt.user = SERVER.to_owned();
         config.mqtt.password = SERVER.to_owned();

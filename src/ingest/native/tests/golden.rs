@@ -63,8 +63,14 @@ fn value(kind: Kind) -> Value {
         Kind::TimeJump(seconds) => seconds.into(),
         Kind::Heartbeat { rssi_dbm, queued } => serde_json::json!([rssi_dbm, queued]),
         Kind::LuxJump { before, after } => serde_json::json!([before, after]),
-        Kind::CentiLux(n) | Kind::Motion(n) | Kind::Vibration(n) | Kind::Tamper(n) | Kind::BatteryMillivolt(n) => n.into(),
-        Kind::BootReason(n) | Kind::Lost(n) | Kind::Unknown(n) => n.into(),
+        Kind::CentiLux(n)
+        | Kind::Motion(n)
+        | Kind::Vibration(n)
+        | Kind::Tamper(n)
+        | Kind::BatteryMillivolt(n)
+        | Kind::BootReason(n)
+        | Kind::Lost(n)
+        | Kind::Unknown(n) => n.into(),
     }
 }
 
