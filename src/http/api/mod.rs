@@ -1,9 +1,24 @@
 //! The JSON API, one file per noun. A new noun is one file with `routes()` and one line here.
 
+#[macro_use]
+mod entry;
+
 pub mod audit;
 pub mod events;
 pub mod notifications;
 pub mod sessions;
+pub mod sites;
+pub mod places;
+pub mod grids;
+pub mod homes;
+pub mod members;
+pub mod role_grants;
+pub mod duties;
+pub mod leaves;
+pub mod seniors;
+pub mod visits;
+pub mod findings;
+pub mod reachability;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -15,4 +30,16 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(events::routes())
         .merge(audit::routes())
         .merge(notifications::routes())
+        .merge(sites::routes())
+        .merge(places::routes())
+        .merge(grids::routes())
+        .merge(homes::routes())
+        .merge(members::routes())
+        .merge(role_grants::routes())
+        .merge(duties::routes())
+        .merge(leaves::routes())
+        .merge(seniors::routes())
+        .merge(visits::routes())
+        .merge(findings::routes())
+        .merge(reachability::routes())
 }
