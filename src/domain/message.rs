@@ -241,12 +241,7 @@ mod tests {
             composed.sentences.iter().map(|sentence| (sentence.key.as_str(), sentence.arguments["building"].as_str())).collect();
         assert_eq!(
             read,
-            [
-                ("notice.help_call", "9号楼"),
-                ("notice.alert_call", "1号楼"),
-                ("notice.alert_call", "3号楼"),
-                ("notice.alert_look", "3号楼")
-            ]
+            [("notice.help_call", "9号楼"), ("notice.alert_call", "1号楼"), ("notice.alert_call", "3号楼"), ("notice.alert_look", "3号楼")]
         );
     }
 
