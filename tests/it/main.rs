@@ -2,6 +2,11 @@
 
 mod deploy;
 mod harness;
+mod http;
 mod morning;
+mod register;
+mod register_care;
+mod sensors;
 mod outbox;
 mod tidy;
+mod visits;
