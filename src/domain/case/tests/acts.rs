@@ -245,6 +245,18 @@ fn reopening_and_reviewing_follow_a_resolution_and_a_review_needs_an_outcome() {
 }
 
 #[test]
+fn an_alert_that_a_person_opened_again_is_not_closed_by_the_old_sign_but_by_a_new_one() {
+    let mut street = Street::seen_shut();
+    street.see(SignalKind::Open, minute(5));
+    street.act(6, SOCIAL, Act::Reopen { reason: "看错了窗".to_owned() }).unwrap();
+    street.see(SignalKind::NoAnswer, minute(7));
+    street.see(SignalKind::NotVisible, minute(8));
+    assert!(street.alert().is_unresolved());
+    street.see(SignalKind::SpokeWithPerson, minute(9));
+    assert_eq!(street.alert().contact_proof, Some(ContactProof::SpokeWithPerson));
+}
+
+#[test]
 fn an_act_on_a_closed_alert_never_falls_on_one_that_opens_in_the_same_second() {
     let mut street = Street::seen_shut();
     street.see(SignalKind::SpokeWithPerson, minute(5));
