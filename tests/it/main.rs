@@ -2,5 +2,7 @@
 
 mod deploy;
 mod harness;
+mod interleaving;
+mod invariants;
 mod morning;
 mod tidy;
