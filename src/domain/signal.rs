@@ -20,6 +20,20 @@ words! {
     pub enum Sign { Open = "open", Closed = "closed", Card = "card", Bag = "bag", Flag = "flag", Report = "report" }
 }
 
+impl Sign {
+    /// The signal by which this sign is seen.
+    pub fn shown_by(self) -> SignalKind {
+        match self {
+            Self::Open => SignalKind::Open,
+            Self::Closed => SignalKind::Closed,
+            Self::Card => SignalKind::Smile,
+            Self::Bag => SignalKind::BagOut,
+            Self::Flag => SignalKind::FlagOut,
+            Self::Report => SignalKind::SelfReport,
+        }
+    }
+}
+
 words! {
     /// How a signal came in. A sheet is paper typed in later.
     pub enum Source { Member = "member", Sheet = "sheet", Device = "device" }
@@ -87,7 +101,7 @@ impl SignalFact {
             SignalKind::NotVisible => Polarity::Blind,
             SignalKind::NoSign => Polarity::Contradicts,
             SignalKind::NoAnswer | SignalKind::FamilyConfirms | SignalKind::Activity => Polarity::None,
-            kind if shows(kind, sign) => Polarity::Matches,
+            kind if kind == sign.shown_by() => Polarity::Matches,
             SignalKind::Closed if sign == Sign::Open => Polarity::Contradicts,
             SignalKind::Open if sign == Sign::Closed => Polarity::Contradicts,
             _ => Polarity::None,
@@ -100,22 +114,10 @@ impl SignalFact {
             _ if policy != SensorPolicy::Sufficient || self.evidence != Some(Evidence::A) => Polarity::None,
             // A pressed "all is well" button is a person whatever the agreed sign is.
             SignalKind::Activity => Polarity::Matches,
-            kind if shows(kind, sign) => Polarity::Matches,
+            kind if kind == sign.shown_by() => Polarity::Matches,
             _ => Polarity::None,
         }
     }
-}
-
-fn shows(kind: SignalKind, sign: Sign) -> bool {
-    matches!(
-        (sign, kind),
-        (Sign::Open, SignalKind::Open)
-            | (Sign::Closed, SignalKind::Closed)
-            | (Sign::Card, SignalKind::Smile)
-            | (Sign::Bag, SignalKind::BagOut)
-            | (Sign::Flag, SignalKind::FlagOut)
-            | (Sign::Report, SignalKind::SelfReport)
-    )
 }
 
 /// The standing of a signal that arrives: people's clocks are trusted to `skew`, history beyond `look_back` decides nothing.

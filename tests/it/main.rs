@@ -2,7 +2,13 @@
 
 mod deploy;
 mod harness;
+mod http;
 mod interleaving;
 mod invariants;
 mod morning;
+mod outbox;
+mod register;
+mod register_care;
+mod sensors;
 mod tidy;
+mod visits;

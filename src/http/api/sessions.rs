@@ -1,0 +1,233 @@
+//! Sign-in and sign-out. An unknown phone, a member without a password and a wrong password get the same answer after the
+//! same work; attempts are throttled without locking the owner out.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::refusal::Refusal;
+use crate::http::HttpState;
+use crate::http::answer::{Answer, with_header};
+use crate::http::caller::{Caller, is_cross_site};
+use crate::http::envelope::Peer;
+use crate::http::error::{HttpError, Problem};
+use crate::http::json::{Segments, StrictJson, StrictQuery};
+use crate::http::page::{Cursor, Limit, Page};
+use crate::http::password;
+use crate::http::value::{MaybeText, Phone};
+use crate::store;
+use crate::store::audit::{self, Entry};
+use crate::store::session::{Account, Listed, NewSession, SessionKind, Token};
+
+/// Sites in which one phone number is looked for.
+const SITES_MAX: i64 = 4;
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(sign_in, list)).routes(routes!(sign_out)).routes(routes!(end))
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    #[garde(skip)]
+    phone: Phone,
+    /// 8 to 128 characters of any kind.
+    #[garde(length(chars, max = 128))]
+    password: String,
+    /// Only for a person who is a member of several sites.
+    #[serde(default)]
+    #[garde(skip)]
+    site_id: Option<Uuid>,
+    /// `cookie` for browsers, `bearer` for programs: then the answer holds the token, once.
+    #[serde(default = "cookie")]
+    #[garde(skip)]
+    kind: SessionKind,
+    /// To recognise this sign-in in the list of one's own.
+    #[serde(default)]
+    #[garde(skip)]
+    label: MaybeText<60>,
+}
+
+fn cookie() -> SessionKind {
+    SessionKind::Cookie
+}
+
+/// Who has signed in.
+#[derive(Serialize, ToSchema)]
+struct SignedIn {
+    id: Uuid,
+    site_id: Uuid,
+    member_id: Uuid,
+    expires_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+/// One of the caller's own sign-ins.
+#[derive(Serialize, ToSchema)]
+struct Session {
+    id: Uuid,
+    kind: SessionKind,
+    label: String,
+    created_at: DateTime<Utc>,
+    authenticated_at: Option<DateTime<Utc>>,
+    expires_at: DateTime<Utc>,
+    /// The one that asks.
+    current: bool,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<(DateTime<Utc>, Uuid)>>,
+}
+
+/// Sign in with phone and password. Needs no Idempotency-Key: a second sign-in does no harm.
+#[utoipa::path(post, path = "/api/v1/sessions", tag = "sessions", security(()), request_body = SignIn,
+    responses((status = 201, body = SignedIn), (status = 401, body = Problem), (status = 429, body = Problem)))]
+async fn sign_in(
+    State(state): State<HttpState>,
+    Peer(address): Peer,
+    headers: HeaderMap,
+    StrictJson(body, _): StrictJson<SignIn>,
+) -> Result<Response, HttpError> {
+    if is_cross_site(&headers, &state.app.config.http.public_url) {
+        return Err(HttpError::CrossSite);
+    }
+    let pause = state.throttle.attempt(&body.phone.0, address)?;
+    tokio::time::sleep(pause).await;
+    let accounts = accounts(&state.app, body.phone.0.clone(), body.site_id).await?;
+    let password = body.password.clone();
+    let (tried, right) = state.hashing.run(move || check(accounts, &password)).await?;
+    let Some(account) = right else {
+        record_failure(&state.app, tried).await?;
+        return Err(HttpError::WrongPassword);
+    };
+    let (token, signed_in) = open(&state.app, &account, &body).await?;
+    let created = Answer::created(&signed_in);
+    Ok(match body.kind {
+        SessionKind::Cookie => with_header(created, header::SET_COOKIE, state.cookie(token.text())),
+        SessionKind::Bearer => created.into_response(),
+    })
+}
+
+async fn accounts(app: &App, phone: String, site_id: Option<Uuid>) -> Result<Vec<Account>, store::Error> {
+    let found = app.read(move |mut tx| async move {
+        let accounts = store::session::accounts(&mut tx, &phone, SITES_MAX).await?;
+        Ok((tx, accounts))
+    });
+    Ok(found.await?.into_iter().filter(|account| site_id.is_none_or(|site| site == account.site_id)).collect())
+}
+
+/// The account whose password this is. At least one password is hashed, whoever asks.
+fn check(accounts: Vec<Account>, password: &str) -> (Option<Account>, Option<Account>) {
+    let first = accounts.first().cloned();
+    if first.is_none() {
+        password::verify(password, None);
+    }
+    let right = accounts.into_iter().find(|account| password::verify(password, account.password_hash.as_deref()));
+    (first, right)
+}
+
+/// One row for every failure, also for unknown phones: it takes the same time, and somebody can see that it happened.
+async fn record_failure(app: &App, tried: Option<Account>) -> Result<(), store::Error> {
+    let at = app.clock.now();
+    app.write(move |mut tx| async move {
+        let site_id = tried.as_ref().map_or(Uuid::nil(), |account| account.site_id);
+        let object_id = tried.map(|account| account.member_id);
+        let entry = Entry { site_id, at, actor_id: None, act: "login_failed", object_kind: "member", object_id, fields: &[] };
+        audit::write(&mut tx, &entry).await?;
+        Ok((tx, ()))
+    })
+    .await
+}
+
+async fn open(app: &App, account: &Account, body: &SignIn) -> Result<(Token, SignedIn), store::Error> {
+    let (now, token) = (app.clock.now(), Token::random());
+    let (site_id, member_id, kind, label, hash) = (account.site_id, account.member_id, body.kind, body.label.0.clone(), token.hash());
+    let (id, expires_at) = (Uuid::now_v7(), now + app.config.http.session.0);
+    app.write(move |mut tx| async move {
+        let new = NewSession { site_id, id, member_id, kind, label: &label, created_at: now, authenticated_at: Some(now), expires_at };
+        store::session::create(&mut tx, &new, &hash).await?;
+        audit::write(&mut tx, &entry(site_id, now, member_id, "login", id)).await?;
+        Ok((tx, ()))
+    })
+    .await?;
+    let shown = (kind == SessionKind::Bearer).then(|| token.text().to_owned());
+    Ok((token, SignedIn { id, site_id, member_id, expires_at, token: shown }))
+}
+
+fn entry(site_id: Uuid, at: DateTime<Utc>, member_id: Uuid, act: &str, id: Uuid) -> Entry<'_> {
+    Entry { site_id, at, actor_id: Some(member_id), act, object_kind: "session", object_id: Some(id), fields: &[] }
+}
+
+/// My own sign-ins, newest first.
+#[utoipa::path(get, path = "/api/v1/sessions", tag = "sessions", params(ListQuery),
+    responses((status = 200, body = Page<Session>), (status = 401, body = Problem)))]
+async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    let now = app.clock.now();
+    let (site_id, member_id) = (caller.site_id, caller.member_id);
+    let rows = app
+        .read(move |mut tx| async move {
+            let before = query.cursor.map(|cursor| cursor.0);
+            let rows = store::session::list(&mut tx, site_id, member_id, now, before, query.limit.rows()).await?;
+            Ok((tx, rows))
+        })
+        .await?;
+    let page = Page::cut(rows, query.limit, |row| (row.created_at, row.id));
+    Ok(Answer::ok(&page.map(|row| shown(row, &caller))))
+}
+
+fn shown(row: Listed, caller: &Caller) -> Session {
+    Session {
+        id: row.id,
+        kind: row.kind,
+        label: row.label,
+        created_at: row.created_at,
+        authenticated_at: row.authenticated_at,
+        expires_at: row.expires_at,
+        current: row.id == caller.session_id,
+    }
+}
+
+/// Sign out here.
+#[utoipa::path(delete, path = "/api/v1/sessions/current", tag = "sessions",
+    responses((status = 204), (status = 401, body = Problem)))]
+async fn sign_out(State(state): State<HttpState>, caller: Caller) -> Result<Response, HttpError> {
+    revoke(&state.app, &caller, caller.session_id).await?;
+    Ok(with_header(Answer::no_content(), header::SET_COOKIE, state.cookie_gone()))
+}
+
+/// Sign out another of my devices.
+#[utoipa::path(delete, path = "/api/v1/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn end(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
+    revoke(&app, &caller, id).await?;
+    Ok(Answer::no_content())
+}
+
+async fn revoke(app: &App, caller: &Caller, id: Uuid) -> Result<(), store::Error> {
+    let now = app.clock.now();
+    let (site_id, member_id) = (caller.site_id, caller.member_id);
+    app.write(move |mut tx| async move {
+        if !store::session::revoke(&mut tx, site_id, member_id, id, now).await? {
+            return Err(Refusal::not_found().into());
+        }
+        audit::write(&mut tx, &entry(site_id, now, member_id, "logout", id)).await?;
+        Ok((tx, ()))
+    })
+    .await
+}

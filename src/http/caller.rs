@@ -1,0 +1,180 @@
+//! Who is calling: a browser's cookie or a program's bearer token, looked up by its hash on every request, so that a
+//! sign-out, an ended member or a changed role counts at once.
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::{HeaderMap, Method, header, request::Parts};
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use super::HttpState;
+use super::envelope::SpokenLocale;
+use super::error::HttpError;
+use crate::app::App;
+use crate::domain::access::{Capability, Grant, Relation, Who, allows};
+use crate::domain::refusal::Refusal;
+use crate::store::session::{SessionKind, TokenHash};
+use crate::store::{self, Tx};
+
+/// A session is prolonged after this part of its length was used, so that a request seldom writes.
+const RENEW_PARTS: i32 = 24;
+
+/// A signed-in member. A handler that takes a `Caller` answers 401 to everybody else, and to a cookie sent by another site
+/// 403.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub site_id: Uuid,
+    pub member_id: Uuid,
+    pub session_id: Uuid,
+    pub via: SessionKind,
+    pub locale: &'static str,
+    pub timezone: chrono_tz::Tz,
+    /// The site's local date of this request: roles, pairings and duties in force are those of today.
+    pub today: NaiveDate,
+    /// Roles in force today.
+    pub grants: Vec<Grant>,
+    /// When the password was typed; a token made by the command line has none.
+    pub authenticated_at: Option<DateTime<Utc>>,
+    /// To look again later whether the sign-in still holds.
+    pub token: TokenHash,
+    recent: bool,
+}
+
+impl Caller {
+    /// A capability that is not about one senior. Anywhere within the site is enough; lists narrow by scope.
+    pub fn require(&self, capability: Capability) -> Result<(), Refusal> {
+        if self.may(capability) { Ok(()) } else { Err(Refusal::forbidden("problem.forbidden")) }
+    }
+
+    /// A capability about one senior, asked inside the transaction that uses it: 404 for a senior whom the caller does not
+    /// see, 403 for one whom she sees.
+    pub async fn senior(&self, tx: &mut Tx, senior_id: Uuid, need: Capability) -> store::Result<Relation> {
+        store::access::require(tx, &self.who(), senior_id, need).await
+    }
+
+    /// A capability about a place and what is below it.
+    pub async fn place(&self, tx: &mut Tx, place_id: Uuid, need: Capability) -> store::Result<()> {
+        store::access::require_place(tx, &self.who(), place_id, need).await
+    }
+
+    /// What `visible_seniors!` and the other functions of `store::access` ask.
+    pub fn who(&self) -> Who {
+        Who { site_id: self.site_id, member_id: self.member_id, today: self.today }
+    }
+
+    /// The same as [`Self::require`], but for the whole site: settings, members, audit.
+    pub fn require_site(&self, capability: Capability) -> Result<(), Refusal> {
+        let holds = self.grants.iter().any(|grant| grant.whole_site && allows(grant.role, capability));
+        if holds { Ok(()) } else { Err(Refusal::forbidden("problem.forbidden")) }
+    }
+
+    pub fn may(&self, capability: Capability) -> bool {
+        self.grants.iter().any(|grant| allows(grant.role, capability))
+    }
+
+    /// Silencing acts need a password typed within `http.recent_authentication`.
+    pub fn require_recent(&self) -> Result<(), HttpError> {
+        if self.recent { Ok(()) } else { Err(HttpError::RecentSignInRequired) }
+    }
+
+    /// For the domain's `Actor::may_silence`.
+    pub fn authenticated_recently(&self) -> bool {
+        self.recent
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    HttpState: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let state = HttpState::from_ref(state);
+        let (token, via) = presented(&parts.headers, state.cookie_name).ok_or(HttpError::SignInRequired)?;
+        if via == SessionKind::Cookie && !is_safe(&parts.method) && !is_same_site(&parts.headers, &state.app.config.http.public_url) {
+            return Err(HttpError::CrossSite);
+        }
+        let caller = load(&state.app, token, via).await?.ok_or(HttpError::SignInRequired)?;
+        if let Some(spoken) = parts.extensions.get::<SpokenLocale>() {
+            spoken.set(caller.locale);
+        }
+        Ok(caller)
+    }
+}
+
+/// Looks a token up; `None`: unknown, ended, or of the other kind.
+pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Option<Caller>, store::Error> {
+    let now = app.clock.now();
+    let found = app
+        .read(move |mut tx| async move {
+            let Some(session) = store::session::find(&mut tx, &token, now).await?.filter(|session| session.kind == via) else {
+                return Ok((tx, None));
+            };
+            let today = now.with_timezone(&session.timezone).date_naive();
+            let grants = store::session::grants(&mut tx, session.site_id, session.member_id, today).await?;
+            Ok((tx, Some((session, today, grants))))
+        })
+        .await?;
+    let Some((session, today, grants)) = found else { return Ok(None) };
+    let length = app.config.http.session.0;
+    if session.expires_at - now < length - length / RENEW_PARTS && session.kind == SessionKind::Cookie {
+        let (site_id, id) = (session.site_id, session.id);
+        app.write(move |mut tx| async move {
+            store::session::renew(&mut tx, site_id, id, now + length).await?;
+            Ok((tx, ()))
+        })
+        .await?;
+    }
+    let recent = session.authenticated_at.is_some_and(|at| now - at < app.config.http.recent_authentication.0);
+    Ok(Some(Caller {
+        site_id: session.site_id,
+        member_id: session.member_id,
+        session_id: session.id,
+        via,
+        locale: crate::text::locale(&session.locale),
+        timezone: session.timezone,
+        today,
+        grants,
+        authenticated_at: session.authenticated_at,
+        token,
+        recent,
+    }))
+}
+
+/// The token of a request: a bearer token wins over a cookie, because a program sent it on purpose.
+fn presented(headers: &HeaderMap, cookie_name: &str) -> Option<(TokenHash, SessionKind)> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        let bearer = scheme.eq_ignore_ascii_case("bearer");
+        return bearer.then(|| TokenHash::of(token.trim())).flatten().map(|hash| (hash, SessionKind::Bearer));
+    }
+    let jar = axum_extra::extract::CookieJar::from_headers(headers);
+    let hash = TokenHash::of(jar.get(cookie_name)?.value())?;
+    Some((hash, SessionKind::Cookie))
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// A browser says where a write comes from. Without a word nothing is believed: every browser sends one of the two.
+pub fn is_same_site(headers: &HeaderMap, public_url: &str) -> bool {
+    let said = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let fetch_site = headers.get("sec-fetch-site").map(|value| value.as_bytes() == b"same-origin");
+    let origin = said(header::ORIGIN).map(|origin| {
+        let host = said(header::HOST).unwrap_or_default();
+        let own = public_url.trim_end_matches('/');
+        if own.is_empty() { origin == format!("http://{host}") || origin == format!("https://{host}") } else { origin == own }
+    });
+    match (fetch_site, origin) {
+        (None, None) => false,
+        (fetch_site, origin) => fetch_site.unwrap_or(true) && origin.unwrap_or(true),
+    }
+}
+
+/// For sign-in, which has no cookie yet: a page of another site must not sign somebody in, a program sends neither header.
+pub fn is_cross_site(headers: &HeaderMap, public_url: &str) -> bool {
+    let silent = !headers.contains_key("sec-fetch-site") && !headers.contains_key(header::ORIGIN);
+    !silent && !is_same_site(headers, public_url)
+}

@@ -1,0 +1,73 @@
+//! The second listener, for the operator and on loopback only: is the process alive, may it take requests, how is it doing.
+
+use std::sync::OnceLock;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::server;
+use crate::app::App;
+use crate::store;
+
+/// Connections of probes and scrapers.
+const CONNECTIONS_MAX: usize = 32;
+
+/// The process's numbers. They are collected from the first call on.
+pub fn metrics() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        // Another recorder (in a test) stays in place: then these numbers stay empty.
+        let _ = metrics::set_global_recorder(recorder);
+        handle
+    })
+}
+
+/// `/health`, `/ready`, `/metrics`.
+pub fn router(app: App) -> Router {
+    metrics();
+    Router::new().route("/health", get(health)).route("/ready", get(ready)).route("/metrics", get(numbers)).with_state(app)
+}
+
+pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) {
+    let limits = server::Limits { header_timeout: app.config.http.header_timeout.std(), connections_max: CONNECTIONS_MAX };
+    server::serve(listener, router(app), limits, stop).await;
+}
+
+/// The process answers; nothing else is asked, so that a database outage does not restart the server.
+async fn health() -> &'static str {
+    "ok\n"
+}
+
+/// Requests may come: the database answers, promises that commits last, and takes a write.
+async fn ready(State(app): State<App>) -> impl IntoResponse {
+    match probe(&app).await {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        // Said to the operator on loopback: the reason holds no personal data.
+        Err(why) => (super::error::NOT_READY, format!("not ready: {why}\n")),
+    }
+}
+
+async fn probe(app: &App) -> Result<(), String> {
+    store::open::check_durability(&app.db).await.map_err(|error| error.to_string())?;
+    let now = app.clock.now();
+    let written = app.write(move |mut tx| async move {
+        // A full or read-only disk shows here, before it shows at a person's request (I21).
+        store::health::passed(&mut tx, "probe", now, "").await?;
+        Ok((tx, ()))
+    });
+    written.await.map_err(|error| error.to_string())
+}
+
+async fn numbers() -> impl IntoResponse {
+    let handle = metrics();
+    handle.run_upkeep();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
+}

@@ -1,0 +1,156 @@
+//! Signing in and out, as a person and as a guesser see it.
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{Client, PASSWORD, Server, count, read, set_password};
+use crate::harness::{World, on_each_engine};
+
+const PHONE: &str = "13900000001";
+
+async fn sign_in(client: &Client, phone: &str, password: &str) -> (StatusCode, Value, Option<String>) {
+    let request = client.request(Method::POST, "/api/v1/sessions").json(&json!({ "phone": phone, "password": password }));
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let cookie = response.headers().get(header::SET_COOKIE).map(|value| value.to_str().unwrap().to_owned());
+    (status, response.json().await.unwrap_or(Value::Null), cookie)
+}
+
+#[tokio::test]
+async fn a_member_signs_in_sees_her_devices_and_signs_out() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, PHONE).await;
+        let server = Server::start(&app).await;
+        let stranger = server.stranger();
+        let (status, body, cookie) = sign_in(&stranger, "+86 139-0000-0001", PASSWORD).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+        assert_eq!(body["member_id"], world.primary.to_string());
+        assert_eq!(body.get("token"), None);
+        let cookie = cookie.unwrap();
+        for attribute in ["chenlian=", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=15552000"] {
+            assert!(cookie.contains(attribute), "{cookie}");
+        }
+        assert!(!cookie.contains("Secure"), "loopback has no TLS: {cookie}");
+        let pair = cookie.split(';').next().unwrap().to_owned();
+        let with = |method| stranger.request(method, "/api/v1/sessions").header(header::COOKIE, pair.clone());
+        let (status, page) = read(with(Method::GET)).await;
+        assert_eq!((status, page["items"].as_array().unwrap().len()), (StatusCode::OK, 1));
+        assert_eq!(page["items"][0]["current"], true);
+        let out = || stranger.request(Method::DELETE, "/api/v1/sessions/current").header(header::COOKIE, pair.clone());
+        assert_eq!(read(out()).await.0, StatusCode::FORBIDDEN, "a write must say where it comes from");
+        let foreign = out().header(header::ORIGIN, "https://evil.example");
+        assert_eq!(read(foreign).await.0, StatusCode::FORBIDDEN);
+        let sibling = out().header("sec-fetch-site", "same-site").header(header::ORIGIN, server.url(""));
+        assert_eq!(read(sibling).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(read(out().header(header::ORIGIN, server.url(""))).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(read(with(Method::GET)).await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(count(&app, "select count(*) from audit where act in ('login', 'logout')").await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_phone_are_told_apart_by_nobody() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, PHONE).await;
+        let server = Server::start(&app).await;
+        let stranger = server.stranger();
+        let mut answers = Vec::new();
+        // The second account is known but has no password.
+        for phone in [PHONE, "13800000001", "13911111111"] {
+            let (status, mut problem, cookie) = sign_in(&stranger, phone, "not the password").await;
+            problem["request_id"] = Value::Null;
+            assert_eq!(cookie, None);
+            answers.push((status, problem));
+        }
+        assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        assert_eq!(count(&app, "select count(*) from audit where act = 'login_failed'").await, 3, "each costs the same write");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guesser_is_slowed_down_and_told_when_to_come_back() {
+    on_each_engine(|app| async move {
+        World::seed(&app, 0).await;
+        let server = Server::start(&app).await;
+        let stranger = server.stranger();
+        for _ in 0..5 {
+            assert_eq!(sign_in(&stranger, PHONE, "not the password").await.0, StatusCode::UNAUTHORIZED);
+        }
+        let request = stranger.request(Method::POST, "/api/v1/sessions").json(&json!({ "phone": PHONE, "password": "12345678" }));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        let wait: u64 = response.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait), "{wait}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_program_signs_in_for_a_token_and_nobody_else_ends_it() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, PHONE).await;
+        let server = Server::start(&app).await;
+        let (status, body) = server
+            .stranger()
+            .post("/api/v1/sessions", json!({ "phone": PHONE, "password": PASSWORD, "kind": "bearer", "label": "script" }))
+            .await;
+        assert_eq!(status, StatusCode::CREATED);
+        let mine = Client { token: body["token"].as_str().map(str::to_owned), ..server.stranger() };
+        let id = body["id"].as_str().unwrap();
+        let other = server.client(&app, world.site, world.backup).await;
+        assert_eq!(other.delete(&format!("/api/v1/sessions/{id}")).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(mine.get("/api/v1/sessions").await.1["items"][0]["label"], "script");
+        assert_eq!(mine.delete(&format!("/api/v1/sessions/{id}")).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(mine.get("/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_ends_with_its_time_and_with_its_member() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.primary).await;
+        assert_eq!(client.get("/api/v1/sessions").await.0, StatusCode::OK);
+        let ended = server.client(&app, world.site, world.backup).await;
+        let (backup, now) = (world.backup, app.clock.now());
+        app.write(move |mut tx| async move {
+            let sql = "update member set ended_at = $2 where id = $1";
+            chenlian::on!(&mut tx, |conn| sqlx::query(sql).bind(backup).bind(now).execute(conn).await.map(|_| ()))?;
+            Ok((tx, ()))
+        })
+        .await
+        .unwrap();
+        assert_eq!(ended.get("/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED);
+        app.clock.advance(chrono::TimeDelta::days(1));
+        assert_eq!(client.get("/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cookie_lives_as_long_as_it_is_used_and_the_password_ages() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, PHONE).await;
+        let server = Server::start(&app).await;
+        let stranger = server.stranger();
+        let (_, _, cookie) = sign_in(&stranger, PHONE, PASSWORD).await;
+        let pair = cookie.unwrap().split(';').next().unwrap().to_owned();
+        let get = || read(stranger.request(Method::GET, "/api/v1/sessions").header(header::COOKIE, pair.clone()));
+        for _ in 0..3 {
+            app.clock.advance(chrono::TimeDelta::days(100));
+            assert_eq!(get().await.0, StatusCode::OK);
+        }
+        app.clock.advance(chrono::TimeDelta::days(181));
+        assert_eq!(get().await.0, StatusCode::UNAUTHORIZED);
+    })
+    .await;
+}

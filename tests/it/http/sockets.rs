@@ -1,0 +1,176 @@
+//! Clients that do not behave: half-sent headers, bodies that never come, clients that vanish (F1, F6).
+
+use std::time::Duration;
+
+use chenlian::domain::rules::Span;
+use chenlian::on;
+use reqwest::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::{PASSWORD, Server, count, set_password};
+use crate::harness::{World, morning, on_each_engine};
+
+/// An app on its own SQLite file whose patience is short.
+async fn impatient(header_timeout: Span, connections_max: usize) -> (chenlian::app::App, tempfile::TempDir) {
+    use chenlian::{app::App, clock::Clock, config::Config, seal::SealKey, store::open};
+    let folder = tempfile::tempdir().unwrap();
+    let (db, lock) = open::open(&format!("sqlite://{}", folder.path().join("test.db").display())).await.unwrap();
+    std::mem::forget(lock);
+    let mut config = Config::defaults();
+    config.http.header_timeout = header_timeout;
+    config.http.connections_max = connections_max;
+    (App::new(config, db, Clock::manual(morning()), SealKey::from_bytes([42; 32])), folder)
+}
+
+#[tokio::test]
+async fn three_hundred_half_sent_headers_do_not_silence_the_server() {
+    let (app, _folder) = impatient(Span::seconds(1), 100).await;
+    let server = Server::start(&app).await;
+    let mut half = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET /api/v1/sessions HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
+        half.push(stream);
+    }
+    let stranger = server.stranger();
+    let answered = tokio::time::timeout(Duration::from_secs(10), stranger.get("/api/v1/sessions")).await;
+    assert_eq!(answered.expect("others are served meanwhile").0, StatusCode::UNAUTHORIZED);
+    drop(half);
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_given_up() {
+    let (app, _folder) = impatient(Span::seconds(1), 10).await;
+    let server = Server::start(&app).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"ph";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_open_request_end_and_takes_no_new_one() {
+    let (app, _folder) = impatient(Span::seconds(10), 10).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(chenlian::http::serve(app.clone(), listener, stop.clone()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stop.cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stream.write_all(b"}").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    tokio::time::timeout(Duration::from_secs(11), serving).await.expect("the stop is bounded").unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_leaves_its_write_whole_and_no_transaction_open() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, "13900000000").await;
+        // Forty people with her password: one each, so that nobody is throttled.
+        let now = app.clock.now();
+        app.write(move |mut tx| async move {
+            let sql = "insert into member (site_id, id, name, called, phone, locale, password_hash, version, created_at)
+                select site_id, $2, name, called, $3, locale, password_hash, 1, $4 from member where id = $1";
+            for number in 1..=40 {
+                on!(&mut tx, |conn| sqlx::query(sql)
+                    .bind(world.primary)
+                    .bind(uuid::Uuid::now_v7())
+                    .bind(format!("139{number:08}"))
+                    .bind(now)
+                    .execute(conn)
+                    .await
+                    .map(|_| ()))?;
+            }
+            Ok((tx, ()))
+        })
+        .await
+        .unwrap();
+        let server = Server::start(&app).await;
+        for number in 1..=40_u64 {
+            let body = format!(r#"{{"phone":"139{number:08}","password":"{PASSWORD}"}}"#);
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            let head = format!(
+                "POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(body.as_bytes()).await.unwrap();
+            // Gone at a different moment each time: before, while and after the write.
+            tokio::time::sleep(Duration::from_millis(number * 5 / 2)).await;
+            drop(stream);
+        }
+        // A write that were stuck behind an open transaction would not come back.
+        let (status, _) = server.stranger().post("/api/v1/sessions", serde_json::json!({ "phone": "110", "password": "12345678" })).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        let sessions = count(&app, "select count(*) from session").await;
+        let logins = count(&app, "select count(*) from audit where act = 'login'").await;
+        assert_eq!(sessions, logins, "a session and its audit row are one write");
+        assert!((1..=40).contains(&logins), "some were accepted: {logins}");
+        if app.db.is_postgres() {
+            let open = "select count(*) from pg_stat_activity where state like 'idle in transaction%' and application_name = 'chenlian'
+                and xact_start < clock_timestamp() - interval '2 seconds'";
+            assert_eq!(count(&app, open).await, 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_answer_carries_safe_headers_and_a_number_to_quote() {
+    let (app, _folder) = impatient(Span::seconds(10), 10).await;
+    let server = Server::start(&app).await;
+    let client = super::plain_client();
+    for (path, status, policy) in [
+        ("/api/v1/sessions", 401, "default-src 'none'"),
+        ("/nowhere", 404, "default-src 'none'"),
+        ("/api/v1/openapi.json", 200, "default-src 'none'"),
+        ("/api/docs/", 200, "script-src 'self'"),
+    ] {
+        let response = client.get(server.url(path)).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert!(header("content-security-policy").contains(policy), "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("cache-control"), "no-store");
+        let id = header("x-request-id");
+        if status >= 400 {
+            assert_eq!(header("content-type"), "application/problem+json");
+            let problem: serde_json::Value = response.json().await.unwrap();
+            assert_eq!(problem["request_id"], id);
+        }
+    }
+    let posted = client.put(server.url("/api/v1/sessions")).send().await.unwrap();
+    assert_eq!(posted.status().as_u16(), 405);
+}
+
+#[tokio::test]
+async fn the_operator_sees_whether_the_server_may_be_used() {
+    let (app, folder) = impatient(Span::seconds(10), 10).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(chenlian::http::ops::serve(app.clone(), listener, stop.clone()));
+    let get = |path: &str| super::plain_client().get(format!("http://{address}{path}")).send();
+    assert_eq!(get("/health").await.unwrap().status(), 200);
+    assert_eq!(get("/ready").await.unwrap().status(), 200);
+    assert_eq!(get("/metrics").await.unwrap().status(), 200);
+    app.db.close().await;
+    assert_eq!(get("/ready").await.unwrap().status(), 503);
+    assert_eq!(get("/health").await.unwrap().status(), 200, "a lost database is no reason to restart");
+    stop.cancel();
+    drop(folder);
+}
