@@ -1,1 +1,5 @@
-fn main() {}
+//! Arguments in, exit code out: everything else is `chenlian::cli`.
+
+fn main() -> std::process::ExitCode {
+    chenlian::cli::main()
+}

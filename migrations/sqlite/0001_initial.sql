@@ -502,6 +502,10 @@ create table message (
     recipient_id blob not null,
     channel_id blob,
     channel text not null,
+    -- The host that receives it: messages to a slow one wait among themselves, others do not.
+    endpoint text not null,
+    -- 0 calls for help, 1 alerts, 2 stand-downs, 3 reminders, 4 reports: which goes first when much is due.
+    priority integer not null,
     body blob not null,
     locale text not null,
     -- The same over all attempts, so that a receiver can drop a repeat.
@@ -524,6 +528,7 @@ create table message (
 create unique index message_dedupe on message (site_id, dedupe_key);
 create index message_due on message (next_at) where state in ('ready', 'leased');
 create index message_by_recipient on message (site_id, recipient_id, sealed_at);
+create index message_list on message (site_id, sealed_at, id);
 
 create table message_attempt (
     site_id blob not null,

@@ -34,6 +34,8 @@ pub enum OpenError {
     InUse { path: String },
     #[error("{path} is missing, although {beside} beside it says that it was used; restore it instead of starting empty")]
     Vanished { path: String, beside: String },
+    #[error("{path}: there is no database yet")]
+    Missing { path: String },
     #[error("{path}: {source}")]
     File { path: String, source: std::io::Error },
     #[error("the database does not promise that commits last: {setting} is {value}, needed: {needed}")]
@@ -98,6 +100,16 @@ pub async fn connect(url: &str) -> Result<(Db, Option<FileLock>), OpenError> {
     }
 }
 
+/// Opens a database that exists, without the lock: for a short command beside a running server. SQLite's own locks keep
+/// the writers apart; the lock file only keeps two servers apart.
+pub async fn connect_beside(url: &str) -> Result<Db, OpenError> {
+    match Target::parse(url)? {
+        Target::Sqlite(path) if !path.exists() => Err(OpenError::Missing { path: path.display().to_string() }),
+        Target::Sqlite(path) => connect_sqlite(&path).await,
+        Target::Postgres(_) => Ok(connect(url).await?.0),
+    }
+}
+
 async fn connect_sqlite(path: &Path) -> Result<Db, OpenError> {
     create_private(path)?;
     let options = SqliteConnectOptions::new()
@@ -133,6 +145,11 @@ fn create_private(path: &Path) -> Result<(), OpenError> {
     write_private(&mark)
 }
 
+/// The mark that a database was made here, for one that was put in place by other means.
+pub(super) fn mark_made(path: &Path) -> Result<(), OpenError> {
+    write_private(&beside(path, "made"))
+}
+
 fn write_private(path: &Path) -> Result<(), OpenError> {
     open_private(path).map(drop)
 }
@@ -145,14 +162,14 @@ fn open_private(path: &Path) -> Result<std::fs::File, OpenError> {
     options.open(path).map_err(|source| OpenError::File { path: path.display().to_string(), source })
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(ending);
     PathBuf::from(name)
 }
 
-fn lock_file(path: &Path) -> Result<FileLock, OpenError> {
+pub(super) fn lock_file(path: &Path) -> Result<FileLock, OpenError> {
     let lock = beside(path, "lock");
     let file = open_private(&lock)?;
     match file.try_lock() {

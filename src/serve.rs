@@ -1,0 +1,296 @@
+//! The running server: opened, started, and stopped in order. `serve`, the demo and the tests use the same `start`.
+//!
+//! What must stay true: a database that is missing is never replaced by an empty one (I21); a job that panics is started
+//! again; a stop takes at most ten seconds; nothing here fails because nobody reads the console.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::app::App;
+use crate::clock::{Clock, StepWatch};
+use crate::config::{Config, Log, LogLevel};
+use crate::seal::{SealError, SealKey};
+use crate::store::open::{self, FileLock, OpenError};
+use crate::store::{self, Db, life, verify};
+use crate::{http, jobs};
+
+/// The parts of a stop; together they stay under ten seconds.
+const SERVERS_STOP_MAX: Duration = Duration::from_secs(4);
+const JOBS_STOP_MAX: Duration = Duration::from_secs(3);
+const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+/// A job that panicked rests this long, so that it does not spin.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
+/// A larger step of the wall clock is told to the operator, and every job looks again (I24).
+const CLOCK_STEP_MAX: TimeDelta = TimeDelta::minutes(10);
+
+/// What keeps a server from starting, or ends it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{path}: {source}")]
+    Folder { path: String, source: std::io::Error },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Key(#[from] SealError),
+    #[error("the key file {path} is missing, although the database holds secrets sealed with it")]
+    KeyMissing { path: String },
+    #[error("the schema lacks {}", pending.join(", "))]
+    Outdated { pending: Vec<String> },
+    #[error("{key}: {address}: {source}")]
+    Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("a listener ended by itself")]
+    ListenerEnded,
+}
+
+/// Serves until `stop`. `greet` is called once, when requests are taken.
+pub async fn run(config: Config, stop: impl Future<Output = ()>, greet: impl FnOnce(&Running)) -> Result<(), StartError> {
+    start_log(&config.log);
+    let (app, lock) = open(config).await?;
+    let mut running = start(app).await?;
+    greet(&running);
+    // Without a service manager there is nobody to tell, which is no failure.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let ended = tokio::select! {
+        () = stop => Ok(()),
+        () = running.listener_ended() => Err(StartError::ListenerEnded),
+    };
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    running.stop().await;
+    drop(lock);
+    ended
+}
+
+/// Resolves at the first SIGTERM or Ctrl-C; a second one ends the process at once.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let stop = CancellationToken::new();
+    let first = stop.clone();
+    tokio::spawn(async move {
+        next().await;
+        first.cancel();
+        next().await;
+        std::process::exit(1);
+    });
+    Ok(stop.cancelled_owned())
+}
+
+/// Opens data folder, database and key for a process that has them to itself; the lock is held as long as it lives.
+pub async fn open(config: Config) -> Result<(App, Option<FileLock>), StartError> {
+    make_folder(&config.data.folder)?;
+    let (db, lock) = open::open(&config.database_url()).await?;
+    Ok((with_key(config, db).await?, lock))
+}
+
+/// Opens what exists for a short command, whether or not a server runs.
+pub async fn open_beside(config: Config) -> Result<App, StartError> {
+    let db = open::connect_beside(&config.database_url()).await?;
+    let pending = open::pending_migrations(&db).await?;
+    if !pending.is_empty() {
+        return Err(StartError::Outdated { pending });
+    }
+    with_key(config, db).await
+}
+
+/// A new key beside old secrets would make them unreadable without a word.
+async fn with_key(config: Config, db: Db) -> Result<App, StartError> {
+    let path = config.key_file();
+    if !path.exists() && verify::holds_sealed(&db).await? {
+        return Err(StartError::KeyMissing { path: path.display().to_string() });
+    }
+    let seal = SealKey::load_or_create(&path)?;
+    Ok(App::new(config, db, Clock::System, seal))
+}
+
+/// The data folder: who lives alone and when a home is empty is for its owner's eyes only.
+pub fn make_folder(path: &Path) -> Result<(), StartError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|source| StartError::Folder { path: path.display().to_string(), source })
+}
+
+/// A server that takes requests and does its jobs.
+pub struct Running {
+    pub http_addr: SocketAddr,
+    pub ops_addr: SocketAddr,
+    /// Nobody was ever entered: the first administrator has to be made.
+    pub is_empty: bool,
+    app: App,
+    accepting: CancellationToken,
+    listeners: JoinSet<()>,
+    stopped: watch::Sender<bool>,
+    jobs: JoinSet<()>,
+}
+
+/// Starts listeners and jobs on an opened database.
+pub async fn start(app: App) -> Result<Running, StartError> {
+    // reqwest, sqlx and the MQTT client share one; a second start in the same process finds it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let api = listen("http.listen", app.config.http.listen).await?;
+    let ops = listen("http.ops_listen", app.config.http.ops_listen).await?;
+    let (http_addr, ops_addr) = (address(&api)?, address(&ops)?);
+    let is_empty = app.read(|mut tx| async move { verify::is_empty(&mut tx).await.map(|empty| (tx, empty)) }).await?;
+    let is_entered = enter(&app).await;
+
+    let accepting = CancellationToken::new();
+    let mut listeners = JoinSet::new();
+    listeners.spawn(http::ops::serve(app.clone(), ops, accepting.clone()));
+    listeners.spawn(http::serve(app.clone(), api, accepting.clone()));
+    let (stopped, stop) = watch::channel(false);
+    let mut jobs = all_jobs(&app, &stop);
+    jobs.spawn(keep_time(app.clone(), is_entered, stop));
+    tracing::info!(http = %http_addr, ops = %ops_addr, "started");
+    Ok(Running { http_addr, ops_addr, is_empty, app, accepting, listeners, stopped, jobs })
+}
+
+/// Every job of a server.
+fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut set = JoinSet::new();
+    keep(&mut set, "plan_day", app, stop, |app| &app.wake.plan, jobs::plan_day::pass);
+    keep(&mut set, "watch", app, stop, |app| &app.wake.watch, watched);
+    keep(&mut set, "escalate", app, stop, |app| &app.wake.escalate, jobs::escalate::pass);
+    set
+}
+
+/// The watch, and the service manager's watchdog: a pass that never comes back gets the process killed and started anew. A
+/// pass that failed came back; a database that is away is no reason to restart (I21).
+async fn watched(app: App) -> store::Result<Option<DateTime<Utc>>> {
+    let outcome = jobs::watch::pass(app).await;
+    let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+    outcome
+}
+
+/// Runs a job until the stop, also after a panic.
+fn keep<F, Fut>(jobs: &mut JoinSet<()>, name: &'static str, app: &App, stop: &watch::Receiver<bool>, bell: fn(&App) -> &Notify, once: F)
+where
+    F: Fn(App) -> Fut + Copy + Send + Sync + 'static,
+    Fut: Future<Output = store::Result<Option<DateTime<Utc>>>> + Send + 'static,
+{
+    let (app, mut stop) = (app.clone(), stop.clone());
+    jobs.spawn(async move {
+        while !*stop.borrow() {
+            let job = tokio::spawn(jobs::repeat(name, app.clone(), bell, stop.clone(), once));
+            if AbortOnDropHandle::new(job).await.is_err() {
+                tracing::error!(job = name, "job panicked and is started again");
+                let _ = tokio::time::timeout(PANIC_PAUSE, stop.changed()).await;
+            }
+        }
+    });
+}
+
+/// Compares the clocks once per tick, and says that this server lives if that could not be written at the start.
+async fn keep_time(app: App, mut is_entered: bool, mut stop: watch::Receiver<bool>) {
+    let mut steps = StepWatch::new(&app.clock);
+    while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {
+        let step = steps.step(&app.clock);
+        if step.abs() > CLOCK_STEP_MAX {
+            tracing::warn!(seconds = step.num_seconds(), "the clock was set or the machine slept; every job looks again");
+            app.wake.all();
+        }
+        if !is_entered {
+            is_entered = enter(&app).await;
+        }
+    }
+}
+
+/// Begins this server's life. A disk that is full at the start must not keep the server down (I21): it is tried again.
+async fn enter(app: &App) -> bool {
+    let (instance, now) = (app.instance, app.clock.now());
+    let written = app.write(move |mut tx| async move {
+        life::start(&mut tx, instance, now).await?;
+        Ok((tx, ()))
+    });
+    written.await.inspect_err(|error| tracing::error!(%error, "the start could not be recorded")).is_ok()
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|_| StartError::ListenerEnded)
+}
+
+impl Running {
+    /// Resolves when a listener ended although nobody asked for it.
+    pub async fn listener_ended(&mut self) {
+        self.listeners.join_next().await;
+    }
+
+    /// Stops in order: no new work, jobs, the last word in the database, the database.
+    pub async fn stop(mut self) {
+        tracing::info!("stopping");
+        self.accepting.cancel();
+        finish("listeners", &mut self.listeners, SERVERS_STOP_MAX).await;
+        self.stopped.send_replace(true);
+        finish("jobs", &mut self.jobs, JOBS_STOP_MAX).await;
+        let (instance, now) = (self.app.instance, self.app.clock.now());
+        let last = self.app.write(move |mut tx| async move {
+            life::stop(&mut tx, instance, now).await?;
+            Ok((tx, ()))
+        });
+        if !matches!(tokio::time::timeout(LAST_WRITE_MAX, last).await, Ok(Ok(()))) {
+            tracing::warn!("the stop could not be recorded; the next start takes it for an outage");
+        }
+        if tokio::time::timeout(CLOSE_MAX, self.app.db.close()).await.is_err() {
+            tracing::warn!("the database was still at work; what was not committed is rolled back");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+async fn finish(what: &'static str, tasks: &mut JoinSet<()>, at_most: Duration) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(at_most, all).await.is_err() {
+        tracing::warn!(what, "not finished in time and cut off");
+        tasks.shutdown().await;
+    }
+}
+
+/// The log goes to stderr. Other crates speak up from `warn` on: at lower levels some print requests, and those name people.
+fn start_log(log: &Log) {
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    let level = match log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let filter = Targets::new().with_target("chenlian", level).with_default(level.min(LevelFilter::WARN));
+    // A closed or full stderr is not reported on stderr, where the report would end the thread.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let log_json = log.json.then(|| tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).log_internal_errors(false));
+    let log_text = (!log.json).then_some(lines.with_ansi(false));
+    // A second start in one process keeps the first log.
+    let _ = tracing_subscriber::registry().with(filter).with(log_text).with(log_json).try_init();
+    // The text of a panic may hold a person's data; the place is enough to find it (I34).
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic");
+    }));
+}

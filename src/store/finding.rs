@@ -1,0 +1,128 @@
+//! A danger found in a home, or something that a senior needs: 点单 → 派单 → 领单 → 督单 → 评单.
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::register::{By, Page, Written, require_version, wrote};
+use super::visit::NewVisit;
+use super::{Result, Tx, bulk};
+use crate::domain::refusal::Refusal;
+use crate::domain::register::{self, NOTE_CHARS_MAX};
+use crate::domain::visit::{FindingKind, FindingState, findings};
+use crate::on;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
+pub struct Finding {
+    pub id: Uuid,
+    pub visit_id: Uuid,
+    pub senior_id: Uuid,
+    #[sqlx(try_from = "String")]
+    pub kind: FindingKind,
+    /// A safety item or a need.
+    pub item: String,
+    /// The class of GB/T 43153-2023, for needs.
+    pub service_class: Option<String>,
+    pub note: Option<String>,
+    #[sqlx(try_from = "String")]
+    pub state: FindingState,
+    pub created_at: DateTime<Utc>,
+    pub closed_at: Option<DateTime<Utc>>,
+    pub closed_by: Option<Uuid>,
+    pub version: i64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct FindingPatch {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<FindingState>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FindingFilter {
+    pub id: Option<Uuid>,
+    pub visit_id: Option<Uuid>,
+    pub senior_id: Option<Uuid>,
+    pub kind: Option<FindingKind>,
+    pub state: Option<FindingState>,
+}
+
+/// Opens what a visit found.
+pub(super) async fn open(tx: &mut Tx, by: &By, visit: &NewVisit) -> Result<()> {
+    let mut rows = Vec::new();
+    for (kind, item, service_class, note) in findings(&visit.safety, &visit.needs) {
+        let id = Uuid::now_v7();
+        rows.push(json!({
+            "site": by.site_id, "id": id, "visit": visit.id, "senior": visit.senior_id, "kind": kind.as_str(), "item": item,
+            "class": service_class, "note": note, "state": FindingState::Requested.as_str(), "at": bulk::time(by.now), "version": 1,
+        }));
+        wrote(tx, by, written("create", id, visit.senior_id), &json!({"kind": kind, "item": item})).await?;
+    }
+    let sql = "insert into finding (site_id, id, visit_id, senior_id, kind, item, service_class, note, state, created_at, version)
+        select {site:uuid}, {id:uuid}, {visit:uuid}, {senior:uuid}, {kind:text}, {item:text}, {class:text}, {note:text}, {state:text},
+            {at:time}, {version:int} from {rows}";
+    bulk::execute(tx, sql, &rows).await?;
+    Ok(())
+}
+
+pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Finding> {
+    let found = list(tx, site_id, FindingFilter { id: Some(id), ..FindingFilter::default() }, Page::default()).await?.pop();
+    found.ok_or_else(|| Refusal::not_found().into())
+}
+
+pub async fn list(tx: &mut Tx, site_id: Uuid, filter: FindingFilter, page: Page) -> Result<Vec<Finding>> {
+    let sql = "select id, visit_id, senior_id, kind, item, service_class, note, state, created_at, closed_at, closed_by, version
+        from finding where site_id = $1 and ($2 is null or id > $2) and ($3 is null or id = $3) and ($4 is null or visit_id = $4)
+            and ($5 is null or senior_id = $5) and ($6 is null or kind = $6) and ($7 is null or state = $7)
+        order by id limit $8";
+    Ok(on!(tx, |conn| sqlx::query_as(sql)
+        .bind(site_id)
+        .bind(page.after)
+        .bind(filter.id)
+        .bind(filter.visit_id)
+        .bind(filter.senior_id)
+        .bind(filter.kind.map(FindingKind::as_str))
+        .bind(filter.state.map(FindingState::as_str))
+        .bind(page.limit)
+        .fetch_all(conn)
+        .await)?)
+}
+
+/// Moves a finding on, or notes something; `rated` closes it.
+pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: FindingPatch) -> Result<Finding> {
+    let old = get(tx, by.site_id, id).await?;
+    if let Some(next) = patch.state.filter(|next| !old.state.may_become(*next)) {
+        let refusal = Refusal::conflict("visit.finding_state").with("from", old.state).with("to", next);
+        return Err(Refusal { field: Some("state".to_owned()), ..refusal }.into());
+    }
+    let state = patch.state.unwrap_or(old.state);
+    let note = register::optional("note", patch.note.as_deref(), NOTE_CHARS_MAX)?.or(old.note);
+    let closing = state.is_closed() && old.closed_at.is_none();
+    let sql = "update finding set state = $4, note = $5, closed_at = $6, closed_by = $7, version = version + 1
+        where site_id = $1 and id = $2 and version = $3";
+    let rows = on!(tx, |conn| sqlx::query(sql)
+        .bind(by.site_id)
+        .bind(id)
+        .bind(version)
+        .bind(state.as_str())
+        .bind(note)
+        .bind(if closing { Some(by.now) } else { old.closed_at })
+        .bind(if closing { by.actor_id } else { old.closed_by })
+        .execute(conn)
+        .await?
+        .rows_affected());
+    require_version(rows)?;
+    wrote(tx, by, written("change", id, old.senior_id), &patch).await?;
+    get(tx, by.site_id, id).await
+}
+
+fn written(act: &str, id: Uuid, senior_id: Uuid) -> Written<'_> {
+    Written { act, table: "finding", id, person_id: Some(senior_id), senior_id: Some(senior_id) }
+}

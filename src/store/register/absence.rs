@@ -1,0 +1,169 @@
+//! 不在家登记: proposed by whoever hears of it, effective once somebody answers for it (I9).
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{By, Written, content_hash, id_conflict, lock_id, require_version, senior, site, wrote};
+use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceKind};
+use crate::domain::refusal::Refusal;
+use crate::domain::register;
+use crate::on;
+use crate::store::{Result, Tx, case};
+
+/// Somebody who left may be reported some days late, and a journey some weeks ahead.
+const BACKDATED_DAYS_MAX: i64 = 7;
+const AHEAD_DAYS_MAX: i64 = 60;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
+pub struct Absence {
+    pub id: Uuid,
+    pub senior_id: Uuid,
+    #[sqlx(try_from = "String")]
+    pub kind: AbsenceKind,
+    pub from_date: NaiveDate,
+    /// First day back: an ordinary check again.
+    pub return_date: NaiveDate,
+    /// Who said so.
+    pub reported_by: String,
+    pub entered_by: Option<Uuid>,
+    /// Null while it is only proposed: it then excuses nothing.
+    pub confirmed_at: Option<DateTime<Utc>>,
+    pub confirmed_by: Option<Uuid>,
+    pub cancelled_at: Option<DateTime<Utc>>,
+    #[serde(skip)]
+    content_hash: Vec<u8>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct NewAbsence {
+    /// Made by the client, or else by the server.
+    #[serde(default)]
+    pub id: Uuid,
+    pub kind: AbsenceKind,
+    pub from_date: NaiveDate,
+    pub return_date: NaiveDate,
+    pub reported_by: String,
+}
+
+pub async fn propose(tx: &mut Tx, by: &By, senior_id: Uuid, new: NewAbsence) -> Result<Absence> {
+    let new = NewAbsence { reported_by: register::name("reported_by", &new.reported_by)?, ..new };
+    senior::lock(tx, by.site_id, senior_id).await?;
+    lock_id(tx, new.id).await?;
+    let hash = content_hash(&new);
+    if let Some(stored) = find(tx, by.site_id, new.id).await? {
+        let same = stored.senior_id == senior_id && stored.content_hash == hash;
+        return if same { Ok(stored) } else { Err(id_conflict().into()) };
+    }
+    let today = site::get(tx, by.site_id).await?.today(by.now)?;
+    check_dates(&new, today)?;
+    let met = list(tx, by.site_id, senior_id)
+        .await?
+        .into_iter()
+        .any(|other| other.cancelled_at.is_none() && other.from_date < new.return_date && new.from_date < other.return_date);
+    if met {
+        return Err(Refusal::conflict("register.absence_overlaps").into());
+    }
+    let sql = "insert into absence (site_id, id, senior_id, kind, from_date, return_date, reported_by, entered_by, content_hash,
+            version, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10)";
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(by.site_id)
+        .bind(new.id)
+        .bind(senior_id)
+        .bind(new.kind.as_str())
+        .bind(new.from_date)
+        .bind(new.return_date)
+        .bind(&new.reported_by)
+        .bind(by.actor_id)
+        .bind(hash)
+        .bind(by.now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    wrote(tx, by, written("create", new.id, senior_id), &new).await?;
+    get(tx, by.site_id, senior_id, new.id).await
+}
+
+fn check_dates(new: &NewAbsence, today: NaiveDate) -> Result<(), Refusal> {
+    register::dates(new.from_date, "return_date", Some(new.return_date))?;
+    if new.from_date < today - TimeDelta::days(BACKDATED_DAYS_MAX) || new.from_date > today + TimeDelta::days(AHEAD_DAYS_MAX) {
+        return Err(Refusal::invalid("from_date", "register.absence_from").with("days", AHEAD_DAYS_MAX));
+    }
+    if new.return_date <= today || new.return_date - new.from_date > TimeDelta::days(ABSENCE_DAYS_MAX) {
+        return Err(Refusal::invalid("return_date", "problem.return_date_range").with("days", ABSENCE_DAYS_MAX));
+    }
+    Ok(())
+}
+
+/// Makes the absence count from now on. It silences checks, so a volunteer may not (`may_confirm`).
+pub async fn confirm(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64, may_confirm: bool) -> Result<Absence> {
+    if !may_confirm {
+        return Err(Refusal::forbidden("register.confirm_absence").into());
+    }
+    senior::lock(tx, by.site_id, senior_id).await?;
+    let old = get(tx, by.site_id, senior_id, id).await?;
+    if old.cancelled_at.is_some() {
+        return Err(Refusal::conflict("register.absence_cancelled").into());
+    }
+    let sql = "update absence set confirmed_at = $4, confirmed_by = $5, version = version + 1
+        where site_id = $1 and id = $2 and version = $3 and confirmed_at is null";
+    let rows = on!(tx, |conn| sqlx::query(sql)
+        .bind(by.site_id)
+        .bind(id)
+        .bind(version)
+        .bind(by.now)
+        .bind(by.actor_id)
+        .execute(conn)
+        .await?
+        .rows_affected());
+    require_version(rows)?;
+    wrote(tx, by, written("confirm", id, senior_id), &serde_json::json!({"confirmed_at": by.now})).await?;
+    case::reassess(tx, by.site_id, &[senior_id], by.now).await?;
+    get(tx, by.site_id, senior_id, id).await
+}
+
+/// The senior is at home after all: checks whose cutoff lies ahead are ordinary checks again.
+pub async fn cancel(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64) -> Result<Absence> {
+    senior::lock(tx, by.site_id, senior_id).await?;
+    get(tx, by.site_id, senior_id, id).await?;
+    let sql = "update absence set cancelled_at = $4, version = version + 1
+        where site_id = $1 and id = $2 and version = $3 and cancelled_at is null";
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
+    require_version(rows)?;
+    wrote(tx, by, written("cancel", id, senior_id), &serde_json::json!({"cancelled_at": by.now})).await?;
+    case::reassess(tx, by.site_id, &[senior_id], by.now).await?;
+    get(tx, by.site_id, senior_id, id).await
+}
+
+pub async fn get(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, id: Uuid) -> Result<Absence> {
+    let found = find(tx, site_id, id).await?.filter(|absence| absence.senior_id == senior_id);
+    found.ok_or_else(|| Refusal::not_found().into())
+}
+
+async fn find(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Absence>> {
+    Ok(select(tx, site_id, Some(id), None).await?.pop())
+}
+
+/// All absences of a senior, oldest first.
+pub async fn list(tx: &mut Tx, site_id: Uuid, senior_id: Uuid) -> Result<Vec<Absence>> {
+    select(tx, site_id, None, Some(senior_id)).await
+}
+
+async fn select(tx: &mut Tx, site_id: Uuid, id: Option<Uuid>, senior_id: Option<Uuid>) -> Result<Vec<Absence>> {
+    let sql = "select id, senior_id, kind, from_date, return_date, reported_by, entered_by, confirmed_at, confirmed_by, cancelled_at,
+            content_hash, version, created_at
+        from absence where site_id = $1 and ($2 is null or id = $2) and ($3 is null or senior_id = $3)
+        order by from_date, created_at, id";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).bind(senior_id).fetch_all(conn).await)?)
+}
+
+fn written(act: &str, id: Uuid, senior_id: Uuid) -> Written<'_> {
+    Written { act, table: "absence", id, person_id: Some(senior_id), senior_id: Some(senior_id) }
+}

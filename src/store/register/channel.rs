@@ -1,0 +1,171 @@
+//! The ordered list of ways to reach a member. A member without any is allowed, and shown by the reachability check.
+
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{By, Written, id_conflict, lock_id, member, require_version, same_or_conflict, wrote};
+use crate::domain::refusal::Refusal;
+use crate::domain::register::{self, ADDRESS_CHARS_MAX, CHANNELS, CHANNELS_MAX};
+use crate::on;
+use crate::seal::SealKey;
+use crate::store::{Result, Tx};
+
+const SECRET_CHARS_MAX: usize = 200;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
+pub struct Channel {
+    pub id: Uuid,
+    pub member_id: Uuid,
+    pub position: i64,
+    pub channel: String,
+    pub address: String,
+    pub verified_at: Option<DateTime<Utc>>,
+    pub disabled_at: Option<DateTime<Utc>>,
+    pub disabled_why: Option<String>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct NewChannel {
+    /// Made by the client, or else by the server.
+    #[serde(default)]
+    pub id: Uuid,
+    #[serde(default)]
+    pub position: i64,
+    /// `webhook` or `log`.
+    pub channel: String,
+    #[serde(default)]
+    pub address: String,
+    /// The signing key of a webhook; it is sealed and never shown again.
+    #[serde(default, skip_serializing)]
+    pub secret: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct ChannelPatch {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<i64>,
+    /// Another address has to be verified again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// An administrator has seen that messages arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+}
+
+pub async fn create(tx: &mut Tx, by: &By, key: &SealKey, member_id: Uuid, new: NewChannel) -> Result<Channel> {
+    let address = register::text("address", &new.address, ADDRESS_CHARS_MAX)?;
+    let new = NewChannel { address, position: register::position("position", new.position)?, ..new };
+    if !CHANNELS.contains(&new.channel.as_str()) {
+        return Err(Refusal::invalid("channel", "register.channel").with("allowed", CHANNELS.join(", ")).into());
+    }
+    require_address(&new.channel, &new.address)?;
+    if new.secret.as_ref().is_some_and(|secret| secret.is_empty() || secret.chars().count() > SECRET_CHARS_MAX) {
+        return Err(Refusal::invalid("secret", "register.text_length").with("max", SECRET_CHARS_MAX).into());
+    }
+    lock_id(tx, new.id).await?;
+    if let Some(stored) = find(tx, by.site_id, new.id).await? {
+        return if stored.member_id == member_id { same_or_conflict(&new, stored) } else { Err(id_conflict().into()) };
+    }
+    member::require(tx, by.site_id, "member_id", member_id).await?;
+    let count = i64::try_from(list(tx, by.site_id, member_id).await?.len()).unwrap_or(i64::MAX);
+    if count >= CHANNELS_MAX {
+        return Err(Refusal::conflict("visit.too_many").with("max", CHANNELS_MAX).into());
+    }
+    let sealed = new.secret.as_ref().map(|secret| key.seal(&format!("channel/{}", new.id), secret.as_bytes()));
+    let sql = "insert into member_channel (site_id, id, member_id, position, channel, address, secret_sealed, version, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, 1, $8)";
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(by.site_id)
+        .bind(new.id)
+        .bind(member_id)
+        .bind(new.position)
+        .bind(&new.channel)
+        .bind(&new.address)
+        .bind(sealed)
+        .bind(by.now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    wrote(tx, by, written("create", new.id, member_id), &new).await?;
+    get(tx, by.site_id, new.id).await
+}
+
+/// A webhook needs somewhere to go; whether the target is allowed is judged when it is used, too.
+fn require_address(channel: &str, address: &str) -> Result<(), Refusal> {
+    let is_url = address.starts_with("https://") || address.starts_with("http://");
+    if channel == "webhook" && !is_url { Err(Refusal::invalid("address", "register.webhook_address")) } else { Ok(()) }
+}
+
+pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Channel> {
+    find(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+async fn find(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Channel>> {
+    Ok(select(tx, site_id, Some(id), None).await?.pop())
+}
+
+/// All channels of a member, in the order in which they are used.
+pub async fn list(tx: &mut Tx, site_id: Uuid, member_id: Uuid) -> Result<Vec<Channel>> {
+    select(tx, site_id, None, Some(member_id)).await
+}
+
+async fn select(tx: &mut Tx, site_id: Uuid, id: Option<Uuid>, member_id: Option<Uuid>) -> Result<Vec<Channel>> {
+    let sql = "select id, member_id, position, channel, address, verified_at, disabled_at, disabled_why, version, created_at
+        from member_channel where site_id = $1 and ($2 is null or id = $2) and ($3 is null or member_id = $3)
+        order by position, id";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).bind(member_id).fetch_all(conn).await)?)
+}
+
+pub async fn patch(tx: &mut Tx, by: &By, member_id: Uuid, id: Uuid, version: i64, patch: ChannelPatch) -> Result<Channel> {
+    let old = get(tx, by.site_id, id).await?;
+    if old.member_id != member_id {
+        return Err(Refusal::not_found().into());
+    }
+    let address = match &patch.address {
+        Some(address) => register::text("address", address, ADDRESS_CHARS_MAX)?,
+        None => old.address.clone(),
+    };
+    require_address(&old.channel, &address)?;
+    let verified_at = match patch.verified {
+        Some(true) => old.verified_at.filter(|_| address == old.address).or(Some(by.now)),
+        Some(false) => None,
+        None => old.verified_at.filter(|_| address == old.address),
+    };
+    let disabled_at = match patch.disabled {
+        Some(true) => old.disabled_at.or(Some(by.now)),
+        Some(false) => None,
+        None => old.disabled_at,
+    };
+    let sql = "update member_channel set position = $4, address = $5, verified_at = $6, disabled_at = $7,
+            disabled_why = case when $7 is null then null else disabled_why end, version = version + 1
+        where site_id = $1 and id = $2 and version = $3";
+    let rows = on!(tx, |conn| sqlx::query(sql)
+        .bind(by.site_id)
+        .bind(id)
+        .bind(version)
+        .bind(register::position("position", patch.position.unwrap_or(old.position))?)
+        .bind(address)
+        .bind(verified_at)
+        .bind(disabled_at)
+        .execute(conn)
+        .await?
+        .rows_affected());
+    require_version(rows)?;
+    wrote(tx, by, written("change", id, member_id), &patch).await?;
+    get(tx, by.site_id, id).await
+}
+
+fn written(act: &str, id: Uuid, member_id: Uuid) -> Written<'_> {
+    Written { act, table: "member_channel", id, person_id: Some(member_id), senior_id: None }
+}

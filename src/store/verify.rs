@@ -1,0 +1,146 @@
+//! What must be true of the stored rows whatever happened before: asked by `chenlian verify` after a restore, an accident
+//! or a doubt. Each rule is one query that finds its offenders by id; it repairs nothing.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{Db, Result, Tx, plan};
+use crate::domain::day;
+use crate::on;
+
+/// An undecided check that is due for longer than this means that nobody decides (domain: alert within seconds of the cutoff).
+const OVERDUE: TimeDelta = TimeDelta::seconds(60);
+/// Offenders shown per rule; a thousand of them say no more.
+pub const FINDINGS_PER_RULE_MAX: i64 = 200;
+
+/// One row that breaks one rule. It holds no name, because findings are mailed around.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub rule: &'static str,
+    pub id: Uuid,
+}
+
+/// The rule that is not one query: local dates are computed in `domain`.
+const UNPLANNED: &str = "unplanned";
+
+/// Name and query. `$1` is the time before which a check is overdue, `$2` today's date in UTC, `$3` the most rows to return.
+const RULES: &[(&str, &str)] = &[
+    (
+        "alerts_of_one_senior",
+        "select senior_id from alert where resolved_at is null
+         group by site_id, senior_id having count(*) > 1 order by senior_id limit $3",
+    ),
+    (
+        "triggers_of_one_check",
+        "select check_id from alert_trigger where check_id is not null and kind = 'missed'
+         group by site_id, check_id having count(*) > 1 order by check_id limit $3",
+    ),
+    (
+        "sealed_without_message",
+        "select n.id from notice n left join message m on m.site_id = n.site_id and m.id = n.message_id
+         where n.state in ('sealed', 'delivered') and m.id is null order by n.id limit $3",
+    ),
+    (
+        "alert_stands_still",
+        "select a.id from alert a where a.resolved_at is null and a.next_action_at is null
+           and exists (select 1 from ladder_step s where s.site_id = a.site_id and s.alert_id = a.id and s.epoch = a.epoch)
+         order by a.id limit $3",
+    ),
+    (
+        "check_overdue",
+        "select id from daily_check where state in ('expected', 'tentative', 'tentative_blind')
+           and (next_action_at is null or next_action_at < $1) order by id limit $3",
+    ),
+    (
+        "place_closure",
+        "with recursive tree (site_id, ancestor_id, descendant_id, depth) as (
+             select site_id, id, id, cast(0 as bigint) from place
+             union all
+             select t.site_id, p.parent_id, t.descendant_id, t.depth + 1 from tree t
+             join place p on p.site_id = t.site_id and p.id = t.ancestor_id
+             where p.parent_id is not null and t.depth < 10
+         ), kept as (select site_id, ancestor_id, descendant_id, depth from place_closure)
+         select distinct descendant_id from (
+             select * from (select * from tree except select * from kept) as missing
+             union all
+             select * from (select * from kept except select * from tree) as odd
+         ) as wrong order by descendant_id limit $3",
+    ),
+    (
+        "pairings_at_once",
+        "select distinct a.senior_id from pairing a
+         join pairing b on b.site_id = a.site_id and b.senior_id = a.senior_id and b.kind = a.kind and b.id > a.id
+         where (a.to_date is null or (a.to_date > a.from_date and a.to_date > $2 and a.to_date > b.from_date))
+           and (b.to_date is null or (b.to_date > b.from_date and b.to_date > $2 and b.to_date > a.from_date))
+           order by a.senior_id limit $3",
+    ),
+    (
+        "check_without_agreement",
+        "select c.id from daily_check c left join agreement a on a.site_id = c.site_id and a.id = c.agreement_id
+         where a.id is null order by c.id limit $3",
+    ),
+    (
+        "notice_without_alert",
+        "select n.id from notice n left join alert a on a.site_id = n.site_id and a.id = n.alert_id
+         where n.alert_id is not null and a.id is null order by n.id limit $3",
+    ),
+    (
+        "message_without_recipient",
+        "select m.id from message m left join member r on r.site_id = m.site_id and r.id = m.recipient_id
+         where r.id is null order by m.id limit $3",
+    ),
+];
+
+/// The names of all rules.
+pub fn rules() -> BTreeSet<&'static str> {
+    RULES.iter().map(|(name, _)| *name).chain([UNPLANNED]).collect()
+}
+
+/// Every row that breaks a rule at `now`.
+pub async fn findings(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (rule, sql) in RULES {
+        let offenders: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(*sql)
+            .bind(now - OVERDUE)
+            .bind(now.date_naive())
+            .bind(FINDINGS_PER_RULE_MAX)
+            .fetch_all(conn)
+            .await)?;
+        findings.extend(offenders.into_iter().map(|id| Finding { rule, id }));
+    }
+    for site in plan::sites(tx).await? {
+        let today = day::local_date(site.zone, now);
+        if site.planned_through.is_none_or(|through| through < today) {
+            findings.push(Finding { rule: UNPLANNED, id: site.id });
+        }
+    }
+    Ok(findings)
+}
+
+/// What the engine itself says about its file; PostgreSQL checks its pages as it reads them.
+pub async fn integrity(db: &Db) -> Result<Vec<String>> {
+    let Db::Sqlite { read, .. } = db else { return Ok(Vec::new()) };
+    let lines: Vec<String> = sqlx::query_scalar("pragma integrity_check").fetch_all(read).await?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// Whether something is stored that only this installation's key file opens.
+pub async fn holds_sealed(db: &Db) -> Result<bool> {
+    let sql = "select count(*) from (
+            select id from member_channel where secret_sealed is not null
+            union all select device_id from device_credential where key_sealed is not null
+        ) as sealed";
+    let sealed: i64 = match db {
+        Db::Sqlite { read, .. } => sqlx::query_scalar(sql).fetch_one(read).await?,
+        Db::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await?,
+    };
+    Ok(sealed > 0)
+}
+
+/// Nobody was ever entered: nobody can sign in.
+pub async fn is_empty(tx: &mut Tx) -> Result<bool> {
+    let members: i64 = on!(tx, |conn| sqlx::query_scalar("select count(*) from member").fetch_one(conn).await)?;
+    Ok(members == 0)
+}

@@ -1,0 +1,310 @@
+//! The visit record and what was found on it. A record is never edited: a correction names the one it replaces. Hazards and
+//! needs become findings, which run through their stages.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::case;
+use super::register::{By, JsonText, Page, Written, content_hash, id_conflict, json, lock_id, member};
+use super::register::{senior, site, unknown, wrote};
+use super::{Result, Tx, finding};
+use crate::domain::case::{Act, Actor, Resolution};
+use crate::domain::outcome::{ContactProof, Outcome};
+use crate::domain::refusal::Refusal;
+use crate::domain::register::{self as rules, NOTE_CHARS_MAX};
+use crate::domain::visit::{
+    Condition, ConditionItem, ContactWith, Dossier, Need, SafetyItem, SafetyState, VisitFacts, VisitKind, VisitMethod, VisitResult,
+    interval, validate,
+};
+use crate::on;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
+pub struct Visit {
+    pub id: Uuid,
+    pub senior_id: Uuid,
+    pub alert_id: Option<Uuid>,
+    #[sqlx(try_from = "String")]
+    pub kind: VisitKind,
+    #[sqlx(try_from = "String")]
+    pub method: VisitMethod,
+    pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+    #[sqlx(try_from = "String")]
+    pub result: VisitResult,
+    pub contact_with: Option<String>,
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = Vec<Uuid>)]
+    pub visitors: JsonText<Vec<Uuid>>,
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = Object)]
+    pub conditions: JsonText<BTreeMap<ConditionItem, Condition>>,
+    #[sqlx(try_from = "String")]
+    #[schema(value_type = Object)]
+    pub safety: JsonText<BTreeMap<SafetyItem, SafetyState>>,
+    #[sqlx(try_from = "Option<String>")]
+    #[schema(value_type = Option<Dossier>)]
+    pub dossier: JsonText<Option<Dossier>>,
+    pub family_visits_last_month: Option<i64>,
+    pub note: Option<String>,
+    pub next_due: Option<NaiveDate>,
+    pub entered_by: Uuid,
+    pub received_at: DateTime<Utc>,
+    #[serde(skip)]
+    content_hash: Vec<u8>,
+    pub replaces_id: Option<Uuid>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct NewVisit {
+    /// Made by the client, or else by the server.
+    #[serde(default)]
+    pub id: Uuid,
+    pub senior_id: Uuid,
+    /// The alert that an `alert_followup` belongs to.
+    #[serde(default)]
+    pub alert_id: Option<Uuid>,
+    pub kind: VisitKind,
+    pub method: VisitMethod,
+    #[serde(deserialize_with = "super::register::instant")]
+    pub started_at: DateTime<Utc>,
+    #[serde(default, deserialize_with = "super::register::optional_instant")]
+    pub ended_at: Option<DateTime<Utc>>,
+    pub result: VisitResult,
+    #[serde(default)]
+    pub contact_with: Option<ContactWith>,
+    /// Members who went; the one who enters the record if left out.
+    #[serde(default)]
+    pub visitors: Vec<Uuid>,
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub conditions: BTreeMap<ConditionItem, Condition>,
+    /// Each `hazard` opens a finding.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub safety: BTreeMap<SafetyItem, SafetyState>,
+    #[serde(default)]
+    pub dossier: Option<Dossier>,
+    #[serde(default)]
+    pub family_visits_last_month: Option<i64>,
+    /// Each opens a request.
+    #[serde(default)]
+    pub needs: Vec<Need>,
+    #[serde(default)]
+    pub note: Option<String>,
+    /// From the risk band if left out.
+    #[serde(default)]
+    pub next_due: Option<NaiveDate>,
+    /// The record that this one corrects.
+    #[serde(default)]
+    pub replaces_id: Option<Uuid>,
+    /// Resolves the alert in the same request.
+    #[serde(default)]
+    pub resolve: Option<VisitResolve>,
+}
+
+/// How the alert ended (see the alert's own `resolve`).
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct VisitResolve {
+    pub safe: bool,
+    #[serde(default)]
+    pub contact_proof: Option<ContactProof>,
+    #[serde(default)]
+    pub proof_by: Option<String>,
+    #[serde(default, deserialize_with = "super::register::optional_instant")]
+    pub proof_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    #[serde(default)]
+    pub note: Option<String>,
+    #[serde(default)]
+    pub return_date: Option<NaiveDate>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VisitFilter {
+    pub id: Option<Uuid>,
+    pub senior_id: Option<Uuid>,
+    pub alert_id: Option<Uuid>,
+    /// This place and everything below.
+    pub under: Option<Uuid>,
+    /// Records that a correction replaced are history.
+    pub with_replaced: bool,
+}
+
+impl NewVisit {
+    fn checked(self, by: &By) -> Result<Self, Refusal> {
+        let visitors = if self.visitors.is_empty() { by.actor_id.into_iter().collect() } else { self.visitors };
+        Ok(Self {
+            visitors,
+            note: rules::optional("note", self.note.as_deref(), NOTE_CHARS_MAX)?,
+            needs: self.needs.into_iter().map(Need::checked).collect::<Result<_, _>>()?,
+            dossier: self.dossier.map(Dossier::checked).transpose()?,
+            ..self
+        })
+    }
+
+    fn facts(&self) -> VisitFacts<'_> {
+        VisitFacts {
+            kind: self.kind,
+            alert_id: self.alert_id,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            result: self.result,
+            contact_with: self.contact_with,
+            visitors: &self.visitors,
+            dossier: self.dossier.as_ref(),
+            needs: &self.needs,
+            family_visits_last_month: self.family_visits_last_month,
+            next_due: self.next_due,
+        }
+    }
+}
+
+/// Writes the record, opens its findings and, if asked, resolves the alert, all or nothing.
+pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, may_silence: bool) -> Result<Visit> {
+    let new = new.checked(by)?;
+    tx.lock_seniors(&[new.senior_id]).await?;
+    lock_id(tx, new.id).await?;
+    let hash = content_hash(&new);
+    if let Some(stored) = find(tx, by.site_id, new.id).await? {
+        return if stored.content_hash == hash { Ok(stored) } else { Err(id_conflict().into()) };
+    }
+    let entered_by = by.actor_id.ok_or_else(|| Refusal::invalid("visitors", "visit.visitors").with("max", 10))?;
+    let today = site::get(tx, by.site_id).await?.today(by.now)?;
+    validate(&new.facts(), today, by.now)?;
+    let senior = senior::get(tx, by.site_id, new.senior_id).await.map_err(|_| unknown("senior_id"))?;
+    require_references(tx, by.site_id, &new).await?;
+    let next_due = new.next_due.or_else(|| senior.ended_at.is_none().then(|| today + interval(senior.risk_band)));
+    insert(tx, by, entered_by, &new, next_due, hash).await?;
+    let what = Written { act: "create", table: "visit", id: new.id, person_id: Some(senior.id), senior_id: Some(senior.id) };
+    wrote(tx, by, what, &new).await?;
+    if new.replaces_id.is_none() {
+        finding::open(tx, by, &new).await?;
+    }
+    if let (Some(alert), Some(resolve)) = (new.alert_id, new.resolve) {
+        let actor = Actor { id: entered_by, may_silence };
+        case::act(tx, by.site_id, alert, actor, Act::Resolve(resolve.resolution()), by.now).await?;
+    }
+    get(tx, by.site_id, new.id).await
+}
+
+impl VisitResolve {
+    fn resolution(self) -> Resolution {
+        Resolution {
+            safe: self.safe,
+            proof: self.contact_proof,
+            proof_by: self.proof_by,
+            proof_at: self.proof_at,
+            outcome: self.outcome,
+            note: self.note,
+            return_date: self.return_date,
+        }
+    }
+}
+
+async fn require_references(tx: &mut Tx, site_id: Uuid, new: &NewVisit) -> Result<()> {
+    if new.resolve.is_some() && new.alert_id.is_none() {
+        return Err(Refusal::invalid("resolve", "visit.alert_required").into());
+    }
+    for visitor in &new.visitors {
+        // Whoever went is on record, also after leaving.
+        member::get(tx, site_id, *visitor).await.map_err(|_| unknown("visitors"))?;
+    }
+    if let Some(alert) = new.alert_id {
+        let sql = "select senior_id from alert where site_id = $1 and id = $2";
+        let senior: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(alert).fetch_optional(conn).await)?;
+        if senior != Some(new.senior_id) {
+            return Err(unknown("alert_id").into());
+        }
+    }
+    let Some(replaced) = new.replaces_id else { return Ok(()) };
+    match find(tx, site_id, replaced).await? {
+        Some(old) if old.senior_id == new.senior_id => {}
+        _ => return Err(unknown("replaces_id").into()),
+    }
+    let sql = "select id from visit where site_id = $1 and replaces_id = $2";
+    let newer: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(replaced).fetch_optional(conn).await)?;
+    if newer.is_some() { Err(Refusal::conflict("visit.already_replaced").into()) } else { Ok(()) }
+}
+
+async fn insert(tx: &mut Tx, by: &By, entered_by: Uuid, new: &NewVisit, next_due: Option<NaiveDate>, hash: Vec<u8>) -> Result<()> {
+    let sql = "insert into visit (site_id, id, senior_id, alert_id, kind, method, started_at, ended_at, result, contact_with, visitors,
+            conditions, safety, dossier, family_visits_last_month, note, next_due, entered_by, received_at, content_hash, replaces_id)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(by.site_id)
+        .bind(new.id)
+        .bind(new.senior_id)
+        .bind(new.alert_id)
+        .bind(new.kind.as_str())
+        .bind(new.method.as_str())
+        .bind(new.started_at)
+        .bind(new.ended_at)
+        .bind(new.result.as_str())
+        .bind(new.contact_with.map(ContactWith::as_str))
+        .bind(json(&new.visitors).to_string())
+        .bind(json(&new.conditions).to_string())
+        .bind(json(&new.safety).to_string())
+        .bind(new.dossier.as_ref().map(|dossier| json(dossier).to_string()))
+        .bind(new.family_visits_last_month)
+        .bind(&new.note)
+        .bind(next_due)
+        .bind(entered_by)
+        .bind(by.now)
+        .bind(hash)
+        .bind(new.replaces_id)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Visit> {
+    find(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+async fn find(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Visit>> {
+    let filter = VisitFilter { id: Some(id), with_replaced: true, ..VisitFilter::default() };
+    Ok(list(tx, site_id, filter, Page::default()).await?.pop())
+}
+
+pub async fn list(tx: &mut Tx, site_id: Uuid, filter: VisitFilter, page: Page) -> Result<Vec<Visit>> {
+    let sql = "select v.id, v.senior_id, v.alert_id, v.kind, v.method, v.started_at, v.ended_at, v.result, v.contact_with, v.visitors,
+            v.conditions, v.safety, v.dossier, v.family_visits_last_month, v.note, v.next_due, v.entered_by, v.received_at,
+            v.content_hash, v.replaces_id
+        from visit v where v.site_id = $1 and ($2 is null or v.id > $2) and ($3 is null or v.id = $3)
+            and ($4 is null or v.senior_id = $4) and ($5 is null or v.alert_id = $5)
+            and ($6 is null or v.senior_id in (select s.id from senior s
+                join home h on h.site_id = s.site_id and h.id = s.home_id
+                join place_closure c on c.site_id = h.site_id and c.descendant_id = h.building_id
+                where s.site_id = $1 and c.ancestor_id = $6))
+            and ($7 or not exists (select 1 from visit n where n.site_id = $1 and n.replaces_id = v.id))
+        order by v.id limit $8";
+    Ok(on!(tx, |conn| sqlx::query_as(sql)
+        .bind(site_id)
+        .bind(page.after)
+        .bind(filter.id)
+        .bind(filter.senior_id)
+        .bind(filter.alert_id)
+        .bind(filter.under)
+        .bind(filter.with_replaced)
+        .bind(page.limit)
+        .fetch_all(conn)
+        .await)?)
+}
+
+impl TryFrom<Option<String>> for JsonText<Option<Dossier>> {
+    type Error = serde_json::Error;
+    fn try_from(text: Option<String>) -> Result<Self, Self::Error> {
+        text.map(|text| serde_json::from_str(&text)).transpose().map(JsonText)
+    }
+}
