@@ -3,10 +3,12 @@
 mod deploy;
 mod harness;
 mod http;
+mod interleaving;
+mod invariants;
 mod morning;
+mod outbox;
 mod register;
 mod register_care;
 mod sensors;
-mod outbox;
 mod tidy;
 mod visits;
