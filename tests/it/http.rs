@@ -2,9 +2,11 @@
 
 pub mod access;
 pub mod events;
+pub mod failures;
 pub mod input;
 pub mod lists;
 pub mod relations;
+pub mod repeats;
 pub mod sessions;
 pub mod sockets;
 
