@@ -86,16 +86,14 @@ impl Relation {
     pub fn may(&self, capability: Capability) -> bool {
         use Capability as C;
         let by_role = self.roles.iter().any(|role| allows(*role, capability));
-        let by_hand = matches!(
-            capability,
-            C::SeniorRead | C::PhoneRead | C::SignalCreate | C::AlertAct | C::VisitCreate | C::AbsencePropose
-        ) && (self.paired || self.on_duty);
+        let by_hand =
+            matches!(capability, C::SeniorRead | C::PhoneRead | C::SignalCreate | C::AlertAct | C::VisitCreate | C::AbsencePropose)
+                && (self.paired || self.on_duty);
         let as_primary = capability == C::AbsenceConfirm && self.primary;
         // Whom the ladder has told sees whom to phone, because it asks her to phone.
-        let as_told = matches!(
-            capability,
-            C::SeniorRead | C::PhoneRead | C::SensitiveRead | C::SignalCreate | C::AlertAct | C::VisitCreate
-        ) && self.told;
+        let as_told =
+            matches!(capability, C::SeniorRead | C::PhoneRead | C::SensitiveRead | C::SignalCreate | C::AlertAct | C::VisitCreate)
+                && self.told;
         by_role || by_hand || as_primary || as_told
     }
 }

@@ -9,8 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::notice::{Arguments, NoticeClass};
+use crate::words;
 
 pub mod retry;
+
+words! {
+    /// The ways by which a message leaves.
+    pub enum Channel {
+        /// A line in the server's log: for demonstrations and as a last trace.
+        Log = "log",
+        /// Standard Webhooks.
+        Webhook = "webhook"
+    }
+}
 
 /// Names in one sentence; the rest is a number.
 pub const NAMES_MAX: usize = 12;
@@ -230,12 +241,7 @@ mod tests {
             composed.sentences.iter().map(|sentence| (sentence.key.as_str(), sentence.arguments["building"].as_str())).collect();
         assert_eq!(
             read,
-            [
-                ("notice.help_call", "9号楼"),
-                ("notice.alert_call", "1号楼"),
-                ("notice.alert_call", "3号楼"),
-                ("notice.alert_look", "3号楼")
-            ]
+            [("notice.help_call", "9号楼"), ("notice.alert_call", "1号楼"), ("notice.alert_call", "3号楼"), ("notice.alert_look", "3号楼")]
         );
     }
 

@@ -12,8 +12,8 @@ use super::error::HttpError;
 use crate::app::App;
 use crate::domain::access::{Capability, Grant, Relation, Who, allows};
 use crate::domain::refusal::Refusal;
-use crate::store::{self, Tx};
 use crate::store::session::{SessionKind, TokenHash};
+use crate::store::{self, Tx};
 
 /// A session is prolonged after this part of its length was used, so that a request seldom writes.
 const RENEW_PARTS: i32 = 24;

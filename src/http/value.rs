@@ -112,12 +112,7 @@ from_text!(
     Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))
 );
 from_text!(Day, Day::parse, "a date such as 2026-11-23, years 2000 to 2100", Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
-from_text!(
-    TimeOfDay,
-    TimeOfDay::parse,
-    "a time of day such as 09:00 or 09:00:30",
-    Some(SchemaFormat::Custom("time".to_owned()))
-);
+from_text!(TimeOfDay, TimeOfDay::parse, "a time of day such as 09:00 or 09:00:30", Some(SchemaFormat::Custom("time".to_owned())));
 from_text!(
     Phone,
     |text| phone::normalise(text).map(Phone),

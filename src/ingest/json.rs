@@ -51,7 +51,7 @@ struct Strict<'k> {
     keys_left: &'k mut usize,
 }
 
-impl<'k> Strict<'k> {
+impl Strict<'_> {
     fn inner<E: Error>(&mut self) -> Result<Strict<'_>, E> {
         let depth_left = self.depth_left.checked_sub(1).ok_or_else(|| E::custom("too deep"))?;
         Ok(Strict { depth_left, keys_left: self.keys_left })

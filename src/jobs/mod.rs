@@ -5,7 +5,11 @@ pub mod plan_day;
 pub mod settle;
 pub mod watch;
 
+pub mod deliver;
 pub mod escalate;
+
+pub mod heartbeat;
+pub mod prove;
 
 use std::future::Future;
 use std::time::Duration;

@@ -140,7 +140,7 @@ fn retry_after(response: &reqwest::Response, now: DateTime<Utc>) -> Option<TimeD
 
 /// The details never hold the address: it may carry a token.
 fn of_error(error: &reqwest::Error) -> Outcome {
-    if causes(error).any(|cause| cause.is::<PrivateTarget>()) {
+    if leads_inside(error) {
         return Outcome::new(OutcomeClass::Permanent, "target refused");
     }
     if error.is_builder() {
@@ -153,8 +153,16 @@ fn of_error(error: &reqwest::Error) -> Outcome {
     Outcome::new(OutcomeClass::Ambiguous, detail)
 }
 
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |cause| cause.source())
+/// Whether the resolver refused the name: the client reports that as a failed connection.
+fn leads_inside(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<PrivateTarget>() {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 #[cfg(test)]

@@ -73,8 +73,7 @@ pub async fn visible(tx: &mut Tx, who: &Who) -> Result<BTreeSet<Uuid>> {
 pub async fn relation(tx: &mut Tx, who: &Who, senior_id: Uuid) -> Result<Option<Relation>> {
     let sql = "select h.building_id from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
         where s.site_id = $1 and s.id = $2";
-    let building: Option<Uuid> =
-        on!(tx, |conn| sqlx::query_scalar(sql).bind(who.site_id).bind(senior_id).fetch_optional(conn).await)?;
+    let building: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(who.site_id).bind(senior_id).fetch_optional(conn).await)?;
     let Some(building) = building else { return Ok(None) };
     let roles = roles_over(tx, who, building).await?;
     let ties = ties(tx, who, senior_id, building).await?;
@@ -118,13 +117,8 @@ async fn roles_over(tx: &mut Tx, who: &Who, place_id: Uuid) -> Result<Vec<Role>>
                 or g.grid_id in (select gp.grid_id from grid_place gp
                     join place_closure c on c.site_id = gp.site_id and c.ancestor_id = gp.place_id
                     where gp.site_id = $1 and c.descendant_id = $4))";
-    let words: Vec<String> = on!(tx, |conn| sqlx::query_scalar(sql)
-        .bind(who.site_id)
-        .bind(who.member_id)
-        .bind(who.today)
-        .bind(place_id)
-        .fetch_all(conn)
-        .await)?;
+    let words: Vec<String> =
+        on!(tx, |conn| sqlx::query_scalar(sql).bind(who.site_id).bind(who.member_id).bind(who.today).bind(place_id).fetch_all(conn).await)?;
     words.into_iter().map(|word| word.parse().map_err(|why| Error::broken("role_grant", who.member_id, why))).collect()
 }
 

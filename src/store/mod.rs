@@ -23,14 +23,17 @@ pub mod roster;
 pub mod alert;
 pub mod case;
 pub mod check;
+pub mod outbox;
+pub mod proof;
 pub mod round;
 pub mod signal;
+pub mod vitals;
 pub mod watch;
 
-pub mod device;
 pub mod backup;
-pub mod verify;
+pub mod device;
 pub mod register;
+pub mod verify;
 
 pub mod visit;
 

@@ -27,13 +27,13 @@ mod settle;
 
 pub use fail::{Escalate, fail_unreachable};
 pub use lease::{Leased, Terms, lease, next_due};
-pub use seal::{BUNDLE, Due, NewMessage, Recipient, Route, claim_due, insert, next_call_no, recipients};
+pub use seal::{BUNDLE, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route, claim_due, insert, next_call_no, recipients};
 pub use settle::{Attempt, settle};
 
 #[cfg(test)]
 mod tests {
-    use crate::notify::Channel;
-
+    use crate::domain::message::Channel;
+    
     #[test]
     fn every_channel_is_known_to_the_outbox() {
         for channel in Channel::ALL {

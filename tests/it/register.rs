@@ -235,8 +235,9 @@ async fn a_channel_with_a_new_address_has_to_be_verified_again_and_its_secret_is
         let world = World::seed(&app, 0).await;
         let (by, owner) = (by(&app, &world), world.primary);
         let key = app.seal.clone();
-        let new: NewChannel =
-            body(json!({"id": Uuid::now_v7(), "position": 2, "channel": "webhook", "address": "https://example.org/a", "secret": "whsec_x"}));
+        let new: NewChannel = body(
+            json!({"id": Uuid::now_v7(), "position": 2, "channel": "webhook", "address": "https://example.org/a", "secret": "whsec_x"}),
+        );
         let id = new.id;
         let made = done!(app, |tx| channel::create(&mut tx, &by, &key, owner, new)).unwrap();
         assert_eq!(made.verified_at, None);

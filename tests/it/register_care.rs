@@ -1,8 +1,8 @@
 //! The register through the store: seniors, and what is agreed with them and about them, on both engines.
 
 use chenlian::app::App;
-use chenlian::domain::id;
 use chenlian::domain::check::Slot;
+use chenlian::domain::id;
 use chenlian::domain::reach::Gap;
 use chenlian::domain::refusal::RefusalKind;
 use chenlian::store::register::absence::NewAbsence;
@@ -90,12 +90,15 @@ async fn contacts_stand_in_order_and_there_are_at_most_ten() {
     on_each_engine(|app| async move {
         let world = World::seed(&app, 1).await;
         let (by, who) = (by(&app, &world), world.seniors[0]);
-        let son: NewContact = body(json!({"id": Uuid::now_v7(), "position": 2, "name": "张强", "relation": "儿子", "phone": "13700000000"}));
+        let son: NewContact =
+            body(json!({"id": Uuid::now_v7(), "position": 2, "name": "张强", "relation": "儿子", "phone": "13700000000"}));
         let (son_id, again) = (son.id, son.clone());
         let made = done!(app, |tx| contact::create(&mut tx, &by, who, son)).unwrap();
         assert_eq!(done!(app, |tx| contact::create(&mut tx, &by, who, again)).unwrap(), made);
         for number in 0..9 {
-            let one: NewContact = body(json!({"position": 1, "id": Uuid::now_v7(), "name": "邻居", "relation": "邻居", "phone": format!("1370000001{number}")}));
+            let one: NewContact = body(
+                json!({"position": 1, "id": Uuid::now_v7(), "name": "邻居", "relation": "邻居", "phone": format!("1370000001{number}")}),
+            );
             done!(app, |tx| contact::create(&mut tx, &by, who, one)).unwrap();
         }
         let eleventh: NewContact = body(json!({"position": 1, "id": Uuid::now_v7(), "name": "某", "relation": "友", "phone": "110"}));
@@ -117,7 +120,8 @@ async fn a_consent_is_withdrawn_and_stays_on_record() {
     on_each_engine(|app| async move {
         let world = World::seed(&app, 1).await;
         let (by, who) = (by(&app, &world), world.seniors[0]);
-        let new: NewConsent = body(json!({"id": Uuid::now_v7(), "scope": "key_entry", "given_at": "2026-11-20T10:00:00.123456+08:00", "given_how": "书面"}));
+        let new: NewConsent =
+            body(json!({"id": Uuid::now_v7(), "scope": "key_entry", "given_at": "2026-11-20T10:00:00.123456+08:00", "given_how": "书面"}));
         let (id, again) = (new.id, new.clone());
         let made = done!(app, |tx| consent::create(&mut tx, &by, who, new)).unwrap();
         assert_eq!(done!(app, |tx| consent::create(&mut tx, &by, who, again)).unwrap(), made);
@@ -136,7 +140,8 @@ async fn a_senior_has_one_primary_and_one_backup_at_a_time_and_they_are_two_peop
     on_each_engine(|app| async move {
         let world = World::seed(&app, 1).await;
         let (by, who) = (by(&app, &world), world.seniors[0]);
-        let second: NewPairing = body(json!({"member_id": world.social_worker, "kind": "primary", "id": Uuid::now_v7(), "from_date": "2026-12-01"}));
+        let second: NewPairing =
+            body(json!({"member_id": world.social_worker, "kind": "primary", "id": Uuid::now_v7(), "from_date": "2026-12-01"}));
         let (id, later, again) = (second.id, second.clone(), second.clone());
         let no = refused(done!(app, |tx| pairing::create(&mut tx, &by, who, second)));
         assert_eq!((no.key, no.arguments["member"].as_str()), ("register.pairing_taken", "王建国"));
@@ -146,7 +151,8 @@ async fn a_senior_has_one_primary_and_one_backup_at_a_time_and_they_are_two_peop
         let made = done!(app, |tx| pairing::create(&mut tx, &by, who, later)).unwrap();
         assert_eq!((made.id, made.from_date), (id, day("2026-12-01")));
         assert_eq!(done!(app, |tx| pairing::create(&mut tx, &by, who, again)).unwrap(), made);
-        let both: NewPairing = body(json!({"member_id": world.backup, "kind": "primary", "from_date": "2026-11-25", "to_date": "2026-11-26"}));
+        let both: NewPairing =
+            body(json!({"member_id": world.backup, "kind": "primary", "from_date": "2026-11-25", "to_date": "2026-11-26"}));
         let no = refused(done!(app, |tx| pairing::create(&mut tx, &by, who, both)));
         assert_eq!(no.kind, RefusalKind::Conflict);
     })

@@ -353,7 +353,8 @@ async fn assign(
     StrictJson(body, hash): StrictJson<Assign>,
 ) -> Result<Answer, HttpError> {
     let (site, member) = (caller.site_id, body.member_id);
-    let known = app.read(move |mut tx| async move { alert::member_is_active(&mut tx, site, member).await.map(|known| (tx, known)) }).await?;
+    let known =
+        app.read(move |mut tx| async move { alert::member_is_active(&mut tx, site, member).await.map(|known| (tx, known)) }).await?;
     if !known {
         return Err(Refusal::invalid("member_id", "problem.not_found").into());
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::check::{CheckState, Slot};
+use crate::domain::register::masked;
 use crate::domain::signal::Sign;
 use crate::http::HttpState;
 use crate::http::answer::Answer;
@@ -17,7 +18,7 @@ use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::json::StrictQuery;
 use crate::http::page::{Cursor, Limit, Page};
-use crate::http::value::{Day, masked};
+use crate::http::value::Day;
 use crate::store::check::{self, Filter};
 
 pub fn routes() -> OpenApiRouter<HttpState> {

@@ -50,9 +50,9 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, HttpError> {
         let Some(value) = parts.headers.get("last-event-id") else { return Ok(Self(None)) };
         let number = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|number| *number >= 0);
-        number.map(|number| Self(Some(number))).ok_or_else(|| {
-            HttpError::field("Last-Event-ID", "http.field_value", "expected the id of an event")
-        })
+        number
+            .map(|number| Self(Some(number)))
+            .ok_or_else(|| HttpError::field("Last-Event-ID", "http.field_value", "expected the id of an event"))
     }
 }
 

@@ -1,24 +1,30 @@
 //! The JSON API, one file per noun. A new noun is one file with `routes()` and one line here.
 
+// First: its macros are the shape of the routes below.
 #[macro_use]
 mod entry;
 
+pub mod alerts;
 pub mod audit;
+pub mod checks;
+pub mod devices;
+pub mod duties;
 pub mod events;
-pub mod notifications;
-pub mod sessions;
-pub mod sites;
-pub mod places;
+pub mod findings;
 pub mod grids;
 pub mod homes;
-pub mod members;
-pub mod role_grants;
-pub mod duties;
 pub mod leaves;
-pub mod seniors;
-pub mod visits;
-pub mod findings;
+pub mod members;
+pub mod notifications;
+pub mod places;
 pub mod reachability;
+pub mod role_grants;
+pub mod rounds;
+pub mod seniors;
+pub mod sessions;
+pub mod signals;
+pub mod sites;
+pub mod visits;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -27,6 +33,11 @@ use super::HttpState;
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new()
         .merge(sessions::routes())
+        .merge(rounds::routes())
+        .merge(checks::routes())
+        .merge(signals::routes())
+        .merge(alerts::routes())
+        .merge(devices::routes())
         .merge(events::routes())
         .merge(audit::routes())
         .merge(notifications::routes())

@@ -150,8 +150,11 @@ async fn create(State(app): State<App>, caller: Caller, BatchJson(body, _): Batc
             }
         }
         Inputs::Many(inputs) => {
-            let signals: Vec<NewSignal> =
-                inputs.into_iter().enumerate().map(|(index, input)| input.signal(&caller, &format!("signals[{index}]."))).collect::<Result<_, _>>()?;
+            let signals: Vec<NewSignal> = inputs
+                .into_iter()
+                .enumerate()
+                .map(|(index, input)| input.signal(&caller, &format!("signals[{index}].")))
+                .collect::<Result<_, _>>()?;
             Ok(Answer::ok(&results(&app, &caller, signals).await?).into_response())
         }
     }
@@ -196,7 +199,11 @@ impl Body {
     fn inputs(self) -> Result<Inputs, HttpError> {
         let alone = self.id.is_none() && self.senior_id.is_none() && self.kind.is_none() && self.observed_at.is_none();
         if let Some(signals) = self.signals {
-            return if alone { Ok(Inputs::Many(signals)) } else { Err(HttpError::field("signals", "http.field_value", "expected alone, without the fields of a single signal")) };
+            return if alone {
+                Ok(Inputs::Many(signals))
+            } else {
+                Err(HttpError::field("signals", "http.field_value", "expected alone, without the fields of a single signal"))
+            };
         }
         let missing = |field| HttpError::field(field, "http.field_missing", format!("missing field `{field}`"));
         Ok(Inputs::One(SignalInput {
@@ -215,7 +222,11 @@ impl Body {
 impl SignalInput {
     fn signal(self, caller: &Caller, path: &str) -> Result<NewSignal, HttpError> {
         if self.kind == SignalKind::Activity {
-            return Err(HttpError::field(format!("{path}kind"), "http.field_value", "expected what a person saw or heard; activity comes from sensors"));
+            return Err(HttpError::field(
+                format!("{path}kind"),
+                "http.field_value",
+                "expected what a person saw or heard; activity comes from sensors",
+            ));
         }
         if self.replaces.is_some() && self.reason.is_none() {
             return Err(HttpError::field(format!("{path}reason"), "http.field_missing", "expected a reason with a correction"));
@@ -266,7 +277,10 @@ async fn store(app: &App, caller: &Caller, signals: Vec<NewSignal>) -> Result<(D
             let allowed: Vec<NewSignal> = signals.iter().filter(|signal| visible.contains(&signal.senior_id)).cloned().collect();
             let mut stored = signal::append(&mut tx, who.site_id, &allowed, now).await?.into_iter();
             let unseen = || Receipt::Refused(Refusal { field: Some("senior_id".to_owned()), ..Refusal::not_found() });
-            let receipts = signals.iter().map(|signal| if visible.contains(&signal.senior_id) { stored.next() } else { None }.unwrap_or_else(unseen)).collect();
+            let receipts = signals
+                .iter()
+                .map(|signal| if visible.contains(&signal.senior_id) { stored.next() } else { None }.unwrap_or_else(unseen))
+                .collect();
             Ok((tx, receipts))
         })
         .await?;

@@ -44,13 +44,13 @@ fn head(out: &mut Vec<u8>, major: u8, argument: u32) {
     let major = major << 5;
     match argument {
         0..=23 => out.push(major | u8::try_from(argument).expect("below 24")),
-        24..=0xff => out.extend([major | 24, u8::try_from(argument).expect("one byte")]),
+        24..=0xff => out.extend([major | 0x18, u8::try_from(argument).expect("one byte")]),
         0x100..=0xffff => {
-            out.push(major | 25);
+            out.push(major | 0x19);
             out.extend(u16::try_from(argument).expect("two bytes").to_be_bytes());
         }
         _ => {
-            out.push(major | 26);
+            out.push(major | 0x1a);
             out.extend(argument.to_be_bytes());
         }
     }

@@ -7,6 +7,8 @@ use super::*;
 use crate::domain::evidence::{Class, DeviceState, HeldLevel, Level, ReplayWindow, Seen, SensorRules, Verdict, assess, settle};
 use crate::ingest::facts::{Delivery, of_native};
 
+mod golden;
+
 const TOPIC: &str = "chk/1/d-7Q2F/up/evt";
 
 fn key() -> Key {
@@ -149,7 +151,7 @@ struct Row {
     topic: String,
     payload: Vec<u8>,
     meaning: String,
-    row: Value,
+    fields: Value,
 }
 
 fn rows() -> Vec<Row> {
@@ -162,7 +164,7 @@ fn rows() -> Vec<Row> {
                 Some(encoded) => base64::engine::general_purpose::STANDARD.decode(encoded).unwrap(),
                 None => text("payload").into_bytes(),
             };
-            Row { id: text("id"), topic: text("topic"), payload, meaning: text("meaning"), row }
+            Row { id: text("id"), topic: text("topic"), payload, meaning: text("meaning"), fields: row }
         })
         .collect()
 }
@@ -174,7 +176,7 @@ fn the_recorded_script_of_one_device_means_what_it_says() {
     let received_at: DateTime<Utc> = DateTime::from_timestamp_millis(1_788_734_472_000).unwrap();
     let mut window = None;
     let mut envelopes = 0;
-    for Row { id, topic, payload, meaning, row } in rows() {
+    for Row { id, topic, payload, meaning, fields } in rows() {
         let Some(Topic { channel: Channel::Events | Channel::Telemetry, .. }) = Topic::parse(&topic) else {
             continue;
         };
@@ -193,7 +195,7 @@ fn the_recorded_script_of_one_device_means_what_it_says() {
         }
         let opened = message.events.iter().any(|event| event.kind == Kind::Contact { open: true });
         if seen != Seen::OldBoot {
-            assert_eq!(opened, row["facts"].to_string().contains("contact_open"), "{id}");
+            assert_eq!(opened, fields["facts"].to_string().contains("contact_open"), "{id}");
             assert_ne!(meaning, "malformed", "{id}");
         }
         let native = of_native(&message, Delivery { received_at, retained: false, waited: false }, &rules);

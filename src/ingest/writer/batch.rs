@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::route::{self, Target};
-use super::{Answer, Message, Work};
+use super::{Aftermath, Answer, Message, Work};
 use crate::domain::evidence::EventKey;
 use crate::domain::id;
 use crate::domain::signal::{SignalKind, Source};
@@ -27,8 +27,8 @@ struct Loaded {
     children: BTreeMap<Uuid, Vec<Uuid>>,
 }
 
-/// Stores a batch and returns one answer per message.
-pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: DateTime<Utc>) -> Result<Vec<Answer>> {
+/// Stores a batch and returns one answer per message, and what it leaves to do.
+pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: DateTime<Utc>) -> Result<(Vec<Answer>, Aftermath)> {
     let targets = route::resolve(tx, messages).await?;
     let mut loaded = load(tx, &targets, work, now).await?;
     let before = loaded.devices.clone();
@@ -43,11 +43,13 @@ pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: Dat
         signals.extend(consequence.signals);
         answers.push(Answer { revoked: *target == Target::Revoked, receipt: consequence.receipt });
     }
+    let signalled = !signals.is_empty();
     quarantined.extend(store_signals(tx, &loaded.devices, signals, now).await?);
     let changed: Vec<Device> = loaded.devices.into_values().filter(|device| before.get(&device.id) != Some(device)).collect();
     device::save(tx, &changed).await?;
     device::quarantine(tx, &work.within_budget(quarantined, now)).await?;
-    Ok(answers)
+    let settling = changed.iter().any(|device| device.settle_at.is_some());
+    Ok((answers, Aftermath { signals: signalled, settling }))
 }
 
 /// Confirms pending openings whose time has come.

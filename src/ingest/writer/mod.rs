@@ -97,6 +97,15 @@ struct Answer {
     receipt: Option<(u32, u32)>,
 }
 
+/// What a stored batch leaves to do.
+#[derive(Debug, Clone, Copy, Default)]
+struct Aftermath {
+    /// Signals were stored: checks and alerts may have changed.
+    signals: bool,
+    /// An opening waits for its time.
+    settling: bool,
+}
+
 /// What judging needs besides the messages.
 struct Work {
     rules: SensorRules,
@@ -165,8 +174,6 @@ pub async fn run(app: App, mut inbound: mpsc::Receiver<Inbound>, downward: Downw
         for (message, (outcome, ack)) in messages.iter().zip(outcomes.into_iter().zip(acks)) {
             answer(message, outcome, ack, &app, &downward);
         }
-        app.wake.settle.notify_one();
-        app.wake.all();
     }
 }
 
@@ -246,11 +253,19 @@ async fn take_alone(app: &App, message: &Message, work: &Arc<Work>) -> Result<An
 
 async fn store(app: &App, messages: Arc<Vec<Message>>, work: &Arc<Work>) -> Result<Vec<Answer>> {
     let (work, now) = (Arc::clone(work), app.clock.now());
-    app.write(move |mut tx| async move {
-        let answers = batch::store(&mut tx, &messages, &work, now).await?;
-        Ok((tx, answers))
-    })
-    .await
+    let (answers, aftermath) = app
+        .write(move |mut tx| async move {
+            let stored = batch::store(&mut tx, &messages, &work, now).await?;
+            Ok((tx, stored))
+        })
+        .await?;
+    if aftermath.signals {
+        app.wake.all();
+    }
+    if aftermath.settling {
+        app.wake.settle.notify_one();
+    }
+    Ok(answers)
 }
 
 fn answer(message: &Message, outcome: Result<Answer>, ack: oneshot::Sender<Outcome>, app: &App, downward: &Downward) {

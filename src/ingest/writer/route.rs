@@ -46,14 +46,14 @@ enum Wanted<'a> {
 pub async fn resolve(tx: &mut Tx, messages: &[Message]) -> Result<Vec<Target>> {
     let foreign = messages.iter().any(|message| !message.topic.starts_with("chk/"));
     let gateways = if foreign { device::gateways(tx).await? } else { Vec::new() };
-    let wanted: Vec<Wanted> = messages.iter().map(|message| want(message, &gateways)).collect();
+    let questions: Vec<Wanted> = messages.iter().map(|message| want(message, &gateways)).collect();
     let mut names = Vec::new();
     let mut pairs = Vec::new();
-    for wanted in &wanted {
-        match wanted {
+    for question in &questions {
+        match question {
             Wanted::Named { name, .. } => names.push(*name),
             Wanted::Behind { gateway, topic: zigbee2mqtt::Topic::Device(name) | zigbee2mqtt::Topic::Availability(name) } => {
-                pairs.push((*gateway, *name))
+                pairs.push((*gateway, *name));
             }
             _ => {}
         }
@@ -62,9 +62,9 @@ pub async fn resolve(tx: &mut Tx, messages: &[Message]) -> Result<Vec<Target>> {
     names.dedup();
     pairs.sort_unstable();
     pairs.dedup();
-    let named = if names.is_empty() { BTreeMap::new() } else { device::named(tx, &names).await? };
+    let known = if names.is_empty() { BTreeMap::new() } else { device::named(tx, &names).await? };
     let behind = if pairs.is_empty() { BTreeMap::new() } else { device::behind(tx, &pairs).await? };
-    Ok(messages.iter().zip(wanted).map(|(message, wanted)| look_up(message, wanted, &named, &behind)).collect())
+    Ok(messages.iter().zip(questions).map(|(message, question)| look_up(message, question, &known, &behind)).collect())
 }
 
 fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {

@@ -84,9 +84,9 @@ fn recorded_stale_messages_never_prove_that_somebody_rose() {
         let delivery = Delivery { received_at, retained, waited: row["delivery"] == "queued_offline" };
         let night = HeldLevel { level: Level::Closed, since: received_at - TimeDelta::hours(9) };
         let online_since = row["why"].as_str().unwrap().contains("restart").then(|| received_at - TimeDelta::seconds(2));
-        let state = DeviceState { held: Some(night), calibrated: true, online_since, ..DeviceState::default() };
+        let before = DeviceState { held: Some(night), calibrated: true, online_since, ..DeviceState::default() };
         for fact in of_zigbee2mqtt(&decode(payload).unwrap(), delivery) {
-            let (_, verdicts) = assess(state.clone(), &fact, &rules);
+            let (_, verdicts) = assess(before.clone(), &fact, &rules);
             assert!(matches!(verdicts[..], [Verdict::Baseline(_) | Verdict::Unchanged]), "{}: {verdicts:?}", row["id"]);
             stale += 1;
         }

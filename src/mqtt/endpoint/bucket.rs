@@ -15,8 +15,8 @@ pub struct Bucket {
 impl Bucket {
     /// A whole minute's worth may come at once.
     pub fn per_minute(messages: u32, now: Instant) -> Self {
-        let interval = Duration::from_secs(60) / messages.max(1);
-        Self { empty_at: now, interval, burst: Duration::from_secs(60) }
+        let interval = Duration::from_mins(1) / messages.max(1);
+        Self { empty_at: now, interval, burst: Duration::from_mins(1) }
     }
 
     /// Takes one message and says when the next one may be read.
@@ -47,6 +47,6 @@ mod tests {
         let later = start + Duration::from_secs(1);
         assert_eq!(bucket.take(later), later + Duration::from_secs(1));
         assert!(!bucket.is_empty(later));
-        assert!(bucket.is_empty(later + Duration::from_secs(60)));
+        assert!(bucket.is_empty(later + Duration::from_mins(1)));
     }
 }

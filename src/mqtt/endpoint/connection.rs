@@ -74,6 +74,7 @@ pub struct Connection<S> {
 }
 
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "a limit is named by what it limits, its unit and max")]
 struct Limits {
     silence_max: Duration,
     in_flight_max: usize,

@@ -59,7 +59,7 @@ impl Settings {
             listen,
             connections_max: 10_000,
             connect_timeout: Duration::from_secs(10),
-            silence_without_keep_alive: Duration::from_secs(3600),
+            silence_without_keep_alive: Duration::from_hours(1),
             in_flight_max: 64,
             payload_bytes_max: 64 * 1024,
             native_bytes_max: crate::ingest::native::PAYLOAD_BYTES_MAX,

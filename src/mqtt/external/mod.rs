@@ -27,10 +27,12 @@ pub mod url;
 const INCOMING_BYTES_MAX: usize = 128 * 1024;
 const OUTGOING_BYTES_MAX: usize = 64 * 1024;
 /// Acknowledgements and subscriptions on their way into the connection.
-const REQUESTS_MAX: usize = 256;
+const REQUESTS_MAX: usize = 1024;
+/// Filters of one SUBSCRIBE: a packet with all of them could be larger than a broker takes.
+const FILTERS_PER_PACKET: usize = 32;
 
 /// Topics that are subscribed in any case. The rest of Zigbee2MQTT's `bridge/#` repeats all definitions (300 KB) and is left out;
-/// friendly names with `/` are subscribed one by one with [`External::listen`].
+/// friendly names with `/` are subscribed one by one with [`Listener::listen`].
 pub const STANDARD_FILTERS: [&str; 4] = ["chk/1/+/up/#", "zigbee2mqtt/+", "zigbee2mqtt/+/availability", "zigbee2mqtt/bridge/state"];
 
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Settings {
     pub password: Option<String>,
     /// Certificates (PEM) that may sign the broker's; the system's if none.
     pub ca_pem: Option<Vec<u8>>,
+    /// Topics to listen to from the first connection on.
+    pub filters: Vec<String>,
     /// One per instance, stable over restarts: the broker keeps the session under it.
     pub client_id: String,
     pub keep_alive: Duration,
@@ -60,6 +64,7 @@ impl Settings {
             username: None,
             password: None,
             ca_pem: None,
+            filters: STANDARD_FILTERS.map(str::to_owned).to_vec(),
             client_id,
             keep_alive: Duration::from_secs(30),
             retry_pause: Duration::from_secs(1),
@@ -83,8 +88,7 @@ pub struct Status {
 
 /// A running client.
 pub struct External {
-    client: AsyncClient,
-    filters: Arc<Mutex<Vec<String>>>,
+    listener: Listener,
     status: watch::Receiver<Status>,
     stop: CancellationToken,
     tasks: [JoinHandle<()>; 2],
@@ -101,7 +105,7 @@ pub enum StartError {
 /// Connects and stays connected until [`External::stop`].
 pub fn start(settings: Settings, ports: Ports) -> Result<External, StartError> {
     let (client, event_loop) = AsyncClient::builder(options(&settings)?).capacity(REQUESTS_MAX).try_build()?;
-    let filters = Arc::new(Mutex::new(STANDARD_FILTERS.map(str::to_owned).to_vec()));
+    let filters = Arc::new(Mutex::new(settings.filters.clone()));
     let (status_sender, status) = watch::channel(Status::default());
     let stop = CancellationToken::new();
     let link = Arc::new(Link { epoch: Mutex::new(0), redo: Notify::new() });
@@ -116,7 +120,7 @@ pub fn start(settings: Settings, ports: Ports) -> Result<External, StartError> {
         stop.clone(),
     );
     let tasks = [tokio::spawn(poller.run()), tokio::spawn(acknowledger.run(answers))];
-    Ok(External { client, filters, status, stop, tasks })
+    Ok(External { listener: Listener { client, filters }, status, stop, tasks })
 }
 
 impl External {
@@ -126,17 +130,12 @@ impl External {
 
     /// For receipts to devices.
     pub fn publisher(&self) -> AsyncClient {
-        self.client.clone()
+        self.listener.client.clone()
     }
 
-    /// Listens to one more topic from now on.
-    pub fn listen(&self, filter: &str) {
-        let mut filters = lock(&self.filters);
-        if !filters.iter().any(|known| known == filter) {
-            filters.push(filter.to_owned());
-            // If there is no connection now, the next one subscribes to all.
-            let _ = self.client.try_subscribe(filter.to_owned(), QoS::AtLeastOnce);
-        }
+    /// Adds topics while the client runs.
+    pub fn listener(&self) -> Listener {
+        self.listener.clone()
     }
 
     /// Leaves without dropping the session; what is not acknowledged comes again.
@@ -145,6 +144,25 @@ impl External {
         for task in self.tasks {
             // A panic in a task was already reported where it happened.
             let _ = task.await;
+        }
+    }
+}
+
+/// Adds topics to a running client.
+#[derive(Clone)]
+pub struct Listener {
+    client: AsyncClient,
+    filters: Arc<Mutex<Vec<String>>>,
+}
+
+impl Listener {
+    /// Listens to one more topic from now on.
+    pub fn listen(&self, filter: &str) {
+        let mut filters = lock(&self.filters);
+        if !filters.iter().any(|known| known == filter) {
+            filters.push(filter.to_owned());
+            // If there is no connection now, the next one subscribes to all.
+            let _ = self.client.try_subscribe(filter.to_owned(), QoS::AtLeastOnce);
         }
     }
 }
@@ -172,11 +190,16 @@ struct Connected {
 }
 
 impl Connected {
-    /// False if the requests do not fit; the connection is then started again.
-    fn subscribe(&self) -> bool {
+    /// Asks for every topic and returns in how many packets; `None` if they do not fit, and the connection is started again.
+    fn subscribe(&self) -> Option<usize> {
         let filters = lock(&self.filters).clone();
-        let filters = filters.into_iter().map(|path| SubscribeFilter::new(path, QoS::AtLeastOnce));
-        self.client.try_subscribe_many(filters).is_ok()
+        let packets = filters.chunks(FILTERS_PER_PACKET);
+        let count = packets.len();
+        for packet in packets {
+            let filters = packet.iter().map(|path| SubscribeFilter::new(path.clone(), QoS::AtLeastOnce));
+            self.client.try_subscribe_many(filters).ok()?;
+        }
+        Some(count)
     }
 
     /// Ends the connection's epoch: nothing of it is yielded or acknowledged any more. The guard is held while the queues are

@@ -32,6 +32,9 @@ pub struct Poller {
     backlog: Option<Instant>,
     poison: Poison,
     failures: u32,
+    /// SUBSCRIBE packets that are not answered yet.
+    subscriptions_open: usize,
+    all_granted: bool,
 }
 
 /// The last unreadable message and how often it has come in a row.
@@ -70,16 +73,18 @@ impl Poller {
             backlog: None,
             poison: Poison::default(),
             failures: 0,
+            subscriptions_open: 0,
+            all_granted: false,
         }
     }
 
     pub async fn run(mut self) {
-        let stop = self.stop.clone();
+        let stopping = self.stop.clone();
         let link = std::sync::Arc::clone(&self.connected.link);
         loop {
             let step = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stopping.cancelled() => return,
                 () = link.redo.notified() => Err(Trouble::NotCommitted),
                 event = self.connected.event_loop.poll() => match event {
                     Ok(event) => self.heard(event).await,
@@ -90,7 +95,7 @@ impl Poller {
                 let pause = self.begin_again(trouble);
                 tokio::select! {
                     () = sleep(pause) => {}
-                    () = stop.cancelled() => return,
+                    () = stopping.cancelled() => return,
                 }
             }
         }
@@ -101,12 +106,7 @@ impl Poller {
         match packet {
             Packet::ConnAck(ack) => self.established(ack.session_present),
             Packet::SubAck(ack) => {
-                let granted = !ack.return_codes.contains(&SubscribeReasonCode::Failure);
-                if !granted {
-                    tracing::error!("the broker refuses a subscription: its access rules must let us read");
-                }
-                self.failures = 0;
-                self.status.send_modify(|status| status.subscribed = granted);
+                self.subscription_answered(!ack.return_codes.contains(&SubscribeReasonCode::Failure));
                 Ok(())
             }
             // The answer to a ping comes behind everything the broker had for us.
@@ -127,7 +127,21 @@ impl Poller {
         }
         self.connected_at = Some(Instant::now());
         self.backlog = session_present.then(Instant::now);
-        if self.connected.subscribe() { Ok(()) } else { Err(Trouble::NoRoom) }
+        self.subscriptions_open = self.connected.subscribe().ok_or(Trouble::NoRoom)?;
+        self.all_granted = true;
+        Ok(())
+    }
+
+    /// Only when every topic is granted is the link whole: a silent topic looks like a quiet morning.
+    fn subscription_answered(&mut self, granted: bool) {
+        if !granted {
+            tracing::error!("the broker refuses a subscription: its access rules must let us read");
+        }
+        self.all_granted &= granted;
+        self.subscriptions_open = self.subscriptions_open.saturating_sub(1);
+        self.failures = 0;
+        let whole = self.all_granted && self.subscriptions_open == 0;
+        self.status.send_modify(|status| status.subscribed = whole);
     }
 
     async fn hand_in(&mut self, publish: &Publish) -> Result<(), Trouble> {

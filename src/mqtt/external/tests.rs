@@ -271,7 +271,7 @@ async fn a_real_broker_delivers_live_retained_and_waiting_messages_each_marked_a
     let live = arrival(&mut messages).await;
     assert_eq!((&live.payload[..], live.retain), (&b"live"[..], false));
     live.ack.send(Outcome::Committed).unwrap();
-    client.listen("zigbee2mqtt/3栋/窗帘");
+    client.listener().listen("zigbee2mqtt/3栋/窗帘");
     broker.publish("zigbee2mqtt/3栋/窗帘", "named", false).await;
     // Listening to a name may race with the publication only if the broker reorders, which it does not.
     arrival(&mut messages).await.ack.send(Outcome::Committed).unwrap();

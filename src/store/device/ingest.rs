@@ -61,6 +61,14 @@ pub async fn gateways(tx: &mut Tx) -> Result<Vec<(Uuid, String)>> {
     Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
 }
 
+/// Base topic and friendly name of devices whose name has levels of its own, so that a one-level wildcard misses them.
+pub async fn names_with_levels(tx: &mut Tx) -> Result<Vec<(String, String)>> {
+    let sql = "select gateway.base_topic, device.name from device
+        join device as gateway on gateway.site_id = device.site_id and gateway.id = device.gateway_id
+        where device.revoked_at is null and gateway.revoked_at is null and gateway.base_topic is not null and device.name like '%/%'";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
+}
+
 /// The devices in use behind these gateways.
 pub async fn children(tx: &mut Tx, gateways: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>> {
     let rows = serde_json::to_string(&bulk::ids(gateways)).expect("ids are plain JSON");

@@ -17,7 +17,8 @@ mod register;
 
 pub use credential::{Credentials, SealedKey, authenticate, rotate, sealed_keys, unseal};
 pub use ingest::{
-    Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, quarantine, revoked_since, save, seniors_of,
+    Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, quarantine, revoked_since, save,
+    seniors_of,
 };
 pub use register::{NewDevice, bind, calibrate, create, revoke};
 

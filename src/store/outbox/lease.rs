@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::notify::Channel;
+use crate::domain::message::Channel;
 use crate::on;
 use crate::store::{Result, Tx};
 

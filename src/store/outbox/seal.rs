@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+use crate::domain::message::Channel;
 use crate::domain::notice::NoticeClass;
-use crate::notify::Channel;
 use crate::on;
 use crate::store::{Error, Result, Tx, bulk};
 
@@ -71,6 +71,7 @@ pub struct NewMessage {
     pub id: Uuid,
     pub recipient_id: Uuid,
     pub route: Route,
+    pub endpoint: String,
     pub priority: i64,
     pub body: Vec<u8>,
     pub locale: &'static str,
@@ -175,7 +176,7 @@ pub async fn insert(tx: &mut Tx, messages: &[NewMessage], unrouted: &[(Uuid, Uui
 fn message_row(message: &NewMessage, now: DateTime<Utc>) -> Value {
     json!({
         "site": message.site_id, "id": message.id, "recipient": message.recipient_id, "channel_id": message.route.id,
-        "channel": message.route.channel.as_str(), "endpoint": message.route.channel.endpoint(&message.route.address),
+        "channel": message.route.channel.as_str(), "endpoint": message.endpoint,
         "priority": message.priority, "body": hex(&message.body), "locale": message.locale, "key": message.dedupe_key,
         "call_no": message.call_no, "repeated": false, "at": bulk::time(now),
     })

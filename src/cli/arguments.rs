@@ -1,0 +1,147 @@
+//! What can be typed. Help texts are keys: `console.help_<command>` and `console.argument_<name>`, put in when help is asked.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use uuid::Uuid;
+
+use super::console::Console;
+use crate::domain::place::Role;
+
+#[derive(Debug, Parser)]
+#[command(name = "chenlian", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Serve,
+    Migrate {
+        #[arg(long)]
+        check: bool,
+    },
+    Member {
+        #[command(subcommand)]
+        command: MemberCommand,
+    },
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    Backup {
+        file: PathBuf,
+    },
+    Restore {
+        file: PathBuf,
+    },
+    Verify,
+    Config,
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MemberCommand {
+    Add(NewMember),
+}
+
+#[derive(Debug, Args)]
+pub struct NewMember {
+    #[arg(long)]
+    pub phone: String,
+    #[arg(long)]
+    pub name: String,
+    #[arg(long, value_parser = PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str())))]
+    pub role: String,
+    #[arg(long, value_name = "ID")]
+    pub place: Option<Uuid>,
+    /// Says that the password comes from there, so that nobody looks for an argument that takes it.
+    #[arg(long, required = true)]
+    pub password_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    Create {
+        #[arg(long, value_name = "PHONE")]
+        member: String,
+    },
+}
+
+impl Arguments {
+    /// What was typed; for help and mistakes the text is printed and the exit code comes back.
+    pub fn read(console: Console) -> Result<Self, ExitCode> {
+        let matches = explained(Self::command(), "console.help", console).try_get_matches();
+        matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
+            // A closed console is no reason to fail differently.
+            let _ = error.print();
+            u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        })
+    }
+}
+
+/// The command with its help texts in the reader's language.
+fn explained(command: clap::Command, key: &str, console: Console) -> clap::Command {
+    let about = console.render(key, &[]);
+    command
+        .about(about)
+        .long_about(None)
+        .mut_args(|argument| {
+            let help = console.render(&argument_key(&argument), &[]);
+            argument.help(help).long_help(None)
+        })
+        .mut_subcommands(|sub| {
+            let key = sub_key(key, &sub);
+            explained(sub, &key, console)
+        })
+}
+
+fn argument_key(argument: &clap::Arg) -> String {
+    format!("console.argument_{}", argument.get_id())
+}
+
+fn sub_key(key: &str, sub: &clap::Command) -> String {
+    format!("{key}_{}", sub.get_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text;
+
+    fn keys(command: &clap::Command, key: &str) -> Vec<String> {
+        let mut keys = vec![key.to_owned()];
+        keys.extend(command.get_arguments().map(argument_key));
+        for sub in command.get_subcommands() {
+            keys.extend(self::keys(sub, &sub_key(key, sub)));
+        }
+        keys
+    }
+
+    #[test]
+    fn every_command_and_argument_is_explained_in_both_languages() {
+        Arguments::command().debug_assert();
+        let keys = keys(&Arguments::command(), "console.help");
+        assert!(keys.contains(&"console.help_member_add".to_owned()), "{keys:?}");
+        for locale in text::LOCALES {
+            for key in &keys {
+                assert_ne!(&text::plain(locale, key), key, "no text in {locale}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_argument_takes_a_password_and_serve_is_the_default() {
+        let typed = |words: &[&str]| Arguments::try_parse_from(["chenlian"].iter().chain(words));
+        assert!(typed(&[]).is_ok_and(|arguments| arguments.command.is_none()));
+        let add = ["member", "add", "--phone", "13800000000", "--name", "王", "--role", "administrator"];
+        assert!(typed(&add).is_err(), "without --password-stdin nobody says where the password comes from");
+        assert!(typed(&[&add[..], &["--password-stdin"]].concat()).is_ok());
+        assert!(typed(&[&add[..], &["--password-stdin", "secret"]].concat()).is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! The operator's screen: sentences in the language of the terminal, and what to do about each failure. A screen that is
+//! closed or full changes nothing.
+
+use std::env;
+use std::io::Write;
+use std::path::Path;
+
+use crate::config::ConfigError;
+use crate::domain::refusal::Refusal;
+use crate::seal::SealError;
+use crate::serve::StartError;
+use crate::store::backup::BackupError;
+use crate::store::open::OpenError;
+use crate::{store, text};
+
+/// Arguments or settings are wrong: nothing was tried.
+const USAGE: u8 = 2;
+/// It was tried and not done.
+const NOT_DONE: u8 = 1;
+
+/// Why a command ends, and with which code.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: u8,
+    pub text: String,
+}
+
+impl Failure {
+    pub fn new(text: String) -> Self {
+        Self { code: NOT_DONE, text }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Console {
+    locale: &'static str,
+}
+
+impl Console {
+    /// Chinese, unless the terminal asks for English.
+    pub fn from_environment() -> Self {
+        Self { locale: locale(|name| env::var(name).ok()) }
+    }
+
+    pub fn render(self, key: &str, arguments: &[(&str, &str)]) -> String {
+        text::render(self.locale, key, &arguments.iter().copied().collect())
+    }
+
+    /// To stdout.
+    pub fn say(self, text: &str) {
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+
+    /// To stderr, where it does not mix with an answer that a program reads.
+    pub fn complain(self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    fn failure(self, key: &str, arguments: &[(&str, &str)]) -> Failure {
+        Failure::new(self.render(key, arguments))
+    }
+
+    pub fn settings_failure(self, error: &ConfigError) -> Failure {
+        Failure { code: USAGE, text: self.render("console.settings_wrong", &[("why", &error.to_string())]) }
+    }
+
+    pub fn start_failure(self, error: &StartError) -> Failure {
+        let why = error.to_string();
+        match error {
+            StartError::Open(error) => self.open_failure(error),
+            StartError::Store(error) => self.store_failure(error),
+            StartError::Folder { path, source } => self.file_failure(path, source),
+            StartError::Key(SealError::File { path, source }) => self.file_failure(path, source),
+            StartError::Key(_) => self.failure("console.key_wrong", &[("why", &why)]),
+            StartError::KeyMissing { path } => self.failure("console.key_missing", &[("path", path)]),
+            StartError::Outdated { pending } => self.failure("console.outdated", &[("pending", &pending.join(", "))]),
+            StartError::Listen { key, address, source } => {
+                let (address, why) = (address.to_string(), source.to_string());
+                self.failure("console.listen_failed", &[("key", key), ("address", &address), ("why", &why)])
+            }
+            StartError::ListenerEnded => self.failure("console.listener_ended", &[]),
+        }
+    }
+
+    pub fn open_failure(self, error: &OpenError) -> Failure {
+        let why = error.to_string();
+        match error {
+            OpenError::Url { url } => Failure { code: USAGE, text: self.render("console.url_wrong", &[("url", url)]) },
+            OpenError::InUse { path } => self.failure("console.in_use", &[("path", path)]),
+            OpenError::Vanished { path, beside } => self.failure("console.vanished", &[("path", path), ("beside", beside)]),
+            OpenError::Missing { path } => self.failure("console.no_database", &[("path", path)]),
+            OpenError::File { path, source } => self.file_failure(path, source),
+            OpenError::NotDurable { setting, value, needed } => {
+                self.failure("console.not_durable", &[("setting", setting), ("value", value), ("needed", needed)])
+            }
+            OpenError::Database(_) => self.failure("console.database_failed", &[("why", &why)]),
+            OpenError::Migrate(_) => self.failure("console.migrate_failed", &[("why", &why)]),
+        }
+    }
+
+    pub fn store_failure(self, error: &store::Error) -> Failure {
+        match error {
+            store::Error::Refused(refusal) => Failure::new(self.refusal(refusal)),
+            store::Error::Busy => self.failure("console.busy", &[]),
+            other => self.failure("console.database_failed", &[("why", &other.to_string())]),
+        }
+    }
+
+    fn refusal(self, refusal: &Refusal) -> String {
+        let sentence = text::render(self.locale, refusal.key, &refusal.arguments);
+        refusal.field.as_ref().map_or(sentence.clone(), |field| format!("{field}: {sentence}"))
+    }
+
+    pub fn backup_failure(self, error: &BackupError) -> Failure {
+        match error {
+            BackupError::Open(error) => self.open_failure(error),
+            BackupError::Exists { path } => self.failure("console.file_exists", &[("path", path)]),
+            BackupError::File { path, source } => self.file_failure(path, source),
+            BackupError::Damaged { path, why } => self.failure("console.damaged", &[("path", path), ("why", why)]),
+            BackupError::Foreign { path } => self.failure("console.foreign", &[("path", path)]),
+            BackupError::Newer { path } => self.failure("console.newer", &[("path", path)]),
+            BackupError::NotEmpty => self.failure("console.not_empty", &[]),
+            BackupError::NoTool { program, command } => self.failure("console.no_tool", &[("program", program), ("command", command)]),
+            BackupError::Tool { program, why } => self.failure("console.tool_failed", &[("program", program), ("why", why)]),
+            BackupError::Database(error) => self.failure("console.database_failed", &[("why", &error.to_string())]),
+        }
+    }
+
+    fn file_failure(self, path: &str, source: &std::io::Error) -> Failure {
+        self.failure("console.file_failed", &[("path", path), ("why", &source.to_string())])
+    }
+}
+
+/// The first of the variables that is set decides, in the order of POSIX.
+fn locale(variable: impl Fn(&str) -> Option<String>) -> &'static str {
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
+    text::locale(&set.unwrap_or_default())
+}
+
+/// This program as it was called, with its settings: what a printed command begins with.
+pub fn program(config: Option<&Path>) -> String {
+    let called = env::args().next().unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+    let mut words = quoted(&called);
+    if let Some(file) = config {
+        words += &format!(" --config {}", quoted(&file.to_string_lossy()));
+    }
+    words
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = !word.is_empty() && word.chars().all(|letter| letter.is_alphanumeric() || "/._-+:".contains(letter));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_does_not_ask_for_english_reads_chinese() {
+        for (variables, expected) in [
+            (&[("LANG", "en_GB.UTF-8")][..], "en"),
+            (&[("LANG", "zh_CN.UTF-8")], "zh-CN"),
+            (&[("LANG", "C.UTF-8")], "zh-CN"),
+            (&[], "zh-CN"),
+            (&[("LC_ALL", "zh_CN.UTF-8"), ("LANG", "en_GB.UTF-8")], "zh-CN"),
+            (&[("LC_ALL", ""), ("LANG", "en_GB.UTF-8")], "en"),
+        ] {
+            let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            assert_eq!(locale(variable), expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_printed_command_can_be_pasted_into_a_shell() {
+        for (word, expected) in [("/usr/bin/chenlian", "/usr/bin/chenlian"), ("my file", "'my file'"), ("it's", r"'it'\''s'"), ("", "''")] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+}
