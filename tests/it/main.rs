@@ -3,6 +3,8 @@
 mod deploy;
 mod harness;
 mod http;
+mod interleaving;
+mod invariants;
 mod morning;
 mod outbox;
 mod register;
