@@ -79,6 +79,8 @@ impl Console {
                 self.failure("console.listen_failed", &[("key", key), ("address", &address), ("why", &why)])
             }
             StartError::ListenerEnded => self.failure("console.listener_ended", &[]),
+            StartError::FileGone { path, rescued: Some(copy) } => self.failure("console.file_gone", &[("path", path), ("copy", copy)]),
+            StartError::FileGone { path, rescued: None } => self.failure("console.file_lost", &[("path", path)]),
         }
     }
 

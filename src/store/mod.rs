@@ -26,6 +26,7 @@ pub mod signal;
 pub mod watch;
 
 pub mod backup;
+pub mod presence;
 pub mod verify;
 pub mod register;
 
