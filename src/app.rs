@@ -47,6 +47,7 @@ pub struct Wake {
     pub watch: Notify,
     pub escalate: Notify,
     pub deliver: Notify,
+    pub settle: Notify,
 }
 
 impl Wake {

@@ -20,12 +20,17 @@ rust_i18n::i18n!("locales", fallback = "zh-CN");
 pub mod domain;
 
 pub mod app;
-pub mod cli;
+// pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
 pub mod jobs;
+pub mod notify;
 pub mod seal;
 pub mod serve;
 pub mod store;
+
+pub mod ingest;
+pub mod mqtt;
+
 pub mod text;

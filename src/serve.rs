@@ -209,14 +209,8 @@ async fn watched(app: App) -> store::Result<Option<DateTime<Utc>>> {
 }
 
 /// Runs a job until the stop, also after a panic.
-fn keep<F, Fut>(
-    jobs: &mut JoinSet<()>,
-    name: &'static str,
-    app: &App,
-    stop: &watch::Receiver<bool>,
-    bell: fn(&App) -> &Notify,
-    once: F,
-) where
+fn keep<F, Fut>(jobs: &mut JoinSet<()>, name: &'static str, app: &App, stop: &watch::Receiver<bool>, bell: fn(&App) -> &Notify, once: F)
+where
     F: Fn(App) -> Fut + Copy + Send + Sync + 'static,
     Fut: Future<Output = store::Result<Option<DateTime<Utc>>>> + Send + 'static,
 {

@@ -502,6 +502,10 @@ create table message (
     recipient_id blob not null,
     channel_id blob,
     channel text not null,
+    -- The host that receives it: messages to a slow one wait among themselves, others do not.
+    endpoint text not null,
+    -- 0 calls for help, 1 alerts, 2 stand-downs, 3 reminders, 4 reports: which goes first when much is due.
+    priority integer not null,
     body blob not null,
     locale text not null,
     -- The same over all attempts, so that a receiver can drop a repeat.
@@ -524,6 +528,7 @@ create table message (
 create unique index message_dedupe on message (site_id, dedupe_key);
 create index message_due on message (next_at) where state in ('ready', 'leased');
 create index message_by_recipient on message (site_id, recipient_id, sealed_at);
+create index message_list on message (site_id, sealed_at, id);
 
 create table message_attempt (
     site_id blob not null,
@@ -591,6 +596,8 @@ create table device (
     name text not null,
     -- native, zigbee2mqtt or gateway.
     ecosystem text not null,
+    -- Of a gateway: the topic below which it publishes.
+    base_topic text,
     senior_id blob,
     gateway_id blob,
     role text not null,
@@ -607,10 +614,14 @@ create table device (
     online_since text,
     silent_after text,
     battery_percent integer,
+    battery_millivolt integer,
+    tampered_at text,
+    firmware text,
     level text,
     level_since text,
+    -- An opening that has not lasted long enough yet: when, and the name of its event.
     opening_since text,
-    opening_observed_at text,
+    opening_key text,
     boot_n integer,
     boot_id integer,
     bd integer,
@@ -618,17 +629,20 @@ create table device (
     seq_window integer not null,
     lost_events integer not null,
     clock_suspect integer not null,
-    last_payload_hash blob,
-    last_payload_at text,
+    -- Payloads handed in lately by this and other instances, as JSON.
+    recent_payloads text not null,
     -- The moment at which an opening has lasted long enough to count.
     settle_at text,
     version integer not null,
     created_at text not null,
     primary key (site_id, id)
 ) strict;
-create unique index device_name on device (name) where revoked_at is null;
+create unique index device_name on device (name) where revoked_at is null and gateway_id is null;
+create unique index device_behind_gateway on device (gateway_id, name) where revoked_at is null and gateway_id is not null;
 create index device_by_senior on device (site_id, senior_id);
 create index device_settling on device (settle_at) where settle_at is not null;
+create index device_revoked on device (revoked_at) where revoked_at is not null;
+create index device_falling_silent on device (silent_after) where silent_after is not null;
 
 -- Passwords are hashed, message keys are sealed with the key file; two kids are valid while one is rotated out.
 create table device_credential (

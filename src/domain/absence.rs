@@ -35,3 +35,28 @@ impl AbsenceFact {
         covers && confirmed_in_time && !cancelled_in_time
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_absence_confirmed_before_the_cutoff_and_still_standing_then_excuses_its_dates() {
+        let date = |day| NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
+        let cutoff = DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(20_000);
+        let (before, at) = (cutoff - chrono::TimeDelta::milliseconds(1), cutoff);
+        for (day, confirmed_at, cancelled_at, excuses) in [
+            (22, Some(before), None, false),
+            (23, Some(before), None, true),
+            (24, Some(before), None, true),
+            (25, Some(before), None, false), // the first day back is an ordinary check
+            (23, None, None, false),
+            (23, Some(at), None, false),
+            (23, Some(before), Some(before), false),
+            (23, Some(before), Some(at), true),
+        ] {
+            let absence = AbsenceFact { id: Uuid::nil(), from_date: date(23), return_date: date(25), confirmed_at, cancelled_at };
+            assert_eq!(absence.excuses(date(day), cutoff), excuses, "day {day}, {confirmed_at:?}, {cancelled_at:?}");
+        }
+    }
+}

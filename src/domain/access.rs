@@ -1,6 +1,9 @@
 //! Who may do what: default deny (I32). Roles give capabilities within their scope; a pairing, a duty, standing in for
-//! somebody or having been told of an open alert gives a relation to one senior.
+//! somebody, or having been told of an open alert gives a relation to one senior.
+//!
+//! The rules are domain.md §9 (least data per role) and reliability.md §6 (silencing acts need a role above volunteer).
 
+use chrono::NaiveDate;
 use uuid::Uuid;
 
 use super::place::Role;
@@ -9,28 +12,38 @@ use crate::words;
 words! {
     /// What a route asks for.
     pub enum Capability {
-        /// Places, grids, homes, members' names: the register without seniors.
+        /// Places, grids, homes, rounds: the register without seniors.
         RegisterRead = "register_read",
         RegisterWrite = "register_write",
-        /// A senior's name, home, window hint, agreement, checks.
+        /// A senior's name, home, window hint, hearing hint, agreement, checks.
         SeniorRead = "senior_read",
-        /// Phone numbers, contacts, key holder.
+        /// The senior's own phone number: the button of the person who looks.
+        PhoneRead = "phone_read",
+        /// Contacts, key holder, consents.
         SensitiveRead = "sensitive_read",
-        /// Visits' conditions, hazards, health notes.
+        /// Conditions, hazards, needs and notes of visits.
         HealthRead = "health_read",
         SeniorWrite = "senior_write",
         SignalCreate = "signal_create",
-        /// Claim, on site, no answer, resolve with proof, emergency.
+        /// Claim, at the door, no answer, resolve with proof, emergency, "someone should look at her".
         AlertAct = "alert_act",
-        /// Assign, escalate, review, reopen.
+        /// Assign, escalate for others, review, reopen.
         AlertCommand = "alert_command",
         VisitCreate = "visit_create",
+        /// Says that somebody is away; it excuses nothing until it is confirmed.
         AbsencePropose = "absence_propose",
-        /// Acts that make the system silent: confirm an absence, close without proof, unbind, later deadline, ladder edit.
+        /// Silences a senior's checks for days; also asks for a recent sign-in.
+        AbsenceConfirm = "absence_confirm",
+        /// Close without proof, unbind a device, later deadline, ladder edit; also asks for a recent sign-in.
         Silence = "silence",
+        DevicesRead = "devices_read",
         DevicesWrite = "devices_write",
-        Members = "members",
+        /// Names of members and who is paired or on duty.
+        MembersRead = "members_read",
+        /// Members, passwords, roles.
+        MembersWrite = "members_write",
         Audit = "audit",
+        /// The delivery log.
         Notifications = "notifications"
     }
 }
@@ -45,16 +58,58 @@ pub struct Grant {
     pub whole_site: bool,
 }
 
+/// Who asks, and on which local date: what the store needs to find relations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who {
+    pub site_id: Uuid,
+    pub member_id: Uuid,
+    pub today: NaiveDate,
+}
+
+/// What ties a member to one senior today.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relation {
+    /// Roles whose scope holds the senior's building.
+    pub roles: Vec<Role>,
+    /// Primary or backup, or standing in for one.
+    pub paired: bool,
+    /// Primary, or standing in for her: may confirm an absence.
+    pub primary: bool,
+    /// On duty for the building or the senior, or standing in.
+    pub on_duty: bool,
+    /// Told of an unresolved alert, or its claimant.
+    pub told: bool,
+}
+
+impl Relation {
+    /// Whether this relation allows it. Without [`Capability::SeniorRead`] the senior does not exist for the member (I30).
+    pub fn may(&self, capability: Capability) -> bool {
+        use Capability as C;
+        let by_role = self.roles.iter().any(|role| allows(*role, capability));
+        let by_hand =
+            matches!(capability, C::SeniorRead | C::PhoneRead | C::SignalCreate | C::AlertAct | C::VisitCreate | C::AbsencePropose)
+                && (self.paired || self.on_duty);
+        let as_primary = capability == C::AbsenceConfirm && self.primary;
+        // Whom the ladder has told sees whom to phone, because it asks her to phone.
+        let as_told =
+            matches!(capability, C::SeniorRead | C::PhoneRead | C::SensitiveRead | C::SignalCreate | C::AlertAct | C::VisitCreate)
+                && self.told;
+        by_role || by_hand || as_primary || as_told
+    }
+}
+
 /// What a role allows within its scope.
 pub fn allows(role: Role, capability: Capability) -> bool {
     use Capability as C;
     match role {
         Role::Administrator => true,
-        Role::BranchSecretary | Role::SocialWorker => !matches!(capability, C::Audit),
+        Role::BranchSecretary | Role::SocialWorker => !matches!(capability, C::Audit | C::MembersWrite),
         Role::StreetDuty => matches!(
             capability,
             C::RegisterRead
+                | C::MembersRead
                 | C::SeniorRead
+                | C::PhoneRead
                 | C::SensitiveRead
                 | C::SignalCreate
                 | C::AlertAct
@@ -63,18 +118,53 @@ pub fn allows(role: Role, capability: Capability) -> bool {
                 | C::AbsencePropose
                 | C::Notifications
         ),
-        Role::GridOfficerFullTime => matches!(
+        Role::GridOfficerFullTime | Role::GridOfficerPartTime | Role::BuildingLead => matches!(
             capability,
-            C::RegisterRead | C::SeniorRead | C::SensitiveRead | C::SignalCreate | C::AlertAct | C::VisitCreate | C::AbsencePropose
+            C::RegisterRead
+                | C::MembersRead
+                | C::SeniorRead
+                | C::PhoneRead
+                | C::SignalCreate
+                | C::AlertAct
+                | C::VisitCreate
+                | C::AbsencePropose
         ),
-        Role::GridOfficerPartTime | Role::BuildingLead => {
-            matches!(capability, C::RegisterRead | C::SeniorRead | C::SignalCreate | C::AlertAct | C::VisitCreate | C::AbsencePropose)
-        }
         // They see seniors by pairing, duty or a notice, not by their role.
-        Role::Volunteer | Role::PartyHubHousehold | Role::PropertyStaff | Role::PropertyCommittee => {
-            matches!(capability, C::RegisterRead)
+        Role::Volunteer | Role::PartyHubHousehold | Role::PropertyStaff | Role::PropertyCommittee => capability == C::RegisterRead,
+        // Runs the server; reads no register of people.
+        Role::Operator => matches!(capability, C::DevicesRead | C::Notifications),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_role_of_hand_and_no_relation_can_make_the_system_silent() {
+        let everything = Relation { roles: Vec::new(), paired: true, primary: true, on_duty: true, told: true };
+        assert!(!everything.may(Capability::Silence));
+        for role in [Role::Volunteer, Role::PartyHubHousehold, Role::BuildingLead, Role::GridOfficerFullTime, Role::Operator] {
+            assert!(!allows(role, Capability::Silence), "{role}");
+            assert!(!allows(role, Capability::AbsenceConfirm), "{role}");
         }
-        // Runs the server, reads no register of people.
-        Role::Operator => matches!(capability, C::Notifications),
+    }
+
+    #[test]
+    fn a_volunteer_reads_the_phone_of_her_own_senior_and_no_health_of_anybody() {
+        let own = Relation { paired: true, ..Relation::default() };
+        assert!(own.may(Capability::PhoneRead) && own.may(Capability::SignalCreate));
+        assert!(!own.may(Capability::HealthRead) && !own.may(Capability::SensitiveRead) && !own.may(Capability::AbsenceConfirm));
+        let stranger = Relation { roles: vec![Role::Volunteer], ..Relation::default() };
+        assert!(!stranger.may(Capability::SeniorRead));
+        let told = Relation { told: true, ..Relation::default() };
+        assert!(told.may(Capability::SensitiveRead) && !told.may(Capability::AbsencePropose));
+    }
+
+    #[test]
+    fn without_any_relation_nothing_is_allowed() {
+        for capability in Capability::ALL {
+            assert!(!Relation::default().may(*capability), "{capability}");
+        }
     }
 }

@@ -28,7 +28,9 @@ pub fn validate(agreement: &AgreementFact, rules: &CheckRules) -> Result<(), Ref
         return Err(Refusal::invalid("grace_seconds", "register.grace").with("hours", GRACE_MAX.num_hours()));
     }
     if agreement.unobserved_delay.is_some_and(|delay| delay < TimeDelta::zero() || delay > UNOBSERVED_DELAY_MAX) {
-        return Err(Refusal::invalid("unobserved_delay_seconds", "register.unobserved_delay").with("minutes", UNOBSERVED_DELAY_MAX.num_minutes()));
+        return Err(
+            Refusal::invalid("unobserved_delay_seconds", "register.unobserved_delay").with("minutes", UNOBSERVED_DELAY_MAX.num_minutes())
+        );
     }
     let (counts_from, default_window) = match agreement.slot {
         Slot::Morning => (rules.morning_counts_from, rules.morning_window_opens),
@@ -57,7 +59,13 @@ fn deadlines(agreement: &AgreementFact, rules: &CheckRules) -> Vec<NaiveTime> {
 }
 
 /// From tomorrow on, or from today while the old and the new cutoff both lie ahead: what was judged stays judged (I23).
-pub fn validate_start(new: &AgreementFact, old: Option<&AgreementFact>, rules: &CheckRules, zone: Tz, now: DateTime<Utc>) -> Result<(), Refusal> {
+pub fn validate_start(
+    new: &AgreementFact,
+    old: Option<&AgreementFact>,
+    rules: &CheckRules,
+    zone: Tz,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
     let today = day::local_date(zone, now);
     if new.from_date > today + TimeDelta::days(AHEAD_DAYS_MAX) {
         return Err(Refusal::invalid("from_date", "register.too_far_ahead").with("days", AHEAD_DAYS_MAX));

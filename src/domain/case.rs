@@ -57,8 +57,10 @@ pub struct Case {
 /// What happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Time passed, or absences or agreements changed: look again.
+    /// Time passed.
     Tick,
+    /// Absences or agreements changed: look again.
+    Changed,
     /// These signals were appended; they are already in the view.
     Signals(Vec<SignalFact>),
     /// A person acts on the alert.
@@ -89,9 +91,10 @@ pub enum Command {
     },
     Record(TimelineRow),
     Tell(NewNotice),
-    /// Notices of the alert that nobody has sealed yet are no longer wanted.
+    /// Notices of the alert that nobody has sealed yet are no longer wanted, up to this level: a claim ends no L4 and L5.
     CancelPending {
         alert_id: Uuid,
+        level_max: i64,
     },
     /// Everybody who was told hears that it is over.
     StandDown {
@@ -136,16 +139,23 @@ pub struct TimelineRow {
 pub fn decide(case: &mut Case, event: &Event, now: DateTime<Utc>) -> Result<Vec<Command>, Refusal> {
     let before = case.clone();
     let mut extra = Vec::new();
-    if let Event::Signals(fresh) = event {
-        case.raise_help(fresh, &mut extra, now);
-    }
-    case.assess_checks(&mut extra, now);
     let acted = match event {
-        Event::Tick => Ok(()),
+        Event::Tick => {
+            case.assess_checks(Judge::AndRemind, &mut extra, now);
+            Ok(())
+        }
+        Event::Changed => {
+            case.assess_checks(Judge::Only, &mut extra, now);
+            Ok(())
+        }
         Event::Signals(fresh) => {
+            case.raise_help(fresh, &mut extra, now);
+            case.assess_checks(Judge::Only, &mut extra, now);
             case.apply_sightings(fresh, &mut extra, now);
             Ok(())
         }
+        // An act means the alert that the person saw: a check that falls due in the same second may not put another alert in
+        // its place. The watch judges it within its bound.
         Event::Act(actor, act) => case.act(actor, act, &mut extra, now),
         Event::Undeliverable { epoch, step } => {
             case.undeliverable(*epoch, *step, &mut extra, now);
@@ -159,6 +169,13 @@ pub fn decide(case: &mut Case, event: &Event, now: DateTime<Utc>) -> Result<Vec<
     case.run_out_claim(&mut extra, now);
     case.set_next_action(now);
     Ok(commands(&before, case, extra))
+}
+
+/// A reminder counts what is left of a whole round, so only the watch, which sees the round at once, may take its moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judge {
+    Only,
+    AndRemind,
 }
 
 /// Whether a rung is due, so that the roster is worth loading.
@@ -180,17 +197,21 @@ impl Case {
         super::day::local_date(self.senior.zone, now)
     }
 
-    fn assess_checks(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+    fn assess_checks(&mut self, judge: Judge, extra: &mut Vec<Command>, now: DateTime<Utc>) {
         let rules = Arc::clone(&self.senior.rules);
         let mut missed: Vec<(Trigger, bool)> = Vec::new();
         for check in &mut self.checks {
             let verdict = check.assess(&self.signals, &self.absences, &rules.check, now);
-            if let Some(kind) = verdict.reminder {
-                extra.push(Command::Remind { check_id: check.id, kind, state: verdict.state });
-            }
             check.state = verdict.state;
             check.received_late = verdict.received_late;
-            check.next_action_at = verdict.next_action_at;
+            match verdict.reminder {
+                Some(_) if judge == Judge::Only => {}
+                Some(kind) => {
+                    extra.push(Command::Remind { check_id: check.id, kind, state: verdict.state });
+                    check.next_action_at = verdict.next_action_at;
+                }
+                None => check.next_action_at = verdict.next_action_at,
+            }
             check.decided_at = if verdict.state.is_undecided() { None } else { check.decided_at.or(Some(now)) };
             if let Some(cause) = verdict.missed {
                 check.triggered = true;

@@ -229,3 +229,6 @@ impl Looks {
         looks
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,3 +56,8 @@ pub fn sheet_signal(sheet: Uuid, senior: Uuid) -> Uuid {
 pub fn device_signal(device: Uuid, boot: i64, seq: i64, index: usize) -> Uuid {
     derive(&["device", &device.to_string(), &boot.to_string(), &seq.to_string(), &index.to_string()])
 }
+
+/// A change of level of a device that numbers nothing: named by the moment at which it was first seen.
+pub fn device_edge(device: Uuid, at_ms: i64) -> Uuid {
+    derive(&["edge", &device.to_string(), &at_ms.to_string()])
+}

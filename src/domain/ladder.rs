@@ -9,6 +9,11 @@ use super::alert::{Alert, Ladder, Step, StepAct, StepState};
 use super::check::Cause;
 use super::rules::LadderRules;
 
+/// The highest rung.
+pub const LEVEL_MAX: i64 = 5;
+/// The highest rung that a claim holds back: L4 and L5 are never held.
+pub const HELD_LEVEL_MAX: i64 = 3;
+
 /// In trial mode nobody outside the compound's own people is told.
 const TRIAL_LEVELS: [i64; 3] = [0, 1, 4];
 
@@ -29,7 +34,7 @@ pub fn steps(ladder: Ladder, cause: Cause, trial: bool, rules: &LadderRules, epo
             due_if_claimed_at: start + rung.if_claimed,
             due_if_unseen_at: start + rung.if_unseen,
             // L4 and L5 are never held, and neither is the first word.
-            held: (1..=3).contains(&rung.level) || rung.act == StepAct::Again,
+            held: (1..=HELD_LEVEL_MAX).contains(&rung.level) || rung.act == StepAct::Again,
             state: StepState::Pending,
             fired_at: None,
             told: 0,
@@ -120,14 +125,15 @@ pub fn mark_fired(alert: &mut Alert, index: usize, told: usize, rules: &LadderRu
     if told == 0 {
         advance(alert, now);
     }
-    if !pending(alert).any(|(_, step)| !step.held || step.level >= 4) {
+    if !pending(alert).any(|(_, step)| !step.held || step.level > HELD_LEVEL_MAX) {
         repeat_last(alert, rules, now);
     }
 }
 
-/// Brings the next pending rung forward to now: delivery failed, nobody was found, or somebody asked for it.
+/// Brings the next pending rung forward to now: delivery failed, nobody was found, or somebody asked for it. Calling the same
+/// people once more is no next rung.
 pub fn advance(alert: &mut Alert, now: DateTime<Utc>) {
-    let next = pending(alert).min_by_key(|(_, step)| step.step).map(|(index, _)| index);
+    let next = pending(alert).min_by_key(|(_, step)| (step.act == StepAct::Again, step.step)).map(|(index, _)| index);
     if let Some(step) = next.and_then(|index| alert.steps.get_mut(index)) {
         step.due_at = step.due_at.min(now);
         step.due_if_unseen_at = step.due_if_unseen_at.min(now);
@@ -149,7 +155,8 @@ pub fn start_now(alert: &mut Alert, levels: &[i64], now: DateTime<Utc>) {
 fn repeat_last(alert: &mut Alert, rules: &LadderRules, now: DateTime<Utc>) {
     let of_epoch = || alert.steps.iter().filter(|step| step.epoch == alert.epoch);
     // L4 and L5 once each; a trial ladder has only L4.
-    let levels: BTreeSet<(i64, StepAct)> = of_epoch().filter(|step| step.level >= 4).map(|step| (step.level, step.act)).collect();
+    let levels: BTreeSet<(i64, StepAct)> =
+        of_epoch().filter(|step| step.level > HELD_LEVEL_MAX).map(|step| (step.level, step.act)).collect();
     for (level, act) in levels {
         append(alert, level, act, now + rules.repeat.0);
     }

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `words` and `refusal` are the vocabulary; `rules` the times a site can change; `day` turns an
 //! agreement into instants; `signal` and `check` decide what one morning means; `alert`, `ladder` and `roster` decide who
-//! must go; `case` puts them together as `(view, event, now) → commands` for one senior; `notice` says who is told what.
+//! must go; `evidence` judges what a sensor proves; `case` puts them together as `(view, event, now) → commands` for one senior; `notice` says who is told what.
 
 pub mod words;
 
@@ -13,8 +13,12 @@ pub mod alert;
 pub mod case;
 pub mod check;
 pub mod day;
+pub mod device;
+pub mod evidence;
+pub mod health;
 pub mod id;
 pub mod ladder;
+pub mod message;
 pub mod notice;
 pub mod outcome;
 pub mod phone;

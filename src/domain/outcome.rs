@@ -74,3 +74,20 @@ impl Outcome {
         matches!(self.class(), OutcomeClass::Medical | OutcomeClass::Severe | OutcomeClass::Safety | OutcomeClass::Refused)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_from_an_outcome_is_fixed_by_its_word() {
+        let of = |test: fn(Outcome) -> bool| -> Vec<&str> { Outcome::ALL.iter().filter(|o| test(**o)).map(|o| o.as_str()).collect() };
+        assert_eq!(of(|o| o.absence().is_some()), ["out_today", "travel", "with_family", "hospital", "institution"]);
+        assert_eq!(of(Outcome::ends_agreement), ["institution", "deceased", "withdrew"]);
+        let told: Vec<&str> = of(|o| !o.is_confidential());
+        for private in ["unwell", "fall_injury", "emergency_120", "deceased", "missing", "refused_contact", "crime_fraud"] {
+            assert!(!told.contains(&private), "{private} is nobody else's business");
+        }
+        assert!(told.contains(&"forgot_curtain") && told.contains(&"out_today") && told.contains(&"sensor_fault"));
+    }
+}

@@ -18,11 +18,8 @@ words! {
 }
 
 /// The roles that the last rungs of the ladder need above every senior.
-const LADDER_ROLES: [(Role, Gap); 3] = [
-    (Role::SocialWorker, Gap::NoSocialWorker),
-    (Role::BranchSecretary, Gap::NoBranchSecretary),
-    (Role::StreetDuty, Gap::NoStreetDuty),
-];
+const LADDER_ROLES: [(Role, Gap); 3] =
+    [(Role::SocialWorker, Gap::NoSocialWorker), (Role::BranchSecretary, Gap::NoBranchSecretary), (Role::StreetDuty, Gap::NoStreetDuty)];
 
 /// One senior on one date.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -20,6 +20,20 @@ words! {
     pub enum Sign { Open = "open", Closed = "closed", Card = "card", Bag = "bag", Flag = "flag", Report = "report" }
 }
 
+impl Sign {
+    /// The signal by which this sign is seen.
+    pub fn shown_by(self) -> SignalKind {
+        match self {
+            Self::Open => SignalKind::Open,
+            Self::Closed => SignalKind::Closed,
+            Self::Card => SignalKind::Smile,
+            Self::Bag => SignalKind::BagOut,
+            Self::Flag => SignalKind::FlagOut,
+            Self::Report => SignalKind::SelfReport,
+        }
+    }
+}
+
 words! {
     /// How a signal came in. A sheet is paper typed in later.
     pub enum Source { Member = "member", Sheet = "sheet", Device = "device" }
@@ -87,7 +101,7 @@ impl SignalFact {
             SignalKind::NotVisible => Polarity::Blind,
             SignalKind::NoSign => Polarity::Contradicts,
             SignalKind::NoAnswer | SignalKind::FamilyConfirms | SignalKind::Activity => Polarity::None,
-            kind if shows(kind, sign) => Polarity::Matches,
+            kind if kind == sign.shown_by() => Polarity::Matches,
             SignalKind::Closed if sign == Sign::Open => Polarity::Contradicts,
             SignalKind::Open if sign == Sign::Closed => Polarity::Contradicts,
             _ => Polarity::None,
@@ -100,22 +114,10 @@ impl SignalFact {
             _ if policy != SensorPolicy::Sufficient || self.evidence != Some(Evidence::A) => Polarity::None,
             // A pressed "all is well" button is a person whatever the agreed sign is.
             SignalKind::Activity => Polarity::Matches,
-            kind if shows(kind, sign) => Polarity::Matches,
+            kind if kind == sign.shown_by() => Polarity::Matches,
             _ => Polarity::None,
         }
     }
-}
-
-fn shows(kind: SignalKind, sign: Sign) -> bool {
-    matches!(
-        (sign, kind),
-        (Sign::Open, SignalKind::Open)
-            | (Sign::Closed, SignalKind::Closed)
-            | (Sign::Card, SignalKind::Smile)
-            | (Sign::Bag, SignalKind::BagOut)
-            | (Sign::Flag, SignalKind::FlagOut)
-            | (Sign::Report, SignalKind::SelfReport)
-    )
 }
 
 /// The standing of a signal that arrives: people's clocks are trusted to `skew`, history beyond `look_back` decides nothing.
@@ -126,5 +128,91 @@ pub fn standing(observed_at: DateTime<Utc>, now: DateTime<Utc>, skew: chrono::Ti
         Standing::TooOld
     } else {
         Standing::Accepted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGNS: [Sign; 6] = [Sign::Open, Sign::Closed, Sign::Card, Sign::Bag, Sign::Flag, Sign::Report];
+
+    /// One letter per sign: matches, contradicts, urgent, blind, - for none.
+    fn row(signal: &SignalFact, policy: SensorPolicy) -> String {
+        let letter = |sign: &Sign| match signal.polarity(*sign, policy) {
+            Polarity::Matches => 'M',
+            Polarity::Contradicts => 'C',
+            Polarity::Urgent => 'U',
+            Polarity::Blind => 'B',
+            Polarity::None => '-',
+        };
+        SIGNS.iter().map(letter).collect()
+    }
+
+    fn signal(kind: SignalKind, source: Source, evidence: Option<Evidence>) -> SignalFact {
+        let at = DateTime::<Utc>::UNIX_EPOCH;
+        let (id, standing) = (Uuid::nil(), Standing::Accepted);
+        SignalFact { id, kind, observed_at: at, received_at: at, source, evidence, standing, replaces: None }
+    }
+
+    /// Kind, what a person's signal says for each of `SIGNS`, what sufficient evidence of a calibrated sensor says.
+    const POLARITY: [(SignalKind, &str, &str); 15] = [
+        (SignalKind::Open, "MC----", "M-----"),
+        (SignalKind::Closed, "CM----", "-M----"),
+        (SignalKind::Smile, "--M---", "--M---"),
+        (SignalKind::Cry, "UUUUUU", "------"),
+        (SignalKind::BagOut, "---M--", "---M--"),
+        (SignalKind::FlagOut, "----M-", "----M-"),
+        (SignalKind::NoSign, "CCCCCC", "------"),
+        (SignalKind::NotVisible, "BBBBBB", "------"),
+        (SignalKind::SeenInPerson, "MMMMMM", "------"),
+        (SignalKind::SpokeWithPerson, "MMMMMM", "------"),
+        (SignalKind::NoAnswer, "------", "------"),
+        (SignalKind::FamilyConfirms, "------", "------"),
+        (SignalKind::SelfReport, "-----M", "-----M"),
+        (SignalKind::Help, "UUUUUU", "UUUUUU"),
+        (SignalKind::Activity, "------", "MMMMMM"),
+    ];
+
+    #[test]
+    fn every_kind_says_the_same_for_a_sign_whatever_room_asks() {
+        assert!(SignalKind::ALL.iter().all(|kind| POLARITY.iter().any(|(known, ..)| known == kind)), "a new kind needs a row");
+        for (kind, person, _) in POLARITY {
+            for source in [Source::Member, Source::Sheet] {
+                for policy in SensorPolicy::ALL {
+                    assert_eq!(row(&signal(kind, source, None), *policy), person, "{kind} by {source} under {policy}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_class_a_evidence_under_a_sufficient_policy_speaks_for_a_senior_and_only_a_button_says_not_well() {
+        for (kind, _, sensor) in POLARITY {
+            for evidence in [Some(Evidence::A), Some(Evidence::B), Some(Evidence::C), None] {
+                for policy in SensorPolicy::ALL {
+                    let button = if kind == SignalKind::Help { "UUUUUU" } else { "------" };
+                    let speaks = *policy == SensorPolicy::Sufficient && evidence == Some(Evidence::A);
+                    let expected = if speaks { sensor } else { button };
+                    assert_eq!(row(&signal(kind, Source::Device, evidence), *policy), expected, "{kind} {evidence:?} under {policy}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_ahead_is_suspect_beyond_its_tolerance_and_history_decides_nothing_beyond_the_look_back() {
+        let now = DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(100);
+        let (skew, look_back) = (chrono::TimeDelta::minutes(2), chrono::TimeDelta::days(7));
+        let ms = chrono::TimeDelta::milliseconds(1);
+        for (observed_at, expected) in [
+            (now, Standing::Accepted),
+            (now + skew, Standing::Accepted),
+            (now + skew + ms, Standing::ClockSuspect),
+            (now - look_back, Standing::Accepted),
+            (now - look_back - ms, Standing::TooOld),
+        ] {
+            assert_eq!(standing(observed_at, now, skew, look_back), expected, "{observed_at}");
+        }
     }
 }

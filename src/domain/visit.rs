@@ -247,10 +247,8 @@ pub fn findings(
     safety: &BTreeMap<SafetyItem, SafetyState>,
     needs: &[Need],
 ) -> Vec<(FindingKind, &'static str, Option<&'static str>, Option<String>)> {
-    let hazards = safety
-        .iter()
-        .filter(|(_, state)| **state == SafetyState::Hazard)
-        .map(|(item, _)| (FindingKind::Hazard, item.as_str(), None, None));
+    let hazards =
+        safety.iter().filter(|(_, state)| **state == SafetyState::Hazard).map(|(item, _)| (FindingKind::Hazard, item.as_str(), None, None));
     let needs = needs.iter().map(|need| (FindingKind::Need, need.item.as_str(), Some(need.item.service_class()), need.note.clone()));
     hazards.chain(needs).collect()
 }

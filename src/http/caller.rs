@@ -10,10 +10,10 @@ use super::HttpState;
 use super::envelope::SpokenLocale;
 use super::error::HttpError;
 use crate::app::App;
-use crate::domain::access::{Capability, Grant, allows};
+use crate::domain::access::{Capability, Grant, Relation, Who, allows};
 use crate::domain::refusal::Refusal;
-use crate::store;
 use crate::store::session::{SessionKind, TokenHash};
+use crate::store::{self, Tx};
 
 /// A session is prolonged after this part of its length was used, so that a request seldom writes.
 const RENEW_PARTS: i32 = 24;
@@ -34,6 +34,8 @@ pub struct Caller {
     pub grants: Vec<Grant>,
     /// When the password was typed; a token made by the command line has none.
     pub authenticated_at: Option<DateTime<Utc>>,
+    /// To look again later whether the sign-in still holds.
+    pub token: TokenHash,
     recent: bool,
 }
 
@@ -43,7 +45,23 @@ impl Caller {
         if self.may(capability) { Ok(()) } else { Err(Refusal::forbidden("problem.forbidden")) }
     }
 
-    /// The same, but for the whole site: settings, members, audit.
+    /// A capability about one senior, asked inside the transaction that uses it: 404 for a senior whom the caller does not
+    /// see, 403 for one whom she sees.
+    pub async fn senior(&self, tx: &mut Tx, senior_id: Uuid, need: Capability) -> store::Result<Relation> {
+        store::access::require(tx, &self.who(), senior_id, need).await
+    }
+
+    /// A capability about a place and what is below it.
+    pub async fn place(&self, tx: &mut Tx, place_id: Uuid, need: Capability) -> store::Result<()> {
+        store::access::require_place(tx, &self.who(), place_id, need).await
+    }
+
+    /// What `visible_seniors!` and the other functions of `store::access` ask.
+    pub fn who(&self) -> Who {
+        Who { site_id: self.site_id, member_id: self.member_id, today: self.today }
+    }
+
+    /// The same as [`Self::require`], but for the whole site: settings, members, audit.
     pub fn require_site(&self, capability: Capability) -> Result<(), Refusal> {
         let holds = self.grants.iter().any(|grant| grant.whole_site && allows(grant.role, capability));
         if holds { Ok(()) } else { Err(Refusal::forbidden("problem.forbidden")) }
@@ -119,6 +137,7 @@ pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Optio
         today,
         grants,
         authenticated_at: session.authenticated_at,
+        token,
         recent,
     }))
 }

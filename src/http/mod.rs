@@ -58,25 +58,34 @@
 //! }
 //! ```
 //!
-//! `api/sessions.rs` is a complete example. A route about one senior asks `access::senior(&mut tx, &caller, id, need)` inside
-//! its transaction. Values of one field (`Text`, `Timestamp`, `Day`, `TimeOfDay`, `Phone`) are in `value`, JSON and query
+//! `api/sessions.rs` is a complete example. A route about one senior asks
+//! `caller.senior(&mut tx, id, Capability::AlertAct).await?` inside its transaction, one about a place `caller.place(…)`; a list
+//! of seniors filters with `visible_seniors!` in its SQL. `Caller` stands before every extractor that can refuse for another
+//! reason, so that a stranger always gets 401; `tests/it/http/access.rs` walks every route of the OpenAPI document. Values of one field (`Text`, `Timestamp`, `Day`, `TimeOfDay`, `Phone`) are in `value`, JSON and query
 //! strings in `json`, pages and If-Match in `page`, kept answers in `answer`, every error in `error`.
 //!
 //! Read in the order of the modules below.
 
-pub mod answer;
-pub mod api;
-pub mod caller;
-pub mod envelope;
 pub mod error;
-pub mod json;
-pub mod ops;
-pub mod page;
-pub mod password;
-pub mod server;
-pub mod throttle;
+
 pub mod tree;
 pub mod value;
+
+pub mod json;
+pub mod page;
+
+pub mod answer;
+
+pub mod caller;
+pub mod password;
+pub mod throttle;
+
+pub mod api;
+
+pub mod envelope;
+pub mod server;
+
+pub mod ops;
 
 use std::sync::Arc;
 

@@ -59,7 +59,8 @@ async fn probe(app: &App) -> Result<(), String> {
     store::open::check_durability(&app.db).await.map_err(|error| error.to_string())?;
     let now = app.clock.now();
     let written = app.write(move |mut tx| async move {
-        store::probe::write(&mut tx, now).await?;
+        // A full or read-only disk shows here, before it shows at a person's request (I21).
+        store::health::passed(&mut tx, "probe", now, "").await?;
         Ok((tx, ()))
     });
     written.await.map_err(|error| error.to_string())

@@ -112,8 +112,13 @@ from_text!(
     Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))
 );
 from_text!(Day, Day::parse, "a date such as 2026-11-23, years 2000 to 2100", Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
-from_text!(TimeOfDay, TimeOfDay::parse, "a time of day such as 09:00 or 09:00:30", None);
-from_text!(Phone, |text| phone::normalise(text).map(Phone), "a phone number of 3 to 15 digits", None);
+from_text!(TimeOfDay, TimeOfDay::parse, "a time of day such as 09:00 or 09:00:30", Some(SchemaFormat::Custom("time".to_owned())));
+from_text!(
+    Phone,
+    |text| phone::normalise(text).map(Phone),
+    "a phone number of 3 to 15 digits",
+    Some(SchemaFormat::Custom("phone".to_owned()))
+);
 
 /// Trims a text; `None` if it has too few or too many characters.
 fn bounded(text: &str, characters: std::ops::RangeInclusive<usize>) -> Option<String> {

@@ -2,9 +2,14 @@
 //! bell or at the latest after one tick, and reads the wall clock anew each time (I24, I25).
 
 pub mod plan_day;
+pub mod settle;
 pub mod watch;
 
+pub mod deliver;
 pub mod escalate;
+
+pub mod heartbeat;
+pub mod prove;
 
 use std::future::Future;
 use std::time::Duration;

@@ -9,6 +9,8 @@ use crate::store::{Result, plan};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub made: u64,
+    /// Sites that could not be planned.
+    pub failed: usize,
 }
 
 pub async fn run_once(app: &App) -> Result<Report> {
@@ -25,8 +27,15 @@ pub async fn run_once(app: &App) -> Result<Report> {
                 let made = plan::plan_site(&mut tx, site.id, now).await?;
                 Ok((tx, made))
             })
-            .await?;
-        report.made += made;
+            .await;
+        match made {
+            Ok(made) => report.made += made,
+            // The other sites' mornings go on; this one is tried again at the next tick.
+            Err(error) => {
+                tracing::error!(site = %site.id, %error, "site not planned");
+                report.failed += 1;
+            }
+        }
     }
     if report.made > 0 {
         app.wake.watch.notify_one();

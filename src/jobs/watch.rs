@@ -55,7 +55,7 @@ pub async fn drive(app: &App, clockwork: Clockwork, now: DateTime<Utc>) -> Resul
         report.seniors += seniors.len();
         match tick(app, site, seniors.clone(), now).await {
             Ok(()) => {}
-            Err(Error::Broken { .. }) => report.unmonitored += one_by_one(app, site, seniors, now).await?,
+            Err(Error::Broken { .. } | Error::Refused(_)) => report.unmonitored += one_by_one(app, site, seniors, now).await?,
             Err(other) => return Err(other),
         }
         app.wake.deliver.notify_one();
@@ -81,8 +81,9 @@ async fn one_by_one(app: &App, site: Uuid, seniors: Vec<Uuid>, now: DateTime<Utc
     for senior in seniors {
         match tick(app, site, vec![senior], now).await {
             Ok(()) => {}
-            Err(Error::Broken { what, id, why }) => {
-                tracing::error!(what, id, why, "broken record isolated");
+            // Refused: the senior's home or building is gone, so nothing can be loaded.
+            Err(error @ (Error::Broken { .. } | Error::Refused(_))) => {
+                tracing::error!(%senior, %error, "broken record isolated");
                 app.write(move |mut tx| async move {
                     due::isolate(&mut tx, site, senior, now).await?;
                     Ok((tx, ()))

@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{Result, Tx};
+use crate::domain::access::Who;
 use crate::domain::alert::{AlertState, Ladder, StepAct, StepState, TimelineKind, TriggerKind};
 use crate::domain::check::Cause;
 use crate::domain::refusal::Refusal;
@@ -44,14 +45,19 @@ pub struct AlertItem {
     pub version: i64,
 }
 
-const ITEM: &str = "select a.id, a.senior_id, s.called, b.name as building, h.unit, a.state, a.ladder, a.cause, a.epoch, a.level, a.trial, a.drill,
+/// The columns and joins of [`AlertItem`].
+macro_rules! item {
+    () => {
+        "select a.id, a.senior_id, s.called, b.name as building, h.unit, a.state, a.ladder, a.cause, a.epoch, a.level, a.trial, a.drill,
         a.opened_at, a.claimed_by, m.called as claimed_by_called, a.claim_until, a.emergency_at, a.resolved_at, a.contact_proof, a.safe, a.outcome,
         a.outcome_note, a.reviewed_at, a.outage_from, a.outage_to, a.version
     from alert a
     join senior s on s.site_id = a.site_id and s.id = a.senior_id
     join home h on h.site_id = s.site_id and h.id = s.home_id
     join place b on b.site_id = h.site_id and b.id = h.building_id
-    left join member m on m.site_id = a.site_id and m.id = a.claimed_by";
+    left join member m on m.site_id = a.site_id and m.id = a.claimed_by"
+    };
+}
 
 /// What to list. `open_only` leaves out what is resolved.
 #[derive(Debug, Clone)]
@@ -64,18 +70,22 @@ pub struct Filter {
     pub limit: i64,
 }
 
-/// Alerts, latest first. The nil id stands for "any".
-pub async fn list(tx: &mut Tx, site_id: Uuid, filter: &Filter) -> Result<Vec<AlertItem>> {
-    let sql = format!(
-        "{ITEM} where a.site_id = $1 and (a.resolved_at is null or not $2)
-            and ($3 = $8 or exists (select 1 from place_closure pc
-                where pc.site_id = a.site_id and pc.ancestor_id = $3 and pc.descendant_id = h.building_id))
-            and ($4 = $8 or a.senior_id = $4) and (a.opened_at < $5 or (a.opened_at = $5 and a.id < $6))
-        order by a.opened_at desc, a.id desc limit $7"
+/// Alerts of seniors whom the member sees, latest first. The nil id stands for "any".
+pub async fn list(tx: &mut Tx, who: &Who, filter: &Filter) -> Result<Vec<AlertItem>> {
+    let sql = concat!(
+        item!(),
+        " where a.site_id = $1 and s.purpose = 'real' and (a.resolved_at is null or not $4)
+            and ($5 = $10 or exists (select 1 from place_closure pc
+                where pc.site_id = a.site_id and pc.ancestor_id = $5 and pc.descendant_id = h.building_id))
+            and ($6 = $10 or a.senior_id = $6) and (a.opened_at < $7 or (a.opened_at = $7 and a.id < $8)) and a.senior_id in (",
+        crate::visible_seniors!(),
+        ") order by a.opened_at desc, a.id desc limit $9"
     );
     let (before, id) = filter.before.unwrap_or((DateTime::<Utc>::from_timestamp(9_999_999_999, 0).unwrap_or_default(), Uuid::max()));
-    let rows = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(site_id)
+    let rows = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(who.site_id)
+        .bind(who.member_id)
+        .bind(who.today)
         .bind(filter.open_only)
         .bind(filter.place.unwrap_or_default())
         .bind(filter.senior.unwrap_or_default())
@@ -90,8 +100,8 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, filter: &Filter) -> Result<Vec<Ale
 
 /// One alert.
 pub async fn get(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<AlertItem> {
-    let sql = format!("{ITEM} where a.site_id = $1 and a.id = $2");
-    let row = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(site_id).bind(alert).fetch_optional(conn).await)?;
+    let sql = concat!(item!(), " where a.site_id = $1 and a.id = $2");
+    let row = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(alert).fetch_optional(conn).await)?;
     Ok(row.ok_or_else(Refusal::not_found)?)
 }
 
@@ -220,4 +230,11 @@ pub async fn contacts(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<Vec<Co
     let sql = "select position, name, relation, phone, minutes_away from contact
         where site_id = $1 and senior_id = $2 and ended_at is null order by position, id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior).fetch_all(conn).await)?)
+}
+
+/// Whether somebody can be sent: a member of this site who has not left.
+pub async fn member_is_active(tx: &mut Tx, site_id: Uuid, member: Uuid) -> Result<bool> {
+    let sql = "select count(*) from member where site_id = $1 and id = $2 and ended_at is null";
+    let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member).fetch_one(conn).await)?;
+    Ok(count > 0)
 }

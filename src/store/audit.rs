@@ -82,3 +82,43 @@ pub async fn write_many(tx: &mut Tx, entries: &[Entry<'_>]) -> Result<()> {
     bulk::execute(tx, sql, &rows).await?;
     Ok(())
 }
+
+/// A row as the auditors read it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Row {
+    pub seq: i64,
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub actor_id: Option<Uuid>,
+    pub act: String,
+    pub object_kind: String,
+    pub object_id: Option<Uuid>,
+    /// Names with spaces between them.
+    pub fields: String,
+}
+
+/// What to look for; `None` looks for everything.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    pub before: Option<i64>,
+    pub actor_id: Option<Uuid>,
+    pub object_id: Option<Uuid>,
+    pub act: Option<String>,
+}
+
+/// Rows of a site, newest first.
+pub async fn list(tx: &mut Tx, site_id: Uuid, search: &Search, rows_max: i64) -> Result<Vec<Row>> {
+    let sql = "select seq, id, at, actor_id, act, object_kind, object_id, fields from audit
+        where site_id = $1 and ($2 is null or seq < $2) and ($3 is null or actor_id = $3)
+            and ($4 is null or object_id = $4) and ($5 is null or act = $5)
+        order by seq desc limit $6";
+    Ok(on!(tx, |conn| sqlx::query_as(sql)
+        .bind(site_id)
+        .bind(search.before)
+        .bind(search.actor_id)
+        .bind(search.object_id)
+        .bind(&search.act)
+        .bind(rows_max)
+        .fetch_all(conn)
+        .await)?)
+}

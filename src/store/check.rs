@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{Result, Tx};
+use crate::domain::access::Who;
 use crate::domain::check::{CheckState, Slot};
 use crate::domain::signal::Sign;
 use crate::on;
@@ -42,22 +43,26 @@ pub struct Filter {
     pub limit: i64,
 }
 
-/// Checks of a date, ordered by id. The nil id stands for "any place" and "from the start".
-pub async fn list(tx: &mut Tx, site_id: Uuid, filter: &Filter) -> Result<Vec<CheckItem>> {
-    let sql =
+/// Checks of a date that the member sees, ordered by id. The nil id stands for "any place" and "from the start".
+pub async fn list(tx: &mut Tx, who: &Who, filter: &Filter) -> Result<Vec<CheckItem>> {
+    let sql = concat!(
         "select c.id, c.senior_id, s.name, s.called, b.name as building, h.unit, h.room, c.local_date, c.slot, c.state, c.expected_sign,
             c.deadline_at, c.cutoff_at, c.received_late, c.decided_at
         from daily_check c
         join senior s on s.site_id = c.site_id and s.id = c.senior_id
         join home h on h.site_id = s.site_id and h.id = s.home_id
         join place b on b.site_id = h.site_id and b.id = h.building_id
-        where c.site_id = $1 and c.local_date = $2 and s.purpose = 'real' and ($3 = '' or c.slot = $3) and ($4 = '' or c.state = $4)
-            and ($5 = $8 or exists (select 1 from place_closure pc
-                where pc.site_id = c.site_id and pc.ancestor_id = $5 and pc.descendant_id = h.building_id))
-            and c.id > $6
-        order by c.id limit $7";
+        where c.site_id = $1 and c.local_date = $4 and s.purpose = 'real' and ($5 = '' or c.slot = $5) and ($6 = '' or c.state = $6)
+            and ($7 = $10 or exists (select 1 from place_closure pc
+                where pc.site_id = c.site_id and pc.ancestor_id = $7 and pc.descendant_id = h.building_id))
+            and c.id > $8 and c.senior_id in (",
+        crate::visible_seniors!(),
+        ") order by c.id limit $9"
+    );
     let rows = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(site_id)
+        .bind(who.site_id)
+        .bind(who.member_id)
+        .bind(who.today)
         .bind(filter.date)
         .bind(filter.slot.map_or("", Slot::as_str))
         .bind(filter.state.map_or("", CheckState::as_str))

@@ -7,12 +7,14 @@ pub mod open;
 
 pub mod bulk;
 
+pub mod access;
 pub mod audit;
+pub mod delivery_log;
 pub mod feed;
+pub mod follow;
 pub mod health;
 pub mod idempotency;
 pub mod life;
-pub mod probe;
 pub mod session;
 
 pub mod plan;
@@ -21,14 +23,19 @@ pub mod roster;
 pub mod alert;
 pub mod case;
 pub mod check;
+pub mod outbox;
+pub mod proof;
 pub mod round;
 pub mod signal;
+pub mod vitals;
 pub mod watch;
 
 pub mod backup;
 pub mod presence;
 pub mod verify;
+pub mod device;
 pub mod register;
+pub mod verify;
 
 pub mod visit;
 

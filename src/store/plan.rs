@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Error, Result, Tx, bulk};
-use crate::domain::check::{CheckState, Slot};
+use super::{Error, Result, Tx, bulk, watch};
+use crate::domain::check::CheckState;
 use crate::domain::day::{self, AgreementFact, DayPlan};
 use crate::domain::id;
 use crate::domain::rules::Rules;
-use crate::domain::signal::{SensorPolicy, Sign};
+use crate::domain::words::UnknownWord;
 use crate::on;
 
 /// A site as far as planning asks.
@@ -29,45 +29,43 @@ pub struct SitePlan {
 struct AgreementRow {
     id: Uuid,
     senior_id: Uuid,
-    #[sqlx(try_from = "String")]
-    slot: Slot,
+    slot: String,
     weekdays: i64,
-    #[sqlx(try_from = "String")]
-    expected_sign: Sign,
+    expected_sign: String,
     window_opens: Option<NaiveTime>,
     deadline: Option<NaiveTime>,
     grace_seconds: Option<i64>,
     unobserved_delay_seconds: Option<i64>,
-    #[sqlx(try_from = "String")]
-    sensor_policy: SensorPolicy,
+    sensor_policy: String,
     from_date: NaiveDate,
     to_date: Option<NaiveDate>,
 }
 
 impl AgreementRow {
-    fn fact(self) -> AgreementFact {
-        AgreementFact {
+    fn fact(&self) -> Result<AgreementFact, UnknownWord> {
+        Ok(AgreementFact {
             id: self.id,
             senior_id: self.senior_id,
-            slot: self.slot,
+            slot: self.slot.parse()?,
             weekdays: self.weekdays,
-            expected_sign: self.expected_sign,
+            expected_sign: self.expected_sign.parse()?,
             window_opens: self.window_opens,
             deadline: self.deadline,
             grace: self.grace_seconds.map(TimeDelta::seconds),
             unobserved_delay: self.unobserved_delay_seconds.map(TimeDelta::seconds),
-            sensor_policy: self.sensor_policy,
+            sensor_policy: self.sensor_policy.parse()?,
             from_date: self.from_date,
             to_date: self.to_date,
-        }
+        })
     }
 }
 
-/// All sites.
+/// All sites that can be read; one that cannot does not stop the others (I28).
 pub async fn sites(tx: &mut Tx) -> Result<Vec<SitePlan>> {
     let sql = "select id, timezone, settings, planned_through from site order by id";
     let rows: Vec<(Uuid, String, String, Option<NaiveDate>)> = on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?;
-    rows.into_iter().map(site_plan).collect()
+    let readable = |row| site_plan(row).inspect_err(|error| tracing::error!(%error, "broken site left out of the plan")).ok();
+    Ok(rows.into_iter().filter_map(readable).collect())
 }
 
 /// One site.
@@ -95,9 +93,9 @@ pub async fn plan_site(tx: &mut Tx, site_id: Uuid, now: DateTime<Utc>) -> Result
     if first > through {
         return Ok(0);
     }
-    let agreements = agreements(tx, site_id, None, first, through).await?;
+    let agreements = agreements(tx, site_id, None, (first, through), now).await?;
     let mut rows = Vec::new();
-    for agreement in &agreements {
+    for agreement in &agreements.readable {
         let mut date = first;
         while date <= through {
             if let Some(plan) = day::plan(agreement, &site.rules.check, site.zone, date) {
@@ -125,14 +123,37 @@ const AGREEMENTS_OF_SENIOR: &str =
     where a.site_id = $1 and s.ended_at is null and a.from_date <= $3 and (a.to_date is null or a.to_date > $2) and a.senior_id = $4
     order by a.slot, a.from_date, a.created_at";
 
-async fn agreements(tx: &mut Tx, site_id: Uuid, senior: Option<Uuid>, first: NaiveDate, through: NaiveDate) -> Result<Vec<AgreementFact>> {
+struct Agreements {
+    readable: Vec<AgreementFact>,
+    all_readable: bool,
+}
+
+async fn agreements(
+    tx: &mut Tx,
+    site_id: Uuid,
+    senior: Option<Uuid>,
+    (first, through): (NaiveDate, NaiveDate),
+    now: DateTime<Utc>,
+) -> Result<Agreements> {
     let rows: Vec<AgreementRow> = match senior {
         Some(senior) => {
             on!(tx, |conn| sqlx::query_as(AGREEMENTS_OF_SENIOR).bind(site_id).bind(first).bind(through).bind(senior).fetch_all(conn).await)?
         }
         None => on!(tx, |conn| sqlx::query_as(ALL_AGREEMENTS).bind(site_id).bind(first).bind(through).fetch_all(conn).await)?,
     };
-    Ok(rows.into_iter().map(AgreementRow::fact).collect())
+    let mut agreements = Agreements { readable: Vec::with_capacity(rows.len()), all_readable: true };
+    for row in rows {
+        match row.fact() {
+            Ok(fact) => agreements.readable.push(fact),
+            // I28: one agreement that cannot be read takes nobody else's day.
+            Err(error) => {
+                tracing::error!(agreement = %row.id, %error, "broken agreement left out of the plan");
+                agreements.all_readable = false;
+                watch::tell_broken(tx, site_id, row.senior_id, now).await?;
+            }
+        }
+    }
+    Ok(agreements)
 }
 
 const INSERT_CHECK: &str = "insert into daily_check (site_id, id, senior_id, agreement_id, local_date, slot, state, expected_sign, sensor_policy, counts_from,
@@ -168,13 +189,13 @@ pub async fn replan_senior(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: Dat
     let site = site(tx, site_id).await?;
     let today = day::local_date(site.zone, now);
     let Some(through) = site.planned_through.filter(|through| *through >= today) else { return Ok(()) };
-    let agreements = agreements(tx, site_id, Some(senior_id), today, through).await?;
+    let agreements = agreements(tx, site_id, Some(senior_id), (today, through), now).await?;
     let existing = undecided(tx, site_id, senior_id, today).await?;
     let (mut inserts, mut updates) = (Vec::new(), Vec::new());
     let mut wanted = BTreeSet::new();
     let mut date = today;
     while date <= through {
-        for agreement in &agreements {
+        for agreement in &agreements.readable {
             let Some(plan) = day::plan(agreement, &site.rules.check, site.zone, date) else { continue };
             let row = check_row(site_id, agreement, date, &plan, &site.rules);
             let key = id::check(site_id, senior_id, date, agreement.slot);
@@ -194,6 +215,10 @@ pub async fn replan_senior(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: Dat
     }
     bulk::execute(tx, INSERT_CHECK, &inserts).await?;
     bulk::execute(tx, UPDATE_CHECK, &updates).await?;
+    if !agreements.all_readable {
+        // Nobody knows whether what cannot be read still asks for these days.
+        return Ok(());
+    }
     for (check, (_, cutoff)) in existing.iter().filter(|(check, _)| !wanted.contains(*check)) {
         if *cutoff > now {
             on!(tx, |conn| sqlx::query(DELETE_CHECK).bind(site_id).bind(*check).bind(false).execute(conn).await.map(|_| ()))?;

@@ -87,3 +87,13 @@ pub async fn stops(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate
     );
     Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(date).bind(slot.as_str()).fetch_all(conn).await)?)
 }
+
+/// Everybody under a place who has a check that day, in walking order.
+pub async fn of_place(tx: &mut Tx, site_id: Uuid, place: Uuid, date: NaiveDate, slot: Slot) -> Result<Vec<Stop>> {
+    let sql = "select s.id from place_closure pc
+        join home h on h.site_id = pc.site_id and h.building_id = pc.descendant_id
+        join senior s on s.site_id = h.site_id and s.home_id = h.id
+        where pc.site_id = $1 and pc.ancestor_id = $2";
+    let seniors: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(place).fetch_all(conn).await)?;
+    stops(tx, site_id, &seniors, date, slot).await
+}

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::case::{self, Span};
-use super::{Error, Result, Tx, bulk, plan};
+use super::{Error, Result, Tx, bulk, plan, watch};
 use crate::domain::case::Event;
 use crate::domain::refusal::Refusal;
 use crate::domain::signal::{Evidence, SignalFact, SignalKind, Source, Standing, standing};
@@ -49,6 +49,13 @@ pub enum Receipt {
 }
 
 impl NewSignal {
+    /// The databases keep less than a nanosecond clock says: what is judged now must equal what is read back, or a sign
+    /// just before the cutoff (I4) would turn into one at the cutoff.
+    fn in_whole_milliseconds(mut self) -> Self {
+        self.observed_at = self.observed_at.trunc_subsecs(3);
+        self
+    }
+
     pub fn content_hash(&self) -> Vec<u8> {
         let content = serde_json::to_vec(self).expect("a signal is plain data");
         Sha256::digest(content).to_vec()
@@ -60,16 +67,17 @@ impl NewSignal {
 /// One bad signal refuses only itself; the others are stored.
 pub async fn append(tx: &mut Tx, site_id: Uuid, signals: &[NewSignal], now: DateTime<Utc>) -> Result<Vec<Receipt>> {
     let site = plan::site(tx, site_id).await?;
+    let signals: Vec<NewSignal> = signals.iter().cloned().map(NewSignal::in_whole_milliseconds).collect();
     let mut seniors: Vec<Uuid> = signals.iter().map(|signal| signal.senior_id).collect();
     seniors.sort_unstable();
     seniors.dedup();
     tx.lock_seniors(&seniors).await?;
-    let known = known(tx, site_id, signals).await?;
+    let known = known(tx, site_id, &signals).await?;
     let existing = existing_seniors(tx, site_id, &seniors).await?;
     let mut seen: BTreeMap<Uuid, Vec<u8>> = BTreeMap::new();
     let mut receipts = Vec::with_capacity(signals.len());
     let mut fresh: Vec<(&NewSignal, Standing)> = Vec::new();
-    for signal in signals {
+    for signal in &signals {
         let hash = signal.content_hash();
         let receipt = match known.get(&signal.id) {
             Some((known_hash, known_standing)) if *known_hash == hash => Receipt::Known(*known_standing),
@@ -178,6 +186,35 @@ async fn react(tx: &mut Tx, site_id: Uuid, fresh: &[(&NewSignal, Standing)], now
     }
     let Some((from, to)) = span else { return Ok(()) };
     let events: Vec<(Uuid, Event)> = by_senior.into_iter().map(|(senior, facts)| (senior, Event::Signals(facts))).collect();
-    case::react(tx, site_id, &events, Span::touching(from, to), now).await?;
+    let span = Span::touching(from, to);
+    if attempt(tx, site_id, &events, span, now).await? {
+        return Ok(());
+    }
+    for event in events {
+        if attempt(tx, site_id, std::slice::from_ref(&event), span, now).await? {
+            continue;
+        }
+        watch::isolate(tx, site_id, event.0, now).await?;
+        // Without the days taken out a call for help may still get through; otherwise the signal is kept and decides nothing.
+        attempt(tx, site_id, &[event], span, now).await?;
+    }
     Ok(())
+}
+
+/// `false`, with nothing of it kept, if a record is broken: one senior's record must not refuse the signals of the others
+/// (I28).
+async fn attempt(tx: &mut Tx, site_id: Uuid, events: &[(Uuid, Event)], span: Span, now: DateTime<Utc>) -> Result<bool> {
+    on!(tx, |conn| sqlx::query("savepoint reaction").execute(conn).await.map(|_| ()))?;
+    match case::react(tx, site_id, events, span, now).await {
+        Ok(_) => {
+            on!(tx, |conn| sqlx::query("release savepoint reaction").execute(conn).await.map(|_| ()))?;
+            Ok(true)
+        }
+        Err(error @ (Error::Broken { .. } | Error::Refused(_))) => {
+            tracing::error!(%error, "broken record met by a signal");
+            on!(tx, |conn| sqlx::query("rollback to savepoint reaction").execute(conn).await.map(|_| ()))?;
+            Ok(false)
+        }
+        Err(other) => Err(other),
+    }
 }

@@ -178,7 +178,7 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, may_silence: bool) -> R
     if let Some(stored) = find(tx, by.site_id, new.id).await? {
         return if stored.content_hash == hash { Ok(stored) } else { Err(id_conflict().into()) };
     }
-    let entered_by = by.actor_id.ok_or_else(|| Refusal::invalid("visitors", "visit.visitors"))?;
+    let entered_by = by.actor_id.ok_or_else(|| Refusal::invalid("visitors", "visit.visitors").with("max", 10))?;
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
     validate(&new.facts(), today, by.now)?;
     let senior = senior::get(tx, by.site_id, new.senior_id).await.map_err(|_| unknown("senior_id"))?;

@@ -1,12 +1,12 @@
 //! What is due, asked by one indexed time; and how a broken record is taken out.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Result, Tx, bulk, plan, roster};
 use crate::domain::day;
 use crate::domain::id;
-use crate::domain::notice::{NewNotice, NoticeClass};
+use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
 use crate::on;
 
 /// Which clockwork a pass drives: due checks, or due rungs of open alerts.
@@ -39,28 +39,50 @@ pub async fn next_due(tx: &mut Tx, clockwork: Clockwork) -> Result<Option<DateTi
     Ok(on!(tx, |conn| sqlx::query_scalar(sql).fetch_one(conn).await)?)
 }
 
-/// Takes a senior whose records cannot be read out of the clockwork, and tells the operators (I28).
+/// An alert that cannot be read is tried again after this: once it is mended, its ladder goes on by itself.
+const BROKEN_ALERT_PAUSE: TimeDelta = TimeDelta::minutes(5);
+
+/// Takes a senior whose records cannot be read out of the clockwork, and tells the operators (I28). Checks of days that have
+/// not begun stay: they may be mended until then.
 pub async fn isolate(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: DateTime<Utc>) -> Result<()> {
     let sql = "update daily_check set state = 'unmonitored', next_action_at = null
-        where site_id = $1 and senior_id = $2 and next_action_at <= $3";
+        where site_id = $1 and senior_id = $2 and next_action_at is not null and (next_action_at <= $3 or counts_from <= $3)";
     on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(senior_id).bind(now).execute(conn).await.map(|_| ()))?;
-    let sql = "update alert set next_action_at = null where site_id = $1 and senior_id = $2 and next_action_at <= $3";
-    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(senior_id).bind(now).execute(conn).await.map(|_| ()))?;
+    let sql = "update alert set next_action_at = $4 where site_id = $1 and senior_id = $2 and next_action_at <= $3";
+    let later = now + BROKEN_ALERT_PAUSE;
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(senior_id).bind(now).bind(later).execute(conn).await.map(|_| ()))?;
+    tell_broken(tx, site_id, senior_id, now).await
+}
+
+/// One record of one senior cannot be read.
+pub async fn tell_broken(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let arguments = [("senior_id".to_owned(), senior_id.to_string())].into();
+    tell_operators(tx, site_id, "notice.record_broken", &format!("broken/{senior_id}"), &arguments, now).await
+}
+
+/// Tells the operators something about the system itself: once a day for each reason, however often it is met.
+pub async fn tell_operators(
+    tx: &mut Tx,
+    site_id: Uuid,
+    key: &'static str,
+    reason: &str,
+    arguments: &Arguments,
+    now: DateTime<Utc>,
+) -> Result<()> {
     // The zone may be what is broken: the date only keeps the notice from coming more than once a day.
     let today = plan::site(tx, site_id).await.map_or_else(|_| now.date_naive(), |site| day::local_date(site.zone, now));
     let operators = roster::operators(tx, site_id, today).await?;
-    let reason = format!("broken/{senior_id}");
     let rows: Vec<serde_json::Value> = operators
         .into_iter()
         .map(|operator| NewNotice {
-            id: id::daily_notice(site_id, operator, today, &reason),
+            id: id::daily_notice(site_id, operator, today, reason),
             alert_id: None,
             epoch: 0,
             step: 0,
             level: 0,
             recipient_id: operator,
-            key: "notice.record_broken",
-            arguments: [("senior_id".to_owned(), senior_id.to_string())].into(),
+            key,
+            arguments: arguments.clone(),
             class: NoticeClass::Report,
             not_before: now,
         })

@@ -1,6 +1,10 @@
 //! The API as a client meets it: a real server on a free loopback port, spoken to over TCP.
 
+pub mod access;
+pub mod events;
 pub mod input;
+pub mod lists;
+pub mod relations;
 pub mod sessions;
 pub mod sockets;
 

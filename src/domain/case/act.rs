@@ -96,7 +96,7 @@ impl Case {
                 refuse_other_claim(alert, by, now)?;
                 alert.take(by, AlertState::Claimed, now + rules.ladder.claim.0);
                 note(TimelineKind::Claimed, Arguments::new());
-                extra.push(Command::CancelPending { alert_id });
+                extra.push(Command::CancelPending { alert_id, level_max: ladder::HELD_LEVEL_MAX });
             }
             Act::Release => {
                 require_claim(alert, by, now)?;
@@ -173,7 +173,7 @@ impl Case {
             ("outcome", resolution.outcome.map_or_else(String::new, |outcome| outcome.to_string())),
         ]);
         extra.push(record(alert_id, now, TimelineKind::Resolved, Some(actor.id), detail));
-        extra.push(Command::CancelPending { alert_id });
+        extra.push(Command::CancelPending { alert_id, level_max: ladder::LEVEL_MAX });
         extra.push(Command::StandDown { alert_id, epoch, key, arguments: details, except: Some(actor.id), bundle: false });
         self.follow(actor, resolution, extra, now);
         Ok(())
@@ -227,7 +227,7 @@ impl Case {
                     return Err(Refusal::invalid("proof_by", "problem.proof_by_required"));
                 }
                 let at = resolution.proof_at.ok_or_else(|| Refusal::invalid("proof_at", "problem.proof_at_required"))?;
-                let earliest = self.alert.as_ref().map(|alert| self.cutoff_of(alert) - NAMED_SIGHTING_BEFORE);
+                let earliest = self.alert.as_ref().and_then(|alert| self.named_sighting_from(alert));
                 if at > now || earliest.is_some_and(|earliest| at < earliest) {
                     return Err(Refusal::invalid("proof_at", "problem.proof_at_range"));
                 }
@@ -252,9 +252,12 @@ impl Case {
         Ok(())
     }
 
-    fn cutoff_of(&self, alert: &Alert) -> DateTime<Utc> {
-        let of_checks = alert.triggers.iter().filter_map(|t| self.checks.iter().find(|check| Some(check.id) == t.check_id));
-        of_checks.map(|check| check.cutoff_at).max().unwrap_or(alert.opened_at)
+    /// A sighting by a named person must answer every trigger: a missed sign from an hour before its cutoff on, a call for
+    /// help or a person's request only from its own moment on.
+    fn named_sighting_from(&self, alert: &Alert) -> Option<DateTime<Utc>> {
+        let check_of = |trigger: &Trigger| self.checks.iter().find(|check| Some(check.id) == trigger.check_id);
+        let from = |trigger: &Trigger| check_of(trigger).map_or(trigger.proof_from, |check| check.cutoff_at - NAMED_SIGHTING_BEFORE);
+        alert.triggers.iter().map(from).max()
     }
 
     fn reopen_by_hand(&mut self, actor: &Actor, reason: &str, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {

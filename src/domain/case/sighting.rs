@@ -70,7 +70,7 @@ impl Case {
         let bundle = alert.cause == Cause::NotObserved;
         let (id, epoch) = (alert.id, alert.epoch);
         extra.push(record(id, now, TimelineKind::Resolved, None, arguments([("proof", proof.to_string())])));
-        extra.push(Command::CancelPending { alert_id: id });
+        extra.push(Command::CancelPending { alert_id: id, level_max: ladder::LEVEL_MAX });
         extra.push(Command::StandDown { alert_id: id, epoch, key: "notice.stand_down_well", arguments: details, except: None, bundle });
     }
 

@@ -69,7 +69,9 @@ impl Rows {
                 "actor": row.actor_id, "detail": json!(row.detail).to_string(),
             })),
             Command::Tell(notice) => self.notices.push(notice_row(site, notice, now)),
-            Command::CancelPending { alert_id } => self.cancelled.push(json!({ "site": site, "id": alert_id })),
+            Command::CancelPending { alert_id, level_max } => {
+                self.cancelled.push(json!({ "site": site, "id": alert_id, "level": level_max }));
+            }
             Command::AddAbsence { id, kind, from_date, return_date, by } => self.absences.push(json!({
                 "site": site, "id": id, "senior": senior, "kind": kind.as_str(), "from": from_date, "return": return_date, "by": by,
                 "at": bulk::time(now), "hash": "00",
@@ -103,7 +105,8 @@ impl Rows {
             select {site:uuid}, {id:uuid}, {alert:uuid}, {at:time}, {kind:text}, {actor:uuid}, {detail:text} from {rows}";
         bulk::execute(tx, sql, &self.timeline).await?;
         let sql = "update notice set state = 'cancelled' from {rows}
-            where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.state = 'pending' and notice.class = 'alert'";
+            where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.state = 'pending' and notice.class = 'alert'
+                and notice.level <= {level:int}";
         bulk::execute(tx, sql, &self.cancelled).await?;
         bulk::execute(tx, INSERT_NOTICE, &self.notices).await?;
         let sql = "insert into absence (site_id, id, senior_id, kind, from_date, return_date, reported_by, entered_by, confirmed_at, confirmed_by,

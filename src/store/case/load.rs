@@ -247,7 +247,7 @@ async fn senior_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<U
          join place b on b.site_id = h.site_id and b.id = h.building_id
          join site on site.id = s.site_id",
     );
-    let found: Vec<SeniorRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    let found: Vec<SeniorRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await).map_err(broken_row)?;
     let mut rules_cache: BTreeMap<String, Arc<crate::domain::rules::Rules>> = BTreeMap::new();
     let mut cases = HashMap::with_capacity(found.len());
     for row in found {
@@ -286,8 +286,10 @@ async fn check_rows(
     now: DateTime<Utc>,
 ) -> Result<Vec<CheckRow>> {
     let oldest = (now - TimeDelta::days(HISTORY_DAYS_MAX)).date_naive();
+    // What is due is taken however old it is: a row that stays due would come first in every chunk, for ever.
+    // A row that was taken out as broken is not read again: the senior's other days, alerts and calls for help go on (I28).
     let template = "from {rows} join daily_check c on c.site_id = {site:uuid} and c.senior_id = {id:uuid}
-        where c.local_date >= $2 and (c.next_action_at <= $3 or (c.counts_from <= $5 and c.day_ends_at > $4))";
+        where c.state <> 'unmonitored' and (c.next_action_at <= $3 or (c.local_date >= $2 and c.counts_from <= $5 and c.day_ends_at > $4))";
     let sql = format!("select {CHECK_COLUMNS} {}", bulk::text(tx, template));
     let mut found: Vec<CheckRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql))
         .bind(rows)
@@ -305,7 +307,7 @@ async fn check_rows(
         .map(|id| json!({ "site": site_id, "id": id }))
         .collect();
     if !of_alerts.is_empty() {
-        let template = "from {rows} join daily_check c on c.site_id = {site:uuid} and c.id = {id:uuid}";
+        let template = "from {rows} join daily_check c on c.site_id = {site:uuid} and c.id = {id:uuid} where c.state <> 'unmonitored'";
         let sql = format!("select {CHECK_COLUMNS} {}", bulk::text(tx, template));
         let ids = Value::from(of_alerts).to_string();
         let mut more: Vec<CheckRow> =
@@ -373,12 +375,18 @@ async fn alert_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<Uu
     Ok(by_senior)
 }
 
+/// Signals observed since then, and the corrections that replace one of them: "that was yesterday, not today" is observed
+/// earlier than what it takes back.
 async fn signal_rows(tx: &mut Tx, rows: &str) -> Result<Vec<SignalRow>> {
     let sql = bulk::text(
         tx,
         "select s.senior_id, s.id, s.kind, s.observed_at, s.received_at, s.source, s.evidence, s.standing, s.replaces_id
          from {rows} join signal s on s.site_id = {site:uuid} and s.senior_id = {id:uuid} and s.observed_at >= {since:time}
-         order by s.observed_at, s.id",
+         union all
+         select s.senior_id, s.id, s.kind, s.observed_at, s.received_at, s.source, s.evidence, s.standing, s.replaces_id
+         from {rows} join signal old on old.site_id = {site:uuid} and old.senior_id = {id:uuid} and old.observed_at >= {since:time}
+         join signal s on s.site_id = old.site_id and s.replaces_id = old.id and s.observed_at < {since:time}
+         order by 4, 2",
     );
     on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await).map_err(broken_row)
 }

@@ -16,9 +16,11 @@ use uuid::Uuid;
 pub use apply::{INSERT_NOTICE, notice_row};
 pub use load::Span;
 
-use super::{Error, Result, Tx, roster};
+use super::{Error, Result, Tx, roster, watch};
 use crate::domain::alert::Alert;
 use crate::domain::case::{self, Act, Actor, Case, Command, Event};
+use crate::domain::check::CheckState;
+use crate::domain::notice::Arguments;
 use crate::domain::refusal::Refusal;
 use crate::on;
 
@@ -43,7 +45,10 @@ pub async fn react(tx: &mut Tx, site_id: Uuid, events: &[(Uuid, Event)], span: S
     let mut commands: BTreeMap<Uuid, Vec<Command>> = BTreeMap::new();
     for (senior, event) in events {
         let case = cases.get_mut(senior).ok_or_else(Refusal::not_found)?;
-        commands.entry(*senior).or_default().extend(case::decide(case, event, now)?);
+        let mut decided = case::decide(case, event, now)?;
+        let known = commands.entry(*senior).or_default();
+        merge(known, &mut decided);
+        known.append(&mut decided);
     }
     fire_due(tx, site_id, &mut cases, &mut commands, now).await?;
     let mut outcomes = Vec::with_capacity(cases.len());
@@ -54,7 +59,17 @@ pub async fn react(tx: &mut Tx, site_id: Uuid, events: &[(Uuid, Event)], span: S
     apply::apply(tx, &outcomes, now).await?;
     tell::stand_down(tx, &outcomes, now).await?;
     remind::remind(tx, site_id, &outcomes, now).await?;
+    tell_not_evaluated(tx, site_id, &outcomes, now).await?;
     Ok(outcomes)
+}
+
+/// I1: days that nobody could judge in time raise no alert, so the operators hear that there were such days.
+async fn tell_not_evaluated(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
+    let too_old = |command: &Command| matches!(command, Command::SaveCheck { before, check } if *before != check.state && check.state == CheckState::NotEvaluated);
+    if !outcomes.iter().any(|outcome| outcome.commands.iter().any(too_old)) {
+        return Ok(());
+    }
+    watch::tell_operators(tx, site_id, "notice.not_evaluated", "not_evaluated", &Arguments::new(), now).await
 }
 
 async fn fire_due(
@@ -81,10 +96,20 @@ async fn fire_due(
     Ok(())
 }
 
-/// Firing may change an alert and steps that deciding has just made; each row is written once, with the first precondition.
-fn merge(known: &mut Vec<Command>, fired: &mut [Command]) {
-    for command in fired.iter_mut() {
+/// A later decision may change rows that an earlier one of the same transaction made; each row is written once, with the
+/// first precondition.
+fn merge(known: &mut Vec<Command>, later: &mut [Command]) {
+    for command in later.iter_mut() {
         match command {
+            Command::SaveCheck { before, check } => {
+                known.retain(|old| match old {
+                    Command::SaveCheck { before: first, check: same } if same.id == check.id => {
+                        *before = *first;
+                        false
+                    }
+                    _ => true,
+                });
+            }
             Command::SaveAlert { before_version, alert } => {
                 known.retain(|old| match old {
                     Command::SaveAlert { before_version: first, alert: same } if same.id == alert.id => {
@@ -104,7 +129,7 @@ fn merge(known: &mut Vec<Command>, fired: &mut [Command]) {
 
 /// Looks again at every check of the last days, after an absence or an agreement changed.
 pub async fn reassess(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], now: DateTime<Utc>) -> Result<()> {
-    let events: Vec<(Uuid, Event)> = seniors.iter().map(|senior| (*senior, Event::Tick)).collect();
+    let events: Vec<(Uuid, Event)> = seniors.iter().map(|senior| (*senior, Event::Changed)).collect();
     react(tx, site_id, &events, Span::recent(now), now).await?;
     Ok(())
 }

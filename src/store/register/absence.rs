@@ -63,9 +63,10 @@ pub async fn propose(tx: &mut Tx, by: &By, senior_id: Uuid, new: NewAbsence) -> 
     }
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
     check_dates(&new, today)?;
-    let met = list(tx, by.site_id, senior_id).await?.into_iter().any(|other| {
-        other.cancelled_at.is_none() && other.from_date < new.return_date && new.from_date < other.return_date
-    });
+    let met = list(tx, by.site_id, senior_id)
+        .await?
+        .into_iter()
+        .any(|other| other.cancelled_at.is_none() && other.from_date < new.return_date && new.from_date < other.return_date);
     if met {
         return Err(Refusal::conflict("register.absence_overlaps").into());
     }
@@ -134,8 +135,7 @@ pub async fn cancel(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i6
     get(tx, by.site_id, senior_id, id).await?;
     let sql = "update absence set cancelled_at = $4, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and cancelled_at is null";
-    let rows =
-        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("cancel", id, senior_id), &serde_json::json!({"cancelled_at": by.now})).await?;
     case::reassess(tx, by.site_id, &[senior_id], by.now).await?;

@@ -99,8 +99,7 @@ pub async fn withdraw(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: 
     get(tx, by.site_id, senior_id, id).await?;
     let sql = "update consent set withdrawn_at = $4, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and withdrawn_at is null";
-    let rows =
-        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("withdraw", id, senior_id), &serde_json::json!({"withdrawn_at": by.now})).await?;
     get(tx, by.site_id, senior_id, id).await

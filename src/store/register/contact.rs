@@ -163,9 +163,9 @@ pub async fn patch(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64
 
 pub async fn end(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64) -> Result<Contact> {
     get(tx, by.site_id, senior_id, id).await?;
-    let sql = "update contact set ended_at = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3 and ended_at is null";
-    let rows =
-        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
+    let sql =
+        "update contact set ended_at = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3 and ended_at is null";
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("end", id, senior_id), &serde_json::json!({"ended_at": by.now})).await?;
     get(tx, by.site_id, senior_id, id).await

@@ -147,10 +147,8 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, filter: DutyFilter, page: Page) ->
         "select s.duty_id, s.scope_kind, s.scope_id from {rows}
          join duty_scope s on s.site_id = {site:uuid} and s.duty_id = {id:uuid} order by s.scope_id",
     );
-    let scopes: Vec<(Uuid, String, Uuid)> = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(serde_json::Value::from(ids).to_string())
-        .fetch_all(conn)
-        .await)?;
+    let scopes: Vec<(Uuid, String, Uuid)> =
+        on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(serde_json::Value::from(ids).to_string()).fetch_all(conn).await)?;
     for duty in &mut duties {
         for (_, kind, scope) in scopes.iter().filter(|(of, ..)| *of == duty.id) {
             if kind == "building" { duty.building_ids.push(*scope) } else { duty.senior_ids.push(*scope) }

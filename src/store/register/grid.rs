@@ -110,8 +110,7 @@ pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: GridPatc
     let old = get(tx, by.site_id, id).await?;
     let name = patch.name.as_deref().map(|name| register::name("name", name)).transpose()?.unwrap_or(old.name);
     let sql = "update grid set name = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3 and ended_at is null";
-    let rows =
-        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(name).execute(conn).await?.rows_affected());
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(name).execute(conn).await?.rows_affected());
     require_version(rows)?;
     if let Some(places) = &patch.place_ids {
         let places = ordered("place_ids", places.clone())?;
@@ -124,8 +123,7 @@ pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: GridPatc
 pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Grid> {
     get(tx, by.site_id, id).await?;
     let sql = "update grid set ended_at = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3 and ended_at is null";
-    let rows =
-        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("end", id), &serde_json::json!({"ended_at": by.now})).await?;
     get(tx, by.site_id, id).await

@@ -151,14 +151,7 @@ async fn select(tx: &mut Tx, site_id: Uuid, id: Option<Uuid>, under: Option<Uuid
         from home where site_id = $1 and ($2 is null or id > $2) and ($3 is null or id = $3)
             and ($4 is null or building_id in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $4))
         order by id limit $5";
-    Ok(on!(tx, |conn| sqlx::query_as(sql)
-        .bind(site_id)
-        .bind(page.after)
-        .bind(id)
-        .bind(under)
-        .bind(page.limit)
-        .fetch_all(conn)
-        .await)?)
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(page.after).bind(id).bind(under).bind(page.limit).fetch_all(conn).await)?)
 }
 
 pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: HomePatch) -> Result<Home> {

@@ -126,13 +126,10 @@ pub(super) async fn require_one_present(tx: &mut Tx, site_id: Uuid, senior_id: O
             and k.return_date > p.from_date and k.return_date > q.from_date and k.return_date > l.from_date
             and (p.to_date is null or p.to_date > p.from_date) and (q.to_date is null or q.to_date > q.from_date)
         limit 1";
-    let both: Option<(String, String)> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior_id).fetch_optional(conn).await)?;
+    let both: Option<(String, String)> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior_id).fetch_optional(conn).await)?;
     match both {
         None => Ok(()),
-        Some((primary, backup)) => {
-            Err(Refusal::conflict("register.both_on_leave").with("primary", primary).with("backup", backup).into())
-        }
+        Some((primary, backup)) => Err(Refusal::conflict("register.both_on_leave").with("primary", primary).with("backup", backup).into()),
     }
 }
 
@@ -167,8 +164,7 @@ pub async fn cancel(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Leav
     get(tx, by.site_id, id).await?;
     let sql = "update leave_of_absence set cancelled_at = $4, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and cancelled_at is null";
-    let rows =
-        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("cancel", id), &serde_json::json!({"cancelled_at": by.now})).await?;
     get(tx, by.site_id, id).await

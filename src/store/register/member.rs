@@ -112,8 +112,7 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewMember, password_hash: Option<
 async fn require_free_phone(tx: &mut Tx, site_id: Uuid, id: Uuid, phone: &str) -> Result<()> {
     tx.lock_named(&format!("phone {site_id} {phone}")).await?;
     let sql = "select id from member where site_id = $1 and phone = $2 and ended_at is null and id <> $3";
-    let taken: Option<Uuid> =
-        on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(phone).bind(id).fetch_optional(conn).await)?;
+    let taken: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(phone).bind(id).fetch_optional(conn).await)?;
     if taken.is_some() {
         return Err(Refusal { field: Some("phone".to_owned()), ..Refusal::conflict("register.phone_taken") }.into());
     }
@@ -203,8 +202,7 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Member>
     get(tx, by.site_id, id).await?;
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
     let sql = "update member set ended_at = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3 and ended_at is null";
-    let rows =
-        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
     require_version(rows)?;
     for (table, sql) in END_WITH_MEMBER {
         end_rows(tx, by, id, today, table, sql).await?;
@@ -234,8 +232,7 @@ const END_WITH_MEMBER: [(&str, &str); 3] = [
 ];
 
 async fn end_rows(tx: &mut Tx, by: &By, member: Uuid, today: NaiveDate, table: &str, sql: &'static str) -> Result<()> {
-    let ended: Vec<Uuid> =
-        on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(member).bind(today).fetch_all(conn).await)?;
+    let ended: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(member).bind(today).fetch_all(conn).await)?;
     let entries: Vec<audit::Entry> = ended
         .iter()
         .map(|id| audit::Entry {

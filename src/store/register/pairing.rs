@@ -163,8 +163,7 @@ pub async fn end(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64, 
 pub(super) async fn end_all(tx: &mut Tx, by: &By, senior_id: Uuid, date: NaiveDate) -> Result<()> {
     let sql = "update pairing set to_date = case when from_date > $3 then from_date else $3 end, version = version + 1
         where site_id = $1 and senior_id = $2 and (to_date is null or to_date > $3) returning id";
-    let ended: Vec<Uuid> =
-        on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(senior_id).bind(date).fetch_all(conn).await)?;
+    let ended: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(senior_id).bind(date).fetch_all(conn).await)?;
     for id in ended {
         wrote(tx, by, written("end", id, senior_id), &serde_json::json!({"to_date": date})).await?;
     }

@@ -90,12 +90,7 @@ async fn agreed(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<BTreeSet<
     Ok(ids.into_iter().collect())
 }
 
-async fn people(
-    tx: &mut Tx,
-    site_id: Uuid,
-    date: NaiveDate,
-    rosters: &HashMap<Uuid, Roster>,
-) -> Result<ReachPeople> {
+async fn people(tx: &mut Tx, site_id: Uuid, date: NaiveDate, rosters: &HashMap<Uuid, Roster>) -> Result<ReachPeople> {
     let sql = "select distinct c.member_id from member_channel c join member m on m.site_id = c.site_id and m.id = c.member_id
         where c.site_id = $1 and c.verified_at is not null and c.disabled_at is null and m.ended_at is null";
     let reachable: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;

@@ -44,6 +44,10 @@ impl Broker {
         Some(Broker { port, folder, process, mosquitto, publish, subscribe })
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// kill -9, and a new process on the same files.
     pub fn kill_and_restart(&mut self) {
         self.kill();

@@ -1,0 +1,139 @@
+//! What becomes of a message after an attempt (I11, I12): an unknown outcome is repeated under the same key, because for a
+//! missed check a duplicate is cheaper than silence; a channel that gives up hands over to the person's next one.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::words;
+
+words! {
+    /// How an attempt ended, as far as the outbox asks.
+    pub enum OutcomeClass {
+        /// The receiver says that it has it.
+        Sent = "sent",
+        /// Certainly not accepted: refused connection, name not found, busy.
+        SafeRetry = "safe_retry",
+        /// Certainly not accepted, and the whole endpoint asks for a pause.
+        Throttled = "throttled",
+        /// May have been accepted: the link broke after the request was written.
+        Ambiguous = "ambiguous",
+        /// This message will never be accepted there.
+        Permanent = "permanent",
+        /// Nothing will ever be accepted there: the channel is switched off.
+        Config = "config"
+    }
+}
+
+/// One attempt. `detail` is for the delivery log: a status or a word, never text of the message or of the answer (I34).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub class: OutcomeClass,
+    /// The pause that the receiver asked for.
+    pub wait: Option<TimeDelta>,
+    pub detail: String,
+}
+
+impl Outcome {
+    pub fn new(class: OutcomeClass, detail: impl Into<String>) -> Self {
+        Self { class, wait: None, detail: detail.into() }
+    }
+}
+
+/// Limits of `outbox.*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryRules {
+    pub first: TimeDelta,
+    pub max: TimeDelta,
+    pub attempts_max: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    Sent,
+    RetryAt(DateTime<Utc>),
+    /// This channel gave up; the person has another one.
+    NextChannel,
+    /// This channel gave up and it was the last.
+    Failed,
+}
+
+/// A throttled endpoint that names no time.
+const THROTTLED_SECONDS: i64 = 30;
+
+/// Decides after the `attempts`-th attempt. `jitter` lies in 0..1 and spreads retries by ±20 %.
+pub fn after_attempt(
+    outcome: &Outcome,
+    attempts: i64,
+    another_channel: bool,
+    rules: &RetryRules,
+    jitter: f64,
+    now: DateTime<Utc>,
+) -> Settle {
+    let give_up = if another_channel { Settle::NextChannel } else { Settle::Failed };
+    match outcome.class {
+        OutcomeClass::Sent => Settle::Sent,
+        OutcomeClass::Permanent | OutcomeClass::Config => give_up,
+        _ if attempts >= rules.attempts_max => give_up,
+        OutcomeClass::SafeRetry | OutcomeClass::Ambiguous => Settle::RetryAt(now + back_off(attempts, rules, jitter)),
+        OutcomeClass::Throttled => {
+            let wait = outcome.wait.unwrap_or(TimeDelta::seconds(THROTTLED_SECONDS));
+            // A person at a door cannot wait for a quota that comes back tomorrow.
+            if wait > rules.max { give_up } else { Settle::RetryAt(now + wait.max(back_off(attempts, rules, jitter))) }
+        }
+    }
+}
+
+/// The first pause doubles with every attempt up to the limit.
+fn back_off(attempts: i64, rules: &RetryRules, jitter: f64) -> TimeDelta {
+    let doublings = u32::try_from(attempts.clamp(1, 30) - 1).unwrap_or(0);
+    let pause = rules.first.checked_mul(1 << doublings.min(20)).unwrap_or(rules.max).min(rules.max);
+    let permille = 800 + spread_permille(jitter);
+    pause * permille / 1000
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the value is clamped to 0..400 first")]
+fn spread_permille(jitter: f64) -> i32 {
+    (jitter.clamp(0.0, 1.0) * 400.0) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: RetryRules = RetryRules { first: TimeDelta::seconds(5), max: TimeDelta::minutes(5), attempts_max: 4 };
+
+    fn check(class: OutcomeClass, wait: Option<i64>, attempts: i64, another: bool, expected: Settle) {
+        let outcome = Outcome { class, wait: wait.map(TimeDelta::seconds), detail: String::new() };
+        let settled = after_attempt(&outcome, attempts, another, &RULES, 0.5, at(0));
+        assert_eq!(settled, expected, "{class} after {attempts} attempts, wait {wait:?}, another channel: {another}");
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn an_attempt_is_repeated_later_and_later_until_the_channel_gives_up() {
+        use OutcomeClass::{Ambiguous, Config, Permanent, SafeRetry, Sent, Throttled};
+        check(Sent, None, 1, false, Settle::Sent);
+        check(SafeRetry, None, 1, true, Settle::RetryAt(at(5)));
+        check(Ambiguous, None, 2, true, Settle::RetryAt(at(10)));
+        check(Ambiguous, None, 3, true, Settle::RetryAt(at(20)));
+        check(Ambiguous, None, 4, true, Settle::NextChannel);
+        check(Ambiguous, None, 4, false, Settle::Failed);
+        check(Throttled, Some(60), 1, true, Settle::RetryAt(at(60)));
+        check(Throttled, None, 1, true, Settle::RetryAt(at(30)));
+        check(Throttled, Some(86_400), 1, true, Settle::NextChannel);
+        check(Permanent, None, 1, true, Settle::NextChannel);
+        check(Config, None, 1, false, Settle::Failed);
+    }
+
+    #[test]
+    fn pauses_are_spread_and_never_longer_than_the_limit_allows() {
+        let rules = RetryRules { attempts_max: i64::MAX, ..RULES };
+        for attempts in [1, 2, 7, 40, 1_000_000] {
+            let pauses = [0.0, 0.5, 1.0].map(|jitter| back_off(attempts, &rules, jitter));
+            assert!(pauses[0] < pauses[1] && pauses[1] < pauses[2], "{pauses:?}");
+            assert!(pauses[2] <= rules.max * 6 / 5 && pauses[0] >= rules.first * 4 / 5, "{pauses:?}");
+        }
+    }
+}

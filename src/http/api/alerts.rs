@@ -1,0 +1,417 @@
+//! 待上门: the list, one alert with its timeline, and what a person does with it.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::access::{Capability, Relation};
+use crate::domain::case::{Act, Actor, Resolution};
+use crate::domain::outcome::{ContactProof, Outcome};
+use crate::domain::refusal::Refusal;
+use crate::http::HttpState;
+use crate::http::answer::{Answer, IdempotencyKey};
+use crate::http::caller::Caller;
+use crate::http::error::{HttpError, Problem};
+use crate::http::json::{ContentHash, Segments, StrictJson, StrictQuery};
+use crate::http::page::{Cursor, Limit, Page};
+use crate::http::value::{Day, Text, Timestamp};
+use crate::store::alert::{self, Filter};
+use crate::store::audit::{self, Entry};
+use crate::store::{Tx, case};
+
+mod view;
+
+use view::{Alert, AlertDetail};
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get))
+        .routes(routes!(claim))
+        .routes(routes!(release))
+        .routes(routes!(extend))
+        .routes(routes!(on_site))
+        .routes(routes!(no_answer))
+        .routes(routes!(assign))
+        .routes(routes!(resolve))
+        .routes(routes!(escalate))
+        .routes(routes!(emergency))
+        .routes(routes!(reopen))
+        .routes(routes!(review))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// Only those that nobody has resolved.
+    #[serde(default)]
+    #[param(required = false)]
+    open: bool,
+    /// This place and below.
+    #[serde(default)]
+    place: Option<Uuid>,
+    #[serde(default)]
+    senior: Option<Uuid>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<(DateTime<Utc>, Uuid)>>,
+}
+
+/// Alerts that the caller may see, the latest first.
+#[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(ListQuery), responses((status = 200, body = Page<Alert>)))]
+async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    let filter = Filter {
+        open_only: query.open,
+        place: query.place,
+        senior: query.senior,
+        before: query.cursor.map(|cursor| cursor.0),
+        limit: query.limit.rows(),
+    };
+    let who = caller.who();
+    let rows = app.read(move |mut tx| async move { alert::list(&mut tx, &who, &filter).await.map(|rows| (tx, rows)) }).await?;
+    Ok(Answer::ok(&Page::cut(rows, query.limit, |row| (row.opened_at, row.id)).map(Alert::from)))
+}
+
+/// "Someone should look at her."
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct NewAlert {
+    id: Option<Uuid>,
+    senior_id: Uuid,
+    #[serde(default)]
+    note: Option<Text<200>>,
+}
+
+/// Ask that somebody goes; joins an alert that is already open.
+#[utoipa::path(post, path = "/api/v1/alerts", tag = "alerts", request_body = NewAlert,
+    responses((status = 201, body = Alert), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    StrictJson(body, hash): StrictJson<NewAlert>,
+) -> Result<Answer, HttpError> {
+    let once = key.once(&caller, body.id, hash)?;
+    let now = app.clock.now();
+    let answer = app
+        .write(move |mut tx| async move {
+            if let Some(answer) = once.replay(&mut tx, now).await? {
+                return Ok((tx, answer));
+            }
+            caller.senior(&mut tx, body.senior_id, Capability::AlertAct).await?;
+            let actor = Actor { id: caller.member_id, may_silence: false };
+            let id = case::raise(&mut tx, caller.site_id, body.senior_id, actor, once.id, body.note.map(|text| text.0), now).await?;
+            let answer = Answer::created(&Alert::from(alert::get(&mut tx, caller.site_id, id).await?));
+            once.keep(&mut tx, &answer).await?;
+            Ok((tx, answer))
+        })
+        .await?;
+    app.wake.all();
+    Ok(answer)
+}
+
+/// One alert with triggers, ladder, timeline and who was told; for those whom the ladder has told also the door, the phone
+/// and whom to call, in order. Each such opening is logged.
+#[utoipa::path(get, path = "/api/v1/alerts/{id}", tag = "alerts", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AlertDetail), (status = 404, body = Problem)))]
+async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
+    let now = app.clock.now();
+    let answer = app
+        .write(move |mut tx| async move {
+            let item = alert::get(&mut tx, caller.site_id, id).await?;
+            let relation = caller.senior(&mut tx, item.senior_id, Capability::SeniorRead).await?;
+            let detail = view::detail(&mut tx, caller.site_id, item, &relation).await?;
+            if relation.may(Capability::PhoneRead) || relation.may(Capability::SensitiveRead) {
+                let entry = Entry {
+                    site_id: caller.site_id,
+                    at: now,
+                    actor_id: Some(caller.member_id),
+                    act: "read_sensitive",
+                    object_kind: "alert",
+                    object_id: Some(id),
+                    fields: &["room", "phone", "contacts"],
+                };
+                audit::write(&mut tx, &entry).await?;
+            }
+            Ok((tx, Answer::ok(&detail)))
+        })
+        .await?;
+    Ok(answer)
+}
+
+/// The body of an act that says nothing more than that it is done.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Plain {
+    id: Option<Uuid>,
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Assign {
+    id: Option<Uuid>,
+    member_id: Uuid,
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Resolve {
+    id: Option<Uuid>,
+    #[serde(flatten)]
+    #[garde(dive)]
+    how: ResolutionInput,
+}
+
+/// How it ended; the visit route takes the same.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[garde(allow_unvalidated)]
+pub struct ResolutionInput {
+    /// 人平安？
+    pub safe: bool,
+    #[serde(default)]
+    pub contact_proof: Option<ContactProof>,
+    #[serde(default)]
+    pub proof_by: Option<Text<64>>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub proof_at: Option<Timestamp>,
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    #[serde(default)]
+    pub note: Option<Text<200>>,
+    /// First day back, for outcomes that mean "not at home".
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub return_date: Option<Day>,
+}
+
+impl ResolutionInput {
+    pub fn resolution(self) -> Resolution {
+        Resolution {
+            safe: self.safe,
+            proof: self.contact_proof,
+            proof_by: self.proof_by.map(|text| text.0),
+            proof_at: self.proof_at.map(|at| at.0),
+            outcome: self.outcome,
+            note: self.note.map(|text| text.0),
+            return_date: self.return_date.map(|day| day.0),
+        }
+    }
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Emergency {
+    id: Option<Uuid>,
+    service: EmergencyService,
+}
+
+#[derive(Deserialize, Serialize, ToSchema, Clone, Copy)]
+enum EmergencyService {
+    #[serde(rename = "110")]
+    Police,
+    #[serde(rename = "119")]
+    Fire,
+    #[serde(rename = "120")]
+    Ambulance,
+}
+
+impl EmergencyService {
+    fn number(self) -> &'static str {
+        match self {
+            Self::Police => "110",
+            Self::Fire => "119",
+            Self::Ambulance => "120",
+        }
+    }
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Reopen {
+    id: Option<Uuid>,
+    reason: Text<200>,
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Review {
+    id: Option<Uuid>,
+    #[serde(default)]
+    outcome: Option<Outcome>,
+}
+
+/// One request of a person about one alert.
+struct Asked {
+    app: App,
+    caller: Caller,
+    key: IdempotencyKey,
+    alert: Uuid,
+    body_id: Option<Uuid>,
+    hash: ContentHash,
+}
+
+impl Asked {
+    /// Does it once, under the senior's lock, and answers with the alert as it is now.
+    async fn act(self, need: Capability, act: Act) -> Result<Answer, HttpError> {
+        let Self { app, caller, key, alert, body_id, hash } = self;
+        let once = key.once(&caller, body_id, hash)?;
+        let now = app.clock.now();
+        let answer = app
+            .write(move |mut tx| async move {
+                if let Some(answer) = once.replay(&mut tx, now).await? {
+                    return Ok((tx, answer));
+                }
+                let senior = alert::senior_of(&mut tx, caller.site_id, alert).await?;
+                let relation = caller.senior(&mut tx, senior, need).await?;
+                case::act(&mut tx, caller.site_id, alert, actor(&caller, &relation), act, now).await?;
+                let answer = now_is(&mut tx, &caller, alert).await?;
+                once.keep(&mut tx, &answer).await?;
+                Ok((tx, answer))
+            })
+            .await?;
+        app.wake.all();
+        Ok(answer)
+    }
+}
+
+/// Closing without proof silences: it needs the role and a password typed a moment ago.
+pub fn actor(caller: &Caller, relation: &Relation) -> Actor {
+    Actor { id: caller.member_id, may_silence: relation.may(Capability::Silence) && caller.authenticated_recently() }
+}
+
+async fn now_is(tx: &mut Tx, caller: &Caller, alert: Uuid) -> crate::store::Result<Answer> {
+    Ok(Answer::ok(&Alert::from(alert::get(tx, caller.site_id, alert).await?)))
+}
+
+macro_rules! plain_act {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $need:expr, $act:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(post, path = $path, tag = "alerts", params(("id" = Uuid, Path)), request_body = Plain,
+            responses((status = 200, body = Alert), (status = 404, body = Problem), (status = 409, body = Problem)))]
+        async fn $name(
+            State(app): State<App>,
+            caller: Caller,
+            key: IdempotencyKey,
+            Segments(alert): Segments<Uuid>,
+            StrictJson(body, hash): StrictJson<Plain>,
+        ) -> Result<Answer, HttpError> {
+            Asked { app, caller, key, alert, body_id: body.id, hash }.act($need, $act).await
+        }
+    };
+}
+
+plain_act!(
+    /// 我去看看. The same person again changes nothing; another one gets 409 with the name.
+    claim, "/api/v1/alerts/{id}/claim", Capability::AlertAct, Act::Claim
+);
+plain_act!(
+    /// I cannot go after all.
+    release, "/api/v1/alerts/{id}/release", Capability::AlertAct, Act::Release
+);
+plain_act!(
+    /// I need a little longer.
+    extend, "/api/v1/alerts/{id}/extend", Capability::AlertAct, Act::Extend
+);
+plain_act!(
+    /// 到门口了
+    on_site, "/api/v1/alerts/{id}/on-site", Capability::AlertAct, Act::OnSite
+);
+plain_act!(
+    /// 敲门没人应: family and key holder are called at once.
+    no_answer, "/api/v1/alerts/{id}/no-answer", Capability::AlertAct, Act::NoAnswerAtDoor
+);
+plain_act!(
+    /// 我需要人手: the next level comes at once.
+    escalate, "/api/v1/alerts/{id}/escalate", Capability::AlertAct, Act::Escalate
+);
+
+/// Send somebody.
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/assign", tag = "alerts", params(("id" = Uuid, Path)), request_body = Assign,
+    responses((status = 200, body = Alert), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn assign(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Segments(alert): Segments<Uuid>,
+    StrictJson(body, hash): StrictJson<Assign>,
+) -> Result<Answer, HttpError> {
+    let (site, member) = (caller.site_id, body.member_id);
+    let known =
+        app.read(move |mut tx| async move { alert::member_is_active(&mut tx, site, member).await.map(|known| (tx, known)) }).await?;
+    if !known {
+        return Err(Refusal::invalid("member_id", "problem.not_found").into());
+    }
+    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertCommand, Act::Assign { to: member }).await
+}
+
+/// 见到人了 / 联系上了. Also completes the outcome of an alert that a late sign has closed.
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/resolve", tag = "alerts", params(("id" = Uuid, Path)), request_body = Resolve,
+    responses((status = 200, body = Alert), (status = 400, body = Problem), (status = 409, body = Problem)))]
+async fn resolve(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Segments(alert): Segments<Uuid>,
+    StrictJson(body, hash): StrictJson<Resolve>,
+) -> Result<Answer, HttpError> {
+    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertAct, Act::Resolve(body.how.resolution())).await
+}
+
+/// 120, 119 or 110 has been called.
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/emergency", tag = "alerts", params(("id" = Uuid, Path)), request_body = Emergency,
+    responses((status = 200, body = Alert), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn emergency(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Segments(alert): Segments<Uuid>,
+    StrictJson(body, hash): StrictJson<Emergency>,
+) -> Result<Answer, HttpError> {
+    let act = Act::Emergency { service: body.service.number().to_owned() };
+    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertAct, act).await
+}
+
+/// It was closed too early.
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/reopen", tag = "alerts", params(("id" = Uuid, Path)), request_body = Reopen,
+    responses((status = 200, body = Alert), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn reopen(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Segments(alert): Segments<Uuid>,
+    StrictJson(body, hash): StrictJson<Reopen>,
+) -> Result<Answer, HttpError> {
+    let act = Act::Reopen { reason: body.reason.0 };
+    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertCommand, act).await
+}
+
+/// A social worker has looked at how it went.
+#[utoipa::path(post, path = "/api/v1/alerts/{id}/review", tag = "alerts", params(("id" = Uuid, Path)), request_body = Review,
+    responses((status = 200, body = Alert), (status = 400, body = Problem), (status = 409, body = Problem)))]
+async fn review(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    Segments(alert): Segments<Uuid>,
+    StrictJson(body, hash): StrictJson<Review>,
+) -> Result<Answer, HttpError> {
+    let act = Act::Review { outcome: body.outcome };
+    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertCommand, act).await
+}

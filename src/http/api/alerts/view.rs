@@ -1,0 +1,170 @@
+//! Alerts as the API shows them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::access::{Capability, Relation};
+use crate::domain::alert::{AlertState, Ladder, StepAct, StepState, TimelineKind, TriggerKind};
+use crate::domain::check::Cause;
+use crate::store::alert::{self, AlertItem};
+use crate::store::{Error, Result, Tx};
+
+/// One alert of a list: no room, no phone.
+#[derive(Serialize, ToSchema)]
+pub struct Alert {
+    id: Uuid,
+    senior_id: Uuid,
+    called: String,
+    building: String,
+    unit: String,
+    state: AlertState,
+    ladder: Ladder,
+    cause: Cause,
+    epoch: i64,
+    level: i64,
+    trial: bool,
+    drill: bool,
+    opened_at: DateTime<Utc>,
+    claimed_by: Option<Uuid>,
+    claimed_by_called: Option<String>,
+    claim_until: Option<DateTime<Utc>>,
+    emergency_at: Option<DateTime<Utc>>,
+    resolved_at: Option<DateTime<Utc>>,
+    contact_proof: Option<String>,
+    safe: Option<bool>,
+    outcome: Option<String>,
+    outcome_note: Option<String>,
+    reviewed_at: Option<DateTime<Utc>>,
+    /// The service was down while this fell due.
+    outage_from: Option<DateTime<Utc>>,
+    outage_to: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct AlertDetail {
+    #[serde(flatten)]
+    alert: Alert,
+    triggers: Vec<Trigger>,
+    steps: Vec<Step>,
+    timeline: Vec<TimelineEntry>,
+    told: Vec<Told>,
+    /// The door and the phone; only for those whom the ladder has told, and for staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    door: Option<Door>,
+    /// Whom to phone, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contacts: Option<Vec<Contact>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Trigger {
+    id: Uuid,
+    kind: TriggerKind,
+    cause: Cause,
+    local_date: NaiveDate,
+    slot: Option<String>,
+    note: Option<String>,
+    at: DateTime<Utc>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Step {
+    epoch: i64,
+    step: i64,
+    level: i64,
+    act: StepAct,
+    due_at: DateTime<Utc>,
+    state: StepState,
+    fired_at: Option<DateTime<Utc>>,
+    told: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct TimelineEntry {
+    at: DateTime<Utc>,
+    kind: TimelineKind,
+    actor_id: Option<Uuid>,
+    actor_called: Option<String>,
+    detail: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Told {
+    recipient_id: Uuid,
+    recipient_called: String,
+    level: i64,
+    key: String,
+    state: String,
+    channel: Option<String>,
+    sent_at: Option<DateTime<Utc>>,
+    call_no: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Door {
+    name: String,
+    phone: Option<String>,
+    floor: Option<i64>,
+    room: String,
+    window_hint: String,
+    hearing_hint: String,
+    key_holder: Option<String>,
+    key_holder_phone: Option<String>,
+    /// Without it nobody enters: 110 is called instead.
+    entry_consent: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Contact {
+    position: i64,
+    name: String,
+    relation: String,
+    phone: String,
+    minutes_away: Option<i64>,
+}
+
+/// Everything about one alert that this relation may see.
+pub async fn detail(tx: &mut Tx, site: Uuid, item: AlertItem, relation: &Relation) -> Result<AlertDetail> {
+    let (id, senior) = (item.id, item.senior_id);
+    let triggers = alert::triggers(tx, site, id).await?.into_iter().map(Trigger::from).collect();
+    let steps = alert::steps(tx, site, id).await?.into_iter().map(Step::from).collect();
+    let timeline = alert::timeline(tx, site, id).await?.into_iter().map(TimelineEntry::read).collect::<Result<_>>()?;
+    let told = alert::told(tx, site, id).await?.into_iter().map(Told::from).collect();
+    let door = if relation.may(Capability::PhoneRead) { Some(Door::from(alert::door(tx, site, senior).await?)) } else { None };
+    let contacts = if relation.may(Capability::SensitiveRead) {
+        Some(alert::contacts(tx, site, senior).await?.into_iter().map(Contact::from).collect())
+    } else {
+        None
+    };
+    Ok(AlertDetail { alert: Alert::from(item), triggers, steps, timeline, told, door, contacts })
+}
+
+impl TimelineEntry {
+    fn read(item: alert::TimelineItem) -> Result<Self> {
+        let detail = serde_json::from_str(&item.detail).map_err(|error| Error::broken("alert_event", item.id, error))?;
+        Ok(Self { at: item.at, kind: item.kind, actor_id: item.actor_id, actor_called: item.actor_called, detail })
+    }
+}
+
+/// The same fields under the API's names.
+macro_rules! same_fields {
+    ($from:ty => $to:ident { $($field:ident),+ $(,)? }) => {
+        impl From<$from> for $to {
+            fn from(item: $from) -> Self {
+                Self { $($field: item.$field),+ }
+            }
+        }
+    };
+}
+
+same_fields!(AlertItem => Alert { id, senior_id, called, building, unit, state, ladder, cause, epoch, level, trial, drill, opened_at, claimed_by,
+    claimed_by_called, claim_until, emergency_at, resolved_at, contact_proof, safe, outcome, outcome_note, reviewed_at, outage_from, outage_to });
+same_fields!(alert::TriggerItem => Trigger { id, kind, cause, local_date, slot, note, at });
+same_fields!(alert::StepItem => Step { epoch, step, level, act, due_at, state, fired_at, told });
+same_fields!(alert::ToldItem => Told { recipient_id, recipient_called, level, key, state, channel, sent_at, call_no });
+same_fields!(alert::DoorItem => Door { name, phone, floor, room, window_hint, hearing_hint, key_holder, key_holder_phone, entry_consent });
+same_fields!(alert::ContactItem => Contact { position, name, relation, phone, minutes_away });

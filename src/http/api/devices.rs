@@ -1,0 +1,335 @@
+//! The register of sensors: who may speak for whom. Credentials are shown once, when they are made.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::access::Capability;
+use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
+use crate::domain::evidence::Polarity;
+use crate::domain::refusal::Refusal;
+use crate::http::HttpState;
+use crate::http::answer::{Answer, IdempotencyKey};
+use crate::http::caller::Caller;
+use crate::http::error::{HttpError, Problem};
+use crate::http::json::{Segments, StrictJson, StrictQuery};
+use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::http::value::Text;
+use crate::store::device::{self, Credentials};
+
+/// A device without an interval of its own is expected at least this often.
+const EXPECTED_SECONDS_DEFAULT: i64 = 25 * 3600;
+const EXPECTED_SECONDS_MAX: i64 = 7 * 24 * 3600;
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, change))
+        .routes(routes!(calibrate))
+        .routes(routes!(rotate))
+        .routes(routes!(revoke))
+}
+
+#[derive(Serialize, ToSchema)]
+struct Device {
+    id: Uuid,
+    /// MQTT user name and topic part of native devices, friendly name of others.
+    name: String,
+    ecosystem: Ecosystem,
+    role: DeviceRole,
+    senior_id: Option<Uuid>,
+    gateway_id: Option<Uuid>,
+    base_topic: Option<String>,
+    calibrated_at: Option<DateTime<Utc>>,
+    status: DeviceStatus,
+    last_seen_at: Option<DateTime<Utc>>,
+    /// Silence beyond this is a maintenance item, never a statement about a person.
+    silent_after: Option<DateTime<Utc>>,
+    battery_percent: Option<i64>,
+    tampered_at: Option<DateTime<Utc>>,
+    firmware: Option<String>,
+    level: Option<String>,
+    lost_events: i64,
+    clock_suspect: bool,
+    expected_interval_seconds: i64,
+    revoked_at: Option<DateTime<Utc>>,
+    version: i64,
+}
+
+/// What the device must be given; shown once.
+#[derive(Serialize, ToSchema)]
+struct Issued {
+    kid: u32,
+    mqtt_user: String,
+    mqtt_password: String,
+    /// 32 bytes, hexadecimal; signs the messages of native devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_hex: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Created {
+    #[serde(flatten)]
+    device: Device,
+    /// Devices behind a gateway have none of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<Issued>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<Uuid>>,
+}
+
+/// Devices of the site, in the order of their ids.
+#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(ListQuery), responses((status = 200, body = Page<Device>)))]
+async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::DevicesRead)?;
+    let (after, rows) = (query.cursor.map(|cursor| cursor.0), query.limit.rows());
+    let devices =
+        app.read(move |mut tx| async move { device::list(&mut tx, caller.site_id, after, rows).await.map(|found| (tx, found)) }).await?;
+    Ok(Answer::ok(&Page::cut(devices, query.limit, |row| row.id).map(Device::from)))
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct NewDevice {
+    id: Option<Uuid>,
+    name: Text<64>,
+    ecosystem: Ecosystem,
+    role: DeviceRole,
+    #[serde(default)]
+    gateway_id: Option<Uuid>,
+    /// For gateways: the topic below which they publish, usually `zigbee2mqtt`.
+    #[serde(default)]
+    base_topic: Option<Text<64>>,
+    /// Seconds; how often the device must be heard.
+    #[serde(default = "expected")]
+    #[garde(range(min = 60, max = EXPECTED_SECONDS_MAX))]
+    expected_interval_seconds: i64,
+}
+
+fn expected() -> i64 {
+    EXPECTED_SECONDS_DEFAULT
+}
+
+/// Enter a device. A repeat gets the same device without the credentials, which are shown once.
+#[utoipa::path(post, path = "/api/v1/devices", tag = "devices", request_body = NewDevice,
+    responses((status = 201, body = Created), (status = 400, body = Problem), (status = 409, body = Problem)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    StrictJson(body, hash): StrictJson<NewDevice>,
+) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::DevicesWrite)?;
+    let once = key.once(&caller, body.id, hash)?;
+    let (now, seal) = (app.clock.now(), app.seal.clone());
+    let answer = app
+        .write(move |mut tx| async move {
+            if let Some(answer) = once.replay(&mut tx, now).await? {
+                return Ok((tx, answer));
+            }
+            let new = device::NewDevice {
+                site_id: caller.site_id,
+                id: once.id,
+                name: body.name.0,
+                ecosystem: body.ecosystem,
+                role: body.role,
+                gateway_id: body.gateway_id,
+                base_topic: body.base_topic.map(|topic| topic.0),
+                expected_interval_seconds: body.expected_interval_seconds,
+            };
+            let (made, credentials) = device::create(&mut tx, &new, Some(caller.member_id), &seal, now).await?;
+            let (name, version) = (made.name.clone(), made.version);
+            let shown = |credentials| Created { device: Device::from(made.clone()), credentials };
+            // What is kept for a repeat holds no secret.
+            once.keep(&mut tx, &Answer::created(&shown(None)).version(version)).await?;
+            let credentials = credentials.map(|credentials| Issued::of(&name, &credentials));
+            Ok((tx, Answer::created(&shown(credentials)).version(version)))
+        })
+        .await?;
+    Ok(answer)
+}
+
+/// One device.
+#[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Device), (status = 404, body = Problem)))]
+async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::DevicesRead)?;
+    let found = app.read(move |mut tx| async move { device::get(&mut tx, caller.site_id, id).await.map(|found| (tx, found)) }).await?;
+    let found = found.ok_or_else(Refusal::not_found)?;
+    let version = found.version;
+    Ok(Answer::ok(&Device::from(found)).version(version))
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Binding {
+    /// The one senior whom the device speaks for; null unbinds it, which needs a recent sign-in.
+    senior_id: Option<Uuid>,
+}
+
+/// Bind a device to a senior, or unbind it. Level and calibration of the old home are forgotten.
+#[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
+    request_body = Binding, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 412, body = Problem)))]
+async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    if_match: IfMatch,
+    StrictJson(body, _): StrictJson<Binding>,
+) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::DevicesWrite)?;
+    let now = app.clock.now();
+    let (site, member) = (caller.site_id, caller.member_id);
+    let current = app.read(move |mut tx| async move { device::get(&mut tx, site, id).await.map(|found| (tx, found)) }).await?;
+    let current = current.ok_or_else(Refusal::not_found)?;
+    // Taking a voice away from a senior silences.
+    if current.senior_id.is_some() && current.senior_id != body.senior_id {
+        caller.require_site(Capability::Silence)?;
+        caller.require_recent()?;
+    }
+    if_match.check(current.version, &Device::from(current))?;
+    let bound = app
+        .write(move |mut tx| async move {
+            if let Some(senior) = body.senior_id {
+                caller.senior(&mut tx, senior, Capability::DevicesWrite).await?;
+            }
+            let bound = device::bind(&mut tx, (site, id), body.senior_id, if_match.0, member, now).await?;
+            Ok((tx, bound))
+        })
+        .await?;
+    let version = bound.version;
+    Ok(Answer::ok(&Device::from(bound)).version(version))
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Calibration {
+    /// The device's "closed" was reported while the curtain was closed.
+    closed_means_closed: bool,
+}
+
+/// The two clicks: somebody closed and opened the curtain and saw which reading is which.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/calibrate", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
+    request_body = Calibration, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 412, body = Problem)))]
+async fn calibrate(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    if_match: IfMatch,
+    StrictJson(body, _): StrictJson<Calibration>,
+) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::DevicesWrite)?;
+    let now = app.clock.now();
+    let polarity = if body.closed_means_closed { Polarity::Normal } else { Polarity::Inverted };
+    let done = app
+        .write(move |mut tx| async move {
+            let done = device::calibrate(&mut tx, (caller.site_id, id), polarity, if_match.0, Some(caller.member_id), now).await?;
+            Ok((tx, done))
+        })
+        .await?;
+    let version = done.version;
+    Ok(Answer::ok(&Device::from(done)).version(version))
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Nothing {}
+
+/// New credentials; the old ones stay valid for a while, so that the device can be reached to change them.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/rotate", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
+    request_body = Nothing, responses((status = 200, body = Issued), (status = 404, body = Problem), (status = 412, body = Problem)))]
+async fn rotate(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    if_match: IfMatch,
+    StrictJson(Nothing {}, _hash): StrictJson<Nothing>,
+) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::DevicesWrite)?;
+    let (now, seal) = (app.clock.now(), app.seal.clone());
+    let issued = app
+        .write(move |mut tx| async move {
+            let credentials = device::rotate(&mut tx, (caller.site_id, id), if_match.0, caller.member_id, &seal, now).await?;
+            let found = device::get(&mut tx, caller.site_id, id).await?.ok_or_else(Refusal::not_found)?;
+            Ok((tx, Issued::of(&found.name, &credentials)))
+        })
+        .await?;
+    Ok(Answer::ok(&issued))
+}
+
+/// End a device for good; its live sessions close within five seconds. Silences, so it needs a recent sign-in.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "devices", params(("id" = Uuid, Path)), request_body = Nothing,
+    responses((status = 204), (status = 404, body = Problem)))]
+async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    StrictJson(Nothing {}, _hash): StrictJson<Nothing>,
+) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::Silence)?;
+    caller.require_recent()?;
+    let now = app.clock.now();
+    app.write(move |mut tx| async move {
+        device::revoke(&mut tx, (caller.site_id, id), caller.member_id, now).await?;
+        Ok((tx, ()))
+    })
+    .await?;
+    Ok(Answer::no_content())
+}
+
+impl Issued {
+    fn of(name: &str, credentials: &Credentials) -> Self {
+        Self {
+            kid: credentials.kid,
+            mqtt_user: name.to_owned(),
+            mqtt_password: credentials.password.clone(),
+            key_hex: credentials.key.map(|key| crate::store::signal::hex(&key)),
+        }
+    }
+}
+
+impl From<device::Device> for Device {
+    fn from(row: device::Device) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            ecosystem: row.ecosystem,
+            role: row.role,
+            senior_id: row.senior_id,
+            gateway_id: row.gateway_id,
+            base_topic: row.base_topic,
+            calibrated_at: row.calibrated_at,
+            status: row.status,
+            last_seen_at: row.last_seen_at,
+            silent_after: row.silent_after,
+            battery_percent: row.battery_percent,
+            tampered_at: row.tampered_at,
+            firmware: row.firmware,
+            level: row.level,
+            lost_events: row.lost_events,
+            clock_suspect: row.clock_suspect,
+            expected_interval_seconds: row.expected_interval_seconds,
+            revoked_at: row.revoked_at,
+            version: row.version,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! 今早看窗: the round of a day, in walking order, computed from pairings, duties and leaves.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::access::Capability;
+use crate::domain::check::{CheckState, Slot};
+use crate::domain::signal::Sign;
+use crate::http::HttpState;
+use crate::http::answer::Answer;
+use crate::http::caller::Caller;
+use crate::http::error::HttpError;
+use crate::http::json::StrictQuery;
+use crate::http::value::Day;
+use crate::store::round;
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(get))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct RoundQuery {
+    /// Today if left out.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    date: Option<Day>,
+    /// Morning if left out.
+    #[serde(default)]
+    slot: Option<Slot>,
+    /// A place whose whole round staff want to see; the caller's own round if left out.
+    #[serde(default)]
+    place: Option<Uuid>,
+}
+
+/// One window. Names of one's own round are not masked.
+#[derive(Serialize, ToSchema)]
+struct Stop {
+    senior_id: Uuid,
+    check_id: Uuid,
+    name: String,
+    called: String,
+    phone: Option<String>,
+    hearing_hint: String,
+    building_id: Uuid,
+    building: String,
+    unit: String,
+    floor: Option<i64>,
+    room: String,
+    window_hint: String,
+    state: CheckState,
+    expected_sign: Sign,
+    window_opens_at: DateTime<Utc>,
+    deadline_at: DateTime<Utc>,
+    cutoff_at: DateTime<Utc>,
+    /// What a sensor has shown in this slot, if anything.
+    sensor_kind: Option<String>,
+    sensor_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Round {
+    date: chrono::NaiveDate,
+    slot: Slot,
+    /// Checks that need no more look.
+    done: usize,
+    stops: Vec<Stop>,
+}
+
+/// The round of a date and slot.
+#[utoipa::path(get, path = "/api/v1/rounds", tag = "rounds", params(RoundQuery), responses((status = 200, body = Round)))]
+async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<RoundQuery>) -> Result<Answer, HttpError> {
+    let date = query.date.map_or(caller.today, |day| day.0);
+    let slot = query.slot.unwrap_or(Slot::Morning);
+    let stops = app
+        .read(move |mut tx| async move {
+            let stops = match query.place {
+                None => round::of_member(&mut tx, caller.site_id, caller.member_id, date, slot).await?,
+                Some(place) => {
+                    caller.place(&mut tx, place, Capability::PhoneRead).await?;
+                    round::of_place(&mut tx, caller.site_id, place, date, slot).await?
+                }
+            };
+            Ok((tx, stops))
+        })
+        .await?;
+    let done = stops.iter().filter(|stop| matches!(stop.state, CheckState::Ok | CheckState::OkLate | CheckState::Excused)).count();
+    Ok(Answer::ok(&Round { date, slot, done, stops: stops.into_iter().map(Stop::from).collect() }))
+}
+
+impl From<round::Stop> for Stop {
+    fn from(stop: round::Stop) -> Self {
+        Self {
+            senior_id: stop.senior_id,
+            check_id: stop.check_id,
+            name: stop.name,
+            called: stop.called,
+            phone: stop.phone,
+            hearing_hint: stop.hearing_hint,
+            building_id: stop.building_id,
+            building: stop.building,
+            unit: stop.unit,
+            floor: stop.floor,
+            room: stop.room,
+            window_hint: stop.window_hint,
+            state: stop.state,
+            expected_sign: stop.expected_sign,
+            window_opens_at: stop.window_opens_at,
+            deadline_at: stop.deadline_at,
+            cutoff_at: stop.cutoff_at,
+            sensor_kind: stop.sensor_kind,
+            sensor_at: stop.sensor_at,
+        }
+    }
+}

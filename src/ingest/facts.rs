@@ -1,0 +1,97 @@
+//! Turns decoded messages into the facts that `crate::domain::evidence` judges: each with its time and what is known of its way.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::native::{Kind, Message};
+use super::zigbee2mqtt::Report;
+use crate::domain::evidence::{EventKey, Fact, Reading, SensorRules, Wall, sent_at};
+
+/// How a message came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    pub received_at: DateTime<Utc>,
+    /// The broker or the sender marked it as kept.
+    pub retained: bool,
+    /// It may have waited in a queue: a repeated delivery, or the backlog after a reconnect.
+    pub waited: bool,
+}
+
+/// Facts of a native message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeFacts {
+    pub facts: Vec<Fact>,
+    /// The device's clock contradicts ours.
+    pub clock_bad: bool,
+}
+
+/// Dates each event by its age when the message was sent, so that no wall clock is needed.
+pub fn of_native(message: &Message, delivery: Delivery, rules: &SensorRules) -> NativeFacts {
+    let wall = message.wall.and_then(|hint| {
+        let at = DateTime::from_timestamp_millis(hint.unix_ms)?;
+        Some(Wall { at, uncertainty: TimeDelta::seconds(i64::from(hint.uncertainty_s)) })
+    });
+    let sent = sent_at(delivery.received_at, wall, delivery.waited, rules);
+    let facts = message.events.iter().map(|event| {
+        let age_ms = i64::try_from(message.up_ms - event.up_ms).unwrap_or(i64::MAX);
+        let observed_at = TimeDelta::try_milliseconds(age_ms).and_then(|age| sent.at.checked_sub_signed(age));
+        Fact {
+            reading: native_reading(event.kind),
+            key: EventKey::Numbered { boot_n: message.boot_n, seq: message.seq, index: event.index },
+            observed_at: observed_at.unwrap_or(sent.at),
+            received_at: delivery.received_at,
+            // An age that no calendar holds is not an age.
+            time_certain: sent.certain && observed_at.is_some(),
+            retained: delivery.retained,
+            cached: false,
+            last_seen: None,
+        }
+    });
+    NativeFacts { facts: facts.collect(), clock_bad: sent.clock_bad }
+}
+
+/// Facts of a Zigbee2MQTT device message, all as of its arrival.
+pub fn of_zigbee2mqtt(report: &Report, delivery: Delivery) -> Vec<Fact> {
+    let contact = report.contact_open.map(|open| Reading::Contact { open });
+    let cover = report.cover.map(|cover| Reading::Cover { percent: cover.percent, moving: cover.moving });
+    contact.into_iter().chain(cover).map(|reading| cached(reading, report.last_seen, delivery)).collect()
+}
+
+/// The gateway or a device of it came online.
+pub fn online(delivery: Delivery) -> Fact {
+    cached(Reading::Online, None, delivery)
+}
+
+fn cached(reading: Reading, last_seen: Option<DateTime<Utc>>, delivery: Delivery) -> Fact {
+    Fact {
+        reading,
+        key: EventKey::Edge { at_ms: delivery.received_at.timestamp_millis() },
+        observed_at: delivery.received_at,
+        received_at: delivery.received_at,
+        time_certain: !delivery.waited,
+        retained: delivery.retained,
+        cached: true,
+        last_seen,
+    }
+}
+
+fn native_reading(kind: Kind) -> Reading {
+    match kind {
+        Kind::Contact { open } => Reading::Contact { open },
+        Kind::CoverPercent(percent) => Reading::Cover { percent, moving: false },
+        Kind::HelpButton { .. } => Reading::HelpButton,
+        Kind::OkButton => Reading::OkButton,
+        Kind::LuxJump { before, after } if after > before => Reading::LightJump,
+        Kind::LuxJump { .. }
+        | Kind::CentiLux(_)
+        | Kind::Motion(_)
+        | Kind::Vibration(_)
+        | Kind::TiltDegrees(_)
+        | Kind::Tamper(_)
+        | Kind::BatteryMillivolt(_)
+        | Kind::BootReason(_)
+        | Kind::TimeJump(_)
+        | Kind::Heartbeat { .. }
+        | Kind::Lost(_)
+        | Kind::Unknown(_) => Reading::Health,
+    }
+}

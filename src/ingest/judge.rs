@@ -1,0 +1,239 @@
+//! One message against one device: decodes, asks the rules, brings the device's row up to date and says what follows. No I/O: the
+//! writer loads the row before and stores it afterwards, so that a whole batch shares one transaction.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::facts::{self, Delivery};
+use super::native::{self, Channel, Key, Kind, StatusState};
+use super::zigbee2mqtt::{self, Report};
+use crate::domain::device::{DeviceStatus, battery_percent};
+use crate::domain::evidence::{self, Class, Deed, EventKey, Fact, ReplayWindow, Seen, SensorRules, Verdict};
+use crate::domain::signal::{Evidence, SignalKind};
+use crate::store::Result;
+use crate::store::device::Device;
+
+/// A signal that a device gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceSignal {
+    pub device_id: Uuid,
+    pub key: EventKey,
+    pub kind: SignalKind,
+    pub class: Evidence,
+    pub observed_at: DateTime<Utc>,
+}
+
+/// What follows from a message.
+#[derive(Debug, Default)]
+pub struct Consequence {
+    pub signals: Vec<DeviceSignal>,
+    /// Why a person should look at it.
+    pub quarantine: Option<String>,
+    /// To be acknowledged to a native device by (boot, seq) after the commit.
+    pub receipt: Option<(u32, u32)>,
+}
+
+impl Consequence {
+    fn quarantine(why: impl ToString) -> Self {
+        Self { quarantine: Some(why.to_string()), ..Self::default() }
+    }
+}
+
+/// How a message came.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    pub delivery: Delivery,
+    /// Came by a broker that other instances hear as well; the number tells the instances apart.
+    pub shared_by: Option<u32>,
+}
+
+/// A message of a native device.
+pub fn native(
+    device: &mut Device,
+    (topic, channel): (&str, Channel),
+    payload: &[u8],
+    keys: &[Key],
+    way: Way,
+    rules: &SensorRules,
+) -> Result<Consequence> {
+    match channel {
+        Channel::Events | Channel::Telemetry => envelope(device, (topic, channel), payload, keys, way.delivery, rules),
+        Channel::Status => Ok(status(device, payload, way)),
+        // The level for home automation says nothing that events do not say better.
+        Channel::State => Ok(Consequence::default()),
+    }
+}
+
+fn envelope(
+    device: &mut Device,
+    (topic, channel): (&str, Channel),
+    payload: &[u8],
+    keys: &[Key],
+    delivery: Delivery,
+    rules: &SensorRules,
+) -> Result<Consequence> {
+    let message = match native::decode(topic, payload, keys) {
+        Ok(message) => message,
+        Err(refusal) => return Ok(Consequence::quarantine(refusal)),
+    };
+    let mut state = device.state()?;
+    let known = state.window.is_some();
+    let receipt = (channel == Channel::Events).then_some((message.boot_n, message.seq));
+    match ReplayWindow::admit(&mut state.window, message.boot_n, message.seq) {
+        Seen::OldBoot => return Ok(Consequence::quarantine("a message of an earlier boot: a replay")),
+        // Handed in before, and the receipt was lost: say it again, or the device never lets go of it.
+        Seen::Before => return Ok(Consequence { receipt, ..Consequence::default() }),
+        Seen::NewBoot if known => state.forget_level(),
+        Seen::NewBoot | Seen::New => {}
+    }
+    let native = facts::of_native(&message, delivery, rules);
+    device.boot_id = Some(i64::from(message.boot_id));
+    device.clock_suspect = native.clock_bad;
+    for event in &message.events {
+        note_health(device, event.kind, delivery.received_at);
+    }
+    let signals = judge(device, state, &native.facts, delivery.received_at, rules);
+    if !delivery.waited && !delivery.retained {
+        device.heard(delivery.received_at, None);
+    }
+    Ok(Consequence { signals, quarantine: None, receipt })
+}
+
+fn note_health(device: &mut Device, kind: Kind, at: DateTime<Utc>) {
+    match kind {
+        Kind::BatteryMillivolt(millivolt) => {
+            device.battery_millivolt = Some(i64::from(millivolt));
+            device.battery_percent = Some(battery_percent(millivolt));
+        }
+        Kind::Tamper(_) => device.tampered_at = Some(at),
+        Kind::Lost(count) => device.lost_events = device.lost_events.saturating_add(i64::from(count)),
+        _ => {}
+    }
+}
+
+/// A status is not signed and says only how the device is. A late will of an earlier birth says nothing.
+fn status(device: &mut Device, payload: &[u8], way: Way) -> Consequence {
+    let status = match native::decode_status(payload) {
+        Ok(status) => status,
+        Err(refusal) => return Consequence::quarantine(refusal),
+    };
+    let birth_n = i64::from(status.birth_n);
+    if device.bd.is_some_and(|known| birth_n < known) {
+        return Consequence::default();
+    }
+    device.bd = Some(birth_n);
+    device.firmware = status.firmware.map(|text| text.chars().take(32).collect()).or(device.firmware.take());
+    if way.shared_by.is_some() && way.delivery.retained {
+        // Kept by a broker since nobody knows when.
+        return Consequence::default();
+    }
+    let at = way.delivery.received_at;
+    match status.state {
+        StatusState::On => {
+            device.status = DeviceStatus::Online;
+            device.online_since = Some(at);
+            device.heard(at, status.next_seconds);
+        }
+        StatusState::Sleep => {
+            device.heard(at, status.next_seconds);
+            device.status = DeviceStatus::Asleep;
+        }
+        StatusState::Off => device.status = DeviceStatus::Offline,
+    }
+    Consequence::default()
+}
+
+/// A message about a device behind a Zigbee2MQTT gateway.
+pub fn zigbee2mqtt(device: &mut Device, payload: &[u8], way: Way, rules: &SensorRules) -> Result<Consequence> {
+    let report = match zigbee2mqtt::decode(payload) {
+        Ok(report) => report,
+        Err(refusal) => return Ok(Consequence::quarantine(refusal)),
+    };
+    let mut state = device.state()?;
+    let received_at = way.delivery.received_at;
+    if let Some(instance) = way.shared_by
+        && state.recent.is_copy(hash(payload), instance, received_at, rules.copy_window)
+    {
+        device.remember(&state, rules);
+        return Ok(Consequence::default());
+    }
+    note_report(device, &report, received_at);
+    let signals = judge(device, state, &facts::of_zigbee2mqtt(&report, way.delivery), received_at, rules);
+    if !way.delivery.retained {
+        device.heard(received_at, None);
+    }
+    Ok(Consequence { signals, ..Consequence::default() })
+}
+
+fn note_report(device: &mut Device, report: &Report, at: DateTime<Utc>) {
+    if let Some(percent) = report.battery_percent {
+        device.battery_percent = Some(i64::from(percent));
+    }
+    if report.tamper == Some(true) {
+        device.tampered_at = Some(at);
+    }
+}
+
+/// Zigbee2MQTT says whether it reaches a device, or for each of its devices whether it runs itself.
+pub fn availability(device: &mut Device, online: bool, way: Way, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
+    if !online {
+        device.status = DeviceStatus::Offline;
+        return Ok(Vec::new());
+    }
+    device.status = DeviceStatus::Online;
+    let state = device.state()?;
+    Ok(judge(device, state, &[facts::online(way.delivery)], way.delivery.received_at, rules))
+}
+
+/// An opening that the clock has confirmed.
+pub fn settle(device: &mut Device, now: DateTime<Utc>, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
+    let state = device.state()?;
+    Ok(judge(device, state, &[], now, rules))
+}
+
+/// Applies the rules to the facts in order, then lets the time that has passed confirm what is pending.
+fn judge(
+    device: &mut Device,
+    mut state: evidence::DeviceState,
+    facts: &[Fact],
+    now: DateTime<Utc>,
+    rules: &SensorRules,
+) -> Vec<DeviceSignal> {
+    let mut verdicts = Vec::new();
+    for fact in facts {
+        let (next, said) = evidence::assess(state, fact, rules);
+        state = next;
+        verdicts.extend(said);
+    }
+    let (state, settled) = evidence::settle(state, now, rules);
+    verdicts.extend(settled);
+    device.remember(&state, rules);
+    verdicts.into_iter().filter_map(|verdict| signal(device.id, verdict)).collect()
+}
+
+fn signal(device_id: Uuid, verdict: Verdict) -> Option<DeviceSignal> {
+    match verdict {
+        Verdict::Evidence { class, deed, observed_at, key } => {
+            let kind = match deed {
+                Deed::Opened => SignalKind::Open,
+                Deed::PressedOk | Deed::LightChanged => SignalKind::Activity,
+            };
+            let class = match class {
+                Class::A => Evidence::A,
+                Class::B => Evidence::B,
+                Class::C => Evidence::C,
+            };
+            Some(DeviceSignal { device_id, key, kind, class, observed_at })
+        }
+        Verdict::Help { press, observed_at, .. } => {
+            Some(DeviceSignal { device_id, key: press, kind: SignalKind::Help, class: Evidence::A, observed_at })
+        }
+        _ => None,
+    }
+}
+
+fn hash(payload: &[u8]) -> u64 {
+    let digest = Sha256::digest(payload);
+    u64::from_be_bytes(std::array::from_fn(|n| digest[n]))
+}

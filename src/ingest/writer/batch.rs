@@ -1,0 +1,234 @@
+//! One transaction for many messages: find, lock, judge in order, store. Seniors are locked before devices, both in the order of
+//! their ids, as everywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::route::{self, Target};
+use super::{Aftermath, Answer, Message, Work};
+use crate::domain::evidence::EventKey;
+use crate::domain::id;
+use crate::domain::signal::{SignalKind, Source};
+use crate::ingest::judge::{self, Consequence, DeviceSignal};
+use crate::ingest::native::Key;
+use crate::ingest::zigbee2mqtt;
+use crate::store::device::{self, Device, Quarantined};
+use crate::store::signal::{self, NewSignal};
+use crate::store::{Error, Result, Tx};
+
+/// What is needed to judge, loaded and locked.
+struct Loaded {
+    devices: BTreeMap<Uuid, Device>,
+    keys: BTreeMap<Uuid, Vec<Key>>,
+    /// The devices behind each gateway.
+    children: BTreeMap<Uuid, Vec<Uuid>>,
+}
+
+/// Stores a batch and returns one answer per message, and what it leaves to do.
+pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: DateTime<Utc>) -> Result<(Vec<Answer>, Aftermath)> {
+    let targets = route::resolve(tx, messages).await?;
+    let mut loaded = load(tx, &targets, work, now).await?;
+    let before = loaded.devices.clone();
+    let mut signals = Vec::new();
+    let mut quarantined = Vec::new();
+    let mut answers = Vec::with_capacity(messages.len());
+    for (message, target) in messages.iter().zip(&targets) {
+        let consequence = judge_one(message, target, &mut loaded, work)?;
+        if let Some(why) = consequence.quarantine {
+            quarantined.push(sample(message, target, &loaded, why));
+        }
+        signals.extend(consequence.signals);
+        answers.push(Answer { revoked: *target == Target::Revoked, receipt: consequence.receipt });
+    }
+    let signalled = !signals.is_empty();
+    quarantined.extend(store_signals(tx, &loaded.devices, signals, now).await?);
+    let changed: Vec<Device> = loaded.devices.into_values().filter(|device| before.get(&device.id) != Some(device)).collect();
+    device::save(tx, &changed).await?;
+    device::quarantine(tx, &work.within_budget(quarantined, now)).await?;
+    let settling = changed.iter().any(|device| device.settle_at.is_some());
+    Ok((answers, Aftermath { signals: signalled, settling }))
+}
+
+/// Confirms pending openings whose time has come.
+pub async fn settle(tx: &mut Tx, ids: &[Uuid], work: &Arc<Work>, now: DateTime<Utc>) -> Result<usize> {
+    let mut devices = lock(tx, &ids.iter().copied().collect()).await?;
+    let mut signals = Vec::new();
+    for device in devices.values_mut() {
+        signals.extend(judge::settle(device, now, &work.rules)?);
+    }
+    let settled = signals.len();
+    store_signals(tx, &devices, signals, now).await?;
+    device::save(tx, &devices.into_values().collect::<Vec<_>>()).await?;
+    Ok(settled)
+}
+
+async fn load(tx: &mut Tx, targets: &[Target], work: &Arc<Work>, now: DateTime<Utc>) -> Result<Loaded> {
+    let mut ids = BTreeSet::new();
+    let mut native = BTreeSet::new();
+    let mut gateways = Vec::new();
+    for target in targets {
+        match target {
+            Target::Native { device, .. } => {
+                ids.insert(*device);
+                native.insert(*device);
+            }
+            Target::Report { device } | Target::Availability { device } => {
+                ids.insert(*device);
+            }
+            Target::Gateway { gateway } => {
+                ids.insert(*gateway);
+                gateways.push(*gateway);
+            }
+            Target::Ignored | Target::Unknown(_) | Target::Revoked => {}
+        }
+    }
+    let mut children: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+    if !gateways.is_empty() {
+        gateways.sort_unstable();
+        gateways.dedup();
+        for (gateway, child) in device::children(tx, &gateways).await? {
+            ids.insert(child);
+            children.entry(gateway).or_default().push(child);
+        }
+    }
+    let devices = lock(tx, &ids).await?;
+    let mut keys: BTreeMap<Uuid, Vec<Key>> = BTreeMap::new();
+    if !native.is_empty() {
+        for sealed in device::sealed_keys(tx, &native.into_iter().collect::<Vec<_>>(), now).await? {
+            match device::unseal(&work.seal, &sealed) {
+                Ok(key) => keys.entry(sealed.device_id).or_default().push(key),
+                // Its messages are then refused as forged and shown; the others go on.
+                Err(error) => tracing::error!(%error, "a device key cannot be opened"),
+            }
+        }
+    }
+    Ok(Loaded { devices, keys, children })
+}
+
+async fn lock(tx: &mut Tx, ids: &BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, Device>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
+    let bound = device::seniors_of(tx, &ids).await?;
+    let seniors: Vec<Uuid> = bound.values().copied().flatten().collect();
+    tx.lock_seniors(&seniors).await?;
+    let devices = device::lock(tx, &ids).await?;
+    // Somebody bound a device between the two reads: its senior is not locked. The messages come again.
+    if devices.iter().any(|device| bound.get(&device.id) != Some(&device.senior_id)) {
+        return Err(Error::Busy);
+    }
+    Ok(devices.into_iter().map(|device| (device.id, device)).collect())
+}
+
+fn judge_one(message: &Message, target: &Target, loaded: &mut Loaded, work: &Arc<Work>) -> Result<Consequence> {
+    let way = message.way(work.instance);
+    let vanished = || Consequence { quarantine: Some("the device was removed".to_owned()), ..Consequence::default() };
+    match target {
+        Target::Ignored | Target::Revoked => Ok(Consequence::default()),
+        Target::Unknown(why) => Ok(Consequence { quarantine: Some((*why).to_owned()), ..Consequence::default() }),
+        Target::Native { device, channel } => {
+            let keys = loaded.keys.get(device).map_or(&[][..], Vec::as_slice);
+            let Some(device) = loaded.devices.get_mut(device) else { return Ok(vanished()) };
+            judge::native(device, (&message.topic, *channel), &message.payload, keys, way, &work.rules)
+        }
+        Target::Report { device } => {
+            let Some(device) = loaded.devices.get_mut(device) else { return Ok(vanished()) };
+            judge::zigbee2mqtt(device, &message.payload, way, &work.rules)
+        }
+        Target::Availability { device } => reachable(message, &[*device], loaded, work),
+        Target::Gateway { gateway } => {
+            let mut concerned = vec![*gateway];
+            // A gateway that goes says nothing about its devices; one that comes repeats their old levels.
+            if zigbee2mqtt::decode_online(&message.payload) == Ok(Some(true)) {
+                concerned.extend(loaded.children.get(gateway).into_iter().flatten());
+            }
+            reachable(message, &concerned, loaded, work)
+        }
+    }
+}
+
+fn reachable(message: &Message, concerned: &[Uuid], loaded: &mut Loaded, work: &Arc<Work>) -> Result<Consequence> {
+    let online = match zigbee2mqtt::decode_online(&message.payload) {
+        Ok(Some(online)) => online,
+        Ok(None) => return Ok(Consequence::default()),
+        Err(refusal) => return Ok(Consequence { quarantine: Some(refusal.to_string()), ..Consequence::default() }),
+    };
+    let mut consequence = Consequence::default();
+    for id in concerned {
+        if let Some(device) = loaded.devices.get_mut(id) {
+            consequence.signals.extend(judge::availability(device, online, message.way(work.instance), &work.rules)?);
+        }
+    }
+    Ok(consequence)
+}
+
+/// Appends what devices say about their seniors, and returns what has nobody to be said about.
+async fn store_signals(
+    tx: &mut Tx,
+    devices: &BTreeMap<Uuid, Device>,
+    signals: Vec<DeviceSignal>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Quarantined>> {
+    let mut by_site: BTreeMap<Uuid, Vec<NewSignal>> = BTreeMap::new();
+    let mut orphans = Vec::new();
+    for said in signals {
+        let Some(device) = devices.get(&said.device_id) else { continue };
+        match device.senior_id {
+            Some(senior_id) => by_site.entry(device.site_id).or_default().push(new_signal(&said, senior_id)),
+            // A press for help must not vanish because nobody finished the set-up.
+            None if said.kind == SignalKind::Help => orphans.push(Quarantined {
+                site_id: Some(device.site_id),
+                device_id: Some(device.id),
+                topic: device.name.clone(),
+                why: "a press for help on a device that is bound to nobody".to_owned(),
+                payload: Vec::new(),
+                size_bytes: 0,
+                received_at: said.observed_at,
+            }),
+            None => {}
+        }
+    }
+    for (site_id, signals) in by_site {
+        for chunk in signals.chunks(signal::BATCH_MAX) {
+            signal::append(tx, site_id, chunk, now).await?;
+        }
+    }
+    Ok(orphans)
+}
+
+fn new_signal(said: &DeviceSignal, senior_id: Uuid) -> NewSignal {
+    let id = match said.key {
+        EventKey::Numbered { boot_n, seq, index } => {
+            id::device_signal(said.device_id, i64::from(boot_n), i64::from(seq), usize::from(index))
+        }
+        EventKey::Edge { at_ms } => id::device_edge(said.device_id, at_ms),
+    };
+    NewSignal {
+        id,
+        senior_id,
+        kind: said.kind,
+        observed_at: said.observed_at,
+        observed_by: None,
+        entered_by: None,
+        device_id: Some(said.device_id),
+        source: Source::Device,
+        evidence: Some(said.class),
+        replaces: None,
+        reason: None,
+        note: None,
+    }
+}
+
+fn sample(message: &Message, target: &Target, loaded: &Loaded, why: String) -> Quarantined {
+    let device_id = match target {
+        Target::Native { device, .. } | Target::Report { device } | Target::Availability { device } => Some(*device),
+        Target::Gateway { gateway } => Some(*gateway),
+        _ => message.speaks_for,
+    };
+    let site_id = device_id.and_then(|id| loaded.devices.get(&id)).map(|device| device.site_id).or(message.site_id);
+    message.quarantined(site_id, device_id, why)
+}

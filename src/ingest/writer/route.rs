@@ -1,0 +1,121 @@
+//! Which device a message is about. A session speaks only for the devices of its credential; behind a broker the topic decides, and
+//! only for native messages does a signature prove it.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::Message;
+use crate::ingest::native::{Channel, Topic};
+use crate::ingest::zigbee2mqtt;
+use crate::mqtt::ports::Fault;
+use crate::store::{Result, Tx, device};
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Native {
+        device: Uuid,
+        channel: Channel,
+    },
+    Report {
+        device: Uuid,
+    },
+    Availability {
+        device: Uuid,
+    },
+    Gateway {
+        gateway: Uuid,
+    },
+    /// Understood and of no interest.
+    Ignored,
+    /// For a person to look at.
+    Unknown(&'static str),
+    /// The sender's device is no longer in use.
+    Revoked,
+}
+
+/// What has to be looked up.
+enum Wanted<'a> {
+    Found(Target),
+    Named { name: &'a str, channel: Channel },
+    Behind { gateway: Uuid, topic: zigbee2mqtt::Topic<'a> },
+}
+
+/// The targets, in the order of the messages.
+pub async fn resolve(tx: &mut Tx, messages: &[Message]) -> Result<Vec<Target>> {
+    let foreign = messages.iter().any(|message| !message.topic.starts_with("chk/"));
+    let gateways = if foreign { device::gateways(tx).await? } else { Vec::new() };
+    let questions: Vec<Wanted> = messages.iter().map(|message| want(message, &gateways)).collect();
+    let mut names = Vec::new();
+    let mut pairs = Vec::new();
+    for question in &questions {
+        match question {
+            Wanted::Named { name, .. } => names.push(*name),
+            Wanted::Behind { gateway, topic: zigbee2mqtt::Topic::Device(name) | zigbee2mqtt::Topic::Availability(name) } => {
+                pairs.push((*gateway, *name));
+            }
+            _ => {}
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    pairs.sort_unstable();
+    pairs.dedup();
+    let known = if names.is_empty() { BTreeMap::new() } else { device::named(tx, &names).await? };
+    let behind = if pairs.is_empty() { BTreeMap::new() } else { device::behind(tx, &pairs).await? };
+    Ok(messages.iter().zip(questions).map(|(message, question)| look_up(message, question, &known, &behind)).collect())
+}
+
+fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
+    match message.fault {
+        Some(Fault::TooLarge) => return Wanted::Found(Target::Unknown("larger than allowed")),
+        Some(Fault::TopicNotAllowed) => return Wanted::Found(Target::Unknown("a topic that is not the sender's")),
+        None => {}
+    }
+    if let Some(Topic { device: name, channel }) = Topic::parse(&message.topic) {
+        return Wanted::Named { name, channel };
+    }
+    if message.topic.starts_with("homeassistant/") {
+        return Wanted::Found(Target::Ignored);
+    }
+    let mine = |gateway: &&(Uuid, String)| message.speaks_for.is_none_or(|device| device == gateway.0);
+    let below = |base: &str| message.topic.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
+    let candidates: Vec<&(Uuid, String)> = gateways.iter().filter(mine).filter(|(_, base)| below(base)).collect();
+    let longest = candidates.iter().map(|(_, base)| base.len()).max();
+    let mut best = candidates.into_iter().filter(|(_, base)| Some(base.len()) == longest);
+    match (best.next(), best.next()) {
+        (Some((gateway, base)), None) => match zigbee2mqtt::Topic::parse(base, &message.topic) {
+            Some(topic) => Wanted::Behind { gateway: *gateway, topic },
+            None => Wanted::Found(Target::Ignored),
+        },
+        (Some(_), Some(_)) => Wanted::Found(Target::Unknown("several gateways publish below this topic")),
+        (None, _) if message.speaks_for.is_some_and(|device| !gateways.iter().any(|(gateway, _)| *gateway == device)) => {
+            Wanted::Found(Target::Revoked)
+        }
+        (None, _) => Wanted::Found(Target::Unknown("a topic of no known device")),
+    }
+}
+
+fn look_up(message: &Message, wanted: Wanted<'_>, named: &BTreeMap<String, Uuid>, behind: &BTreeMap<(Uuid, String), Uuid>) -> Target {
+    let unknown = Target::Unknown("a topic of no known device");
+    match wanted {
+        Wanted::Found(target) => target,
+        Wanted::Named { name, channel } => match (named.get(name), message.speaks_for) {
+            (Some(device), Some(own)) if *device != own => Target::Revoked,
+            (Some(device), _) => Target::Native { device: *device, channel },
+            (None, Some(_)) => Target::Revoked,
+            (None, None) => unknown,
+        },
+        Wanted::Behind { gateway, topic } => {
+            let find = |name: &str| behind.get(&(gateway, name.to_owned())).copied();
+            match topic {
+                zigbee2mqtt::Topic::Gateway => Target::Gateway { gateway },
+                zigbee2mqtt::Topic::Ignored => Target::Ignored,
+                zigbee2mqtt::Topic::Device(name) => find(name).map_or(unknown, |device| Target::Report { device }),
+                // A home has many things that are none of our business; their availability is not worth a look.
+                zigbee2mqtt::Topic::Availability(name) => find(name).map_or(Target::Ignored, |device| Target::Availability { device }),
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Notices of one person and moment become one message with its final bytes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::message::{Item, compose, priority};
+use crate::domain::notice::{Arguments, NoticeClass};
+use crate::notify::compose::{Letter, render};
+use crate::notify::{self, Envelope};
+use crate::store::Result;
+use crate::store::outbox::{self, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route};
+use crate::text;
+
+/// What one transaction sealed.
+pub struct Sealed {
+    pub messages: usize,
+    /// The limit was reached: there is more.
+    pub more: bool,
+}
+
+/// Seals what is due, all in one transaction; the texts are made in memory.
+pub async fn seal_due(app: &App) -> Result<Sealed> {
+    let now = app.clock.now();
+    let public_url = app.config.http.public_url.trim_end_matches('/').to_owned();
+    app.write(move |mut tx| async move {
+        let dues = outbox::claim_due(&mut tx, now).await?;
+        if dues.is_empty() {
+            return Ok((tx, Sealed { messages: 0, more: false }));
+        }
+        let more = i64::try_from(dues.len()).unwrap_or(i64::MAX) >= NOTICES_PER_PASS_MAX;
+        let mut people: Vec<(Uuid, Uuid)> = dues.iter().map(|due| (due.site_id, due.recipient_id)).collect();
+        people.sort_unstable();
+        people.dedup();
+        let recipients = outbox::recipients(&mut tx, &people).await?;
+        let (bundles, unrouted) = bundle(&dues, &recipients);
+        let first = outbox::next_call_no(&mut tx, bundles.len()).await?;
+        let messages: Vec<NewMessage> = (first..).zip(&bundles).map(|(call_no, bundle)| bundle.seal(call_no, &public_url, now)).collect();
+        outbox::insert(&mut tx, &messages, &unrouted, now).await?;
+        Ok((tx, Sealed { messages: messages.len(), more }))
+    })
+    .await
+}
+
+/// What goes into one message.
+struct Bundle<'a> {
+    recipient: &'a Recipient,
+    route: &'a Route,
+    class: NoticeClass,
+    drill: bool,
+    priority: i64,
+    dues: Vec<&'a Due>,
+}
+
+type Bundled<'a> = (Vec<Bundle<'a>>, Vec<(Uuid, Uuid)>);
+
+/// One bundle per person, class and channel, most urgent first; a drill never shares a message with the real thing.
+fn bundle<'a>(dues: &'a [Due], recipients: &'a HashMap<(Uuid, Uuid), Recipient>) -> Bundled<'a> {
+    let mut bundles: BTreeMap<(Uuid, Uuid, NoticeClass, bool, Uuid), Bundle<'a>> = BTreeMap::new();
+    let mut unrouted = Vec::new();
+    for due in dues {
+        let person = (due.site_id, due.recipient_id);
+        let Some((recipient, route)) = recipients.get(&person).and_then(|recipient| Some((recipient, recipient.route(due)?))) else {
+            unrouted.push((due.site_id, due.id));
+            continue;
+        };
+        let drill = due.drill.unwrap_or(false);
+        let priority = priority(due.class, &due.key);
+        let bundle = bundles
+            .entry((person.0, person.1, due.class, drill, route.id))
+            .or_insert_with(|| Bundle { recipient, route, class: due.class, drill, priority, dues: Vec::new() });
+        bundle.priority = bundle.priority.min(priority);
+        bundle.dues.push(due);
+    }
+    let mut bundles: Vec<Bundle<'a>> = bundles.into_values().collect();
+    bundles.sort_by_key(|bundle| bundle.priority);
+    (bundles, unrouted)
+}
+
+impl Bundle<'_> {
+    fn seal(&self, call_no: i64, public_url: &str, now: DateTime<Utc>) -> NewMessage {
+        let (site_id, recipient_id) = (self.dues[0].site_id, self.dues[0].recipient_id);
+        let id = Uuid::now_v7();
+        let locale = text::locale(&self.recipient.locale);
+        let items: Vec<Item> = self.dues.iter().map(|due| item(due)).collect();
+        let composed = compose(&items);
+        let link = self.link(public_url);
+        let letter = Letter { called: &self.recipient.called, locale, drill: self.drill, link: link.as_deref() };
+        let mut alerts: Vec<Uuid> = self.dues.iter().filter_map(|due| due.alert_id).collect();
+        alerts.sort_unstable();
+        alerts.dedup();
+        let envelope = Envelope {
+            message_id: id,
+            call_no,
+            recipient_id,
+            kind: composed.sentences.first().map_or("notice", |sentence| &sentence.key),
+            class: self.class.as_str(),
+            text: &render(&letter, &composed),
+            alerts: &alerts,
+            sealed_at: now,
+        };
+        NewMessage {
+            site_id,
+            id,
+            recipient_id,
+            route: self.route.clone(),
+            endpoint: notify::endpoint(self.route.channel, &self.route.address),
+            priority: self.priority,
+            body: notify::seal(self.route.channel, &envelope),
+            locale,
+            dedupe_key: format!("msg_{}", id.simple()),
+            call_no,
+            notices: self.dues.iter().map(|due| due.id).collect(),
+        }
+    }
+
+    fn link(&self, public_url: &str) -> Option<String> {
+        match self.class {
+            _ if public_url.is_empty() => None,
+            NoticeClass::Alert => Some(format!("{public_url}/alerts")),
+            NoticeClass::Reminder => Some(public_url.to_owned()),
+            NoticeClass::StandDown | NoticeClass::Report => None,
+        }
+    }
+}
+
+/// A notice whose arguments cannot be read is told all the same, with dashes (I28).
+fn item(due: &Due) -> Item {
+    let arguments: Arguments = serde_json::from_str(&due.arguments).unwrap_or_else(|error| {
+        tracing::error!(notice = %due.id, %error, "a notice's arguments cannot be read");
+        Arguments::new()
+    });
+    Item { alert_id: due.alert_id, key: due.key.clone(), arguments }
+}

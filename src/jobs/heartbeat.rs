@@ -1,0 +1,123 @@
+//! A sign of life to somebody outside, only while everything is well (I26): our own silence must be noticed too.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch as signal;
+
+use crate::app::App;
+use crate::config::MqttMode;
+use crate::domain::health::{Ailment, Bounds, ailments, clock_jumped};
+use crate::store::{Error, Result, vitals};
+
+/// After a jump of the clock the heartbeat is silent this long, then the new time is taken for true (I24).
+const CLOCK_SUSPECT: TimeDelta = TimeDelta::minutes(5);
+const BEAT_SECONDS_MAX: u64 = 10;
+
+/// What a beat found and did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Report {
+    pub ailments: Vec<Ailment>,
+    /// `None`: not sent, because something is wrong or no address is set.
+    pub accepted: Option<bool>,
+}
+
+/// Remembers how wall clock and steady clock went together.
+#[derive(Debug, Default)]
+pub struct ClockSense {
+    last: Option<(DateTime<Utc>, Duration)>,
+    suspect_until: Option<Duration>,
+}
+
+impl ClockSense {
+    /// Whether the wall clock has jumped lately.
+    pub fn is_suspect(&mut self, wall: DateTime<Utc>, steady: Duration) -> bool {
+        if let Some((before, steady_before)) = self.last.replace((wall, steady)) {
+            let passed = TimeDelta::from_std(steady.saturating_sub(steady_before)).unwrap_or(TimeDelta::MAX);
+            if clock_jumped(wall - before, passed) {
+                self.suspect_until = Some(steady + CLOCK_SUSPECT.to_std().unwrap_or_default());
+            }
+        }
+        self.suspect_until.is_some_and(|until| steady < until)
+    }
+}
+
+/// Looks at everything that must be well.
+pub async fn look(app: &App, clock: &mut ClockSense) -> Result<Vec<Ailment>> {
+    let now = app.clock.now();
+    let mqtt_wanted = app.config.mqtt.mode != MqttMode::Off;
+    let mut vitals = app
+        .read(move |mut tx| async move {
+            let vitals = vitals::vitals(&mut tx, mqtt_wanted, now).await?;
+            Ok((tx, vitals))
+        })
+        .await?;
+    vitals.clock_suspect = clock.is_suspect(now, app.clock.steady());
+    let bounds = Bounds { tick: app.config.watch.tick.0, lease: app.config.outbox.lease.0 };
+    Ok(ailments(&vitals, &bounds, now))
+}
+
+/// One look, and one beat if all is well.
+pub async fn run_once(app: &App, client: &reqwest::Client, clock: &mut ClockSense) -> Result<Report> {
+    let found = look(app, clock).await?;
+    if !found.is_empty() {
+        let words: Vec<&str> = found.iter().map(|ailment| ailment.as_str()).collect();
+        tracing::warn!(ailments = words.join(" "), "not healthy: the heartbeat is held back");
+    }
+    if !found.is_empty() || app.config.heartbeat.url.is_empty() {
+        return Ok(Report { ailments: found, accepted: None });
+    }
+    // The address may carry a token: it is never logged.
+    let answer = client.get(&app.config.heartbeat.url).send().await;
+    let accepted = answer.is_ok_and(|answer| answer.status().is_success());
+    if !accepted {
+        tracing::warn!("the heartbeat was not accepted");
+    }
+    Ok(Report { ailments: found, accepted: Some(accepted) })
+}
+
+/// The client for beats. The address is the operator's own setting, so private hosts are fine; redirects are not a success.
+pub fn client() -> Result<reqwest::Client> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(BEAT_SECONDS_MAX));
+    builder.build().map_err(|error| Error::broken("heartbeat", "", error))
+}
+
+/// The loop: one look per period.
+pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
+    let client = match client() {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::error!(%error, "no heartbeat can be sent");
+            return;
+        }
+    };
+    let mut clock = ClockSense::default();
+    while !*stop.borrow() {
+        if let Err(error) = run_once(&app, &client, &mut clock).await {
+            tracing::error!(job = "heartbeat", %error, "job failed");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(app.config.heartbeat.period.std()) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_clock_step_the_heartbeat_pauses_for_five_minutes_and_no_longer() {
+        let wall = |minutes: i64| DateTime::from_timestamp(1_700_000_000 + minutes * 60, 0).unwrap();
+        let steady = |minutes: u64| Duration::from_secs(minutes * 60);
+        let mut clock = ClockSense::default();
+        assert!(!clock.is_suspect(wall(0), steady(0)));
+        assert!(!clock.is_suspect(wall(1), steady(1)));
+        assert!(clock.is_suspect(wall(62), steady(2)), "one hour forward");
+        assert!(clock.is_suspect(wall(66), steady(6)));
+        assert!(!clock.is_suspect(wall(67), steady(7)), "the new time is taken for true");
+        assert!(clock.is_suspect(wall(8), steady(8)), "and back");
+    }
+}

@@ -1,0 +1,141 @@
+//! Two words a day to people: the proof that the watching works ("38 of 40 seen, 2 visited"), so that our own silence is
+//! noticed; and in the afternoon the buildings that nobody will look at tomorrow.
+//!
+//! Each is sent once per site and date, at its local time or as soon after it as the server runs.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use serde_json::Value;
+use tokio::sync::{Notify, watch as signal};
+use uuid::Uuid;
+
+use super::repeat;
+use crate::app::App;
+use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::place::Role;
+use crate::domain::{day, id};
+use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::plan::SitePlan;
+use crate::store::proof::{self, Planned};
+use crate::store::{Result, Tx, bulk, health, plan, roster, vitals};
+
+/// Nobody rings for the proof: the time of day does.
+static NO_BELL: Notify = Notify::const_new();
+
+/// How many notices a pass wrote.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub proofs: usize,
+    pub uncovered: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    Proof,
+    Cover,
+}
+
+pub async fn run_once(app: &App) -> Result<Report> {
+    let now = app.clock.now();
+    let sites = app.read(|mut tx| async move { plan::sites(&mut tx).await.map(|sites| (tx, sites)) }).await?;
+    let mut report = Report::default();
+    for site in sites {
+        report.proofs += say(app, &site, Word::Proof, site.rules.check.proof_at, now).await?;
+        report.uncovered += say(app, &site, Word::Cover, site.rules.check.cover_notice_at, now).await?;
+    }
+    if report != Report::default() {
+        app.wake.deliver.notify_one();
+    }
+    Ok(report)
+}
+
+/// The loop: looks at the time of day once per tick.
+pub async fn run(app: App, stop: signal::Receiver<bool>) {
+    repeat("prove", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
+}
+
+/// Writes one word for one site, unless it is too early or today's is written.
+async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTime<Utc>) -> Result<usize> {
+    let today = day::local_date(site.zone, now);
+    if day::instant(site.zone, today, at).is_none_or(|at| now < at) {
+        return Ok(0);
+    }
+    let job = match word {
+        Word::Proof => format!("proof/{}", site.id),
+        Word::Cover => format!("cover/{}", site.id),
+    };
+    let (asked, date) = (job.clone(), today.to_string());
+    let last = app.read(move |mut tx| async move { vitals::last_pass(&mut tx, &asked).await.map(|last| (tx, last)) }).await?;
+    if last.is_some_and(|(_, said)| said == date) {
+        return Ok(0);
+    }
+    let site_id = site.id;
+    app.write(move |mut tx| async move {
+        let notices = match word {
+            Word::Proof => proofs(&mut tx, site_id, today, now).await?,
+            Word::Cover => uncovered(&mut tx, site_id, today, now).await?,
+        };
+        let rows: Vec<Value> = notices.iter().map(|notice| notice_row(site_id, notice, now)).collect();
+        let written = bulk::execute(&mut tx, INSERT_NOTICE, &rows).await?;
+        health::passed(&mut tx, &job, now, &date).await?;
+        Ok((tx, usize::try_from(written).unwrap_or(usize::MAX)))
+    })
+    .await
+}
+
+async fn proofs(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
+    let numbers = proof::mornings(tx, site_id, today).await?;
+    let notices = numbers.into_iter().map(|of| {
+        let arguments =
+            [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
+        report(id::daily_notice(site_id, of.member_id, today, "proof"), of.member_id, "notice.proof", arguments, now)
+    });
+    Ok(notices.collect())
+}
+
+/// One notice per building without a walker tomorrow, to the branch secretary; to the operators where there is none.
+async fn uncovered(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
+    let Some(tomorrow) = today.succ_opt() else { return Ok(Vec::new()) };
+    let mut open = proof::planned(tx, site_id, tomorrow).await?;
+    let rosters = roster::load(tx, site_id, &seniors_of(&open), tomorrow).await?;
+    let weekday = day::weekday_bit(tomorrow);
+    open.retain(|check| rosters.get(&check.senior_id).is_none_or(|roster| roster.walkers(check.slot, weekday).is_empty()));
+    let people = roster::load(tx, site_id, &seniors_of(&open), today).await?;
+    let operators = roster::operators(tx, site_id, today).await?;
+    // (person, building) → name and number of seniors.
+    let mut gaps: BTreeMap<(Uuid, Uuid), (String, Vec<Uuid>)> = BTreeMap::new();
+    for check in open {
+        let secretaries = people.get(&check.senior_id).map(|roster| roster.holders(Role::BranchSecretary)).unwrap_or_default();
+        for member in if secretaries.is_empty() { &operators } else { &secretaries } {
+            let (_, seniors) = gaps.entry((*member, check.building_id)).or_insert_with(|| (check.building.clone(), Vec::new()));
+            if !seniors.contains(&check.senior_id) {
+                seniors.push(check.senior_id);
+            }
+        }
+    }
+    let notices = gaps.into_iter().map(|((member, building), (name, seniors))| {
+        let reason = format!("no_cover/{building}");
+        let id = id::daily_notice(site_id, member, tomorrow, &reason);
+        report(id, member, "notice.no_cover", [("building", name), ("count", seniors.len().to_string())], now)
+    });
+    Ok(notices.collect())
+}
+
+fn seniors_of(checks: &[Planned]) -> Vec<Uuid> {
+    let mut seniors: Vec<Uuid> = checks.iter().map(|check| check.senior_id).collect();
+    seniors.sort_unstable();
+    seniors.dedup();
+    seniors
+}
+
+fn report<T: ToString, const N: usize>(
+    id: Uuid,
+    recipient_id: Uuid,
+    key: &'static str,
+    arguments: [(&str, T); N],
+    now: DateTime<Utc>,
+) -> NewNotice {
+    let arguments: Arguments = arguments.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
+    NewNotice { id, alert_id: None, epoch: 0, step: 0, level: 0, recipient_id, key, arguments, class: NoticeClass::Report, not_before: now }
+}

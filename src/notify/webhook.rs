@@ -1,0 +1,214 @@
+//! Standard Webhooks: a signed POST whose id is the same on every attempt, so that a receiver can drop a repeat (I12).
+//!
+//! 2xx is delivered. A redirect is a failure: followed, it would turn the POST into a GET and lose the alert. The answer's
+//! body means nothing and is read only so far that the connection can be used again.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{StatusCode, redirect};
+use serde_json::json;
+
+use super::target::{PrivateTarget, Resolver, check_target};
+use super::{Envelope, Outgoing};
+use crate::domain::message::retry::{Outcome, OutcomeClass};
+
+const CONNECT_SECONDS_MAX: u64 = 5;
+/// Of an answer; more closes the connection.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// An answer that trickles must not hold a place in the queue.
+const ANSWER_MILLIS_MAX: u64 = 1_000;
+
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    client: reqwest::Client,
+    allow_private: bool,
+}
+
+impl Webhook {
+    pub fn new(attempt_timeout: Duration, allow_private: bool) -> Result<Self, reqwest::Error> {
+        // The process has one TLS provider; whoever installed it first chose the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
+            .timeout(attempt_timeout)
+            // A proxy would resolve names itself, past the check of private addresses.
+            .no_proxy()
+            .dns_resolver(Resolver { allow_private })
+            .user_agent(concat!("chenlian/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, allow_private })
+    }
+
+    pub async fn send(&self, outgoing: &Outgoing) -> Outcome {
+        let Ok(url) = check_target(&outgoing.address, self.allow_private) else {
+            return Outcome::new(OutcomeClass::Permanent, "target refused");
+        };
+        let stamp = outgoing.at.timestamp();
+        let mut request = self
+            .client
+            .post(url)
+            .header("content-type", "application/json")
+            .header("webhook-id", &outgoing.dedupe_key)
+            .header("webhook-timestamp", stamp);
+        if let Some(secret) = &outgoing.secret {
+            let Some(key) = std::str::from_utf8(secret).ok().and_then(secret_key) else {
+                return Outcome::new(OutcomeClass::Permanent, "secret unusable");
+            };
+            request = request.header("webhook-signature", sign(&key, &outgoing.dedupe_key, stamp, &outgoing.body));
+        }
+        match request.body(outgoing.body.clone()).send().await {
+            Ok(response) => {
+                let outcome = of_status(response.status(), retry_after(&response, outgoing.at));
+                let _ = tokio::time::timeout(Duration::from_millis(ANSWER_MILLIS_MAX), drain(response)).await;
+                outcome
+            }
+            Err(error) => of_error(&error),
+        }
+    }
+}
+
+/// `{"type": …, "timestamp": …, "data": {…}}`: ids, a number, and the text with as little about a person as it needs.
+pub fn body(envelope: &Envelope<'_>) -> Vec<u8> {
+    let body = json!({
+        "type": envelope.kind,
+        "timestamp": envelope.sealed_at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        "data": {
+            "message_id": envelope.message_id,
+            "call_no": envelope.call_no,
+            "recipient": envelope.recipient_id,
+            "class": envelope.class,
+            "text": envelope.text,
+            "alerts": envelope.alerts,
+        },
+    });
+    body.to_string().into_bytes()
+}
+
+/// The key bytes of a secret as people paste it: base64, with or without `whsec_`.
+pub fn secret_key(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim();
+    STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok().filter(|key| !key.is_empty())
+}
+
+/// `v1,` and the HMAC of id, time and body, as the Standard Webhooks specification says.
+pub fn sign(key: &[u8], id: &str, stamp: i64, body: &[u8]) -> String {
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes any key length");
+    mac.update(format!("{id}.{stamp}.").as_bytes());
+    mac.update(body);
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+async fn drain(mut response: reqwest::Response) {
+    let mut read = 0;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        read += chunk.len();
+        if read > ANSWER_BYTES_MAX {
+            return;
+        }
+    }
+}
+
+fn of_status(status: StatusCode, wait: Option<TimeDelta>) -> Outcome {
+    let class = match status.as_u16() {
+        200..=299 => OutcomeClass::Sent,
+        410 => OutcomeClass::Config,
+        429 => OutcomeClass::Throttled,
+        503 if wait.is_some() => OutcomeClass::Throttled,
+        503 | 408 | 425 => OutcomeClass::SafeRetry,
+        500..=599 => OutcomeClass::Ambiguous,
+        _ => OutcomeClass::Permanent,
+    };
+    Outcome { class, wait, detail: format!("status {}", status.as_u16()) }
+}
+
+/// Seconds, or a date as HTTP writes it.
+fn retry_after(response: &reqwest::Response, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(TimeDelta::seconds(i64::from(seconds)));
+    }
+    let date = DateTime::parse_from_rfc2822(text).ok()?.to_utc();
+    Some((date - now).max(TimeDelta::zero()))
+}
+
+/// The details never hold the address: it may carry a token.
+fn of_error(error: &reqwest::Error) -> Outcome {
+    if leads_inside(error) {
+        return Outcome::new(OutcomeClass::Permanent, "target refused");
+    }
+    if error.is_builder() {
+        return Outcome::new(OutcomeClass::Permanent, "request cannot be built");
+    }
+    if error.is_connect() {
+        return Outcome::new(OutcomeClass::SafeRetry, "no connection");
+    }
+    let detail = if error.is_timeout() { "timeout" } else { "link broke" };
+    Outcome::new(OutcomeClass::Ambiguous, detail)
+}
+
+/// Whether the resolver refused the name: the client reports that as a failed connection.
+fn leads_inside(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<PrivateTarget>() {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_equal_the_published_vectors() {
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../tests/data/standard-webhooks.json")).unwrap();
+        for vector in vectors.as_array().unwrap() {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let key = secret_key(text("secret")).unwrap();
+            let signature = sign(&key, text("id"), vector["ts"].as_i64().unwrap(), text("body").as_bytes());
+            assert_eq!(signature, text("signature"), "{}", text("id"));
+        }
+    }
+
+    #[test]
+    fn an_answer_says_whether_to_repeat() {
+        use OutcomeClass::{Ambiguous, Config, Permanent, SafeRetry, Sent, Throttled};
+        for (status, expected) in [
+            (200, Sent),
+            (204, Sent),
+            (301, Permanent),
+            (302, Permanent),
+            (400, Permanent),
+            (401, Permanent),
+            (404, Permanent),
+            (408, SafeRetry),
+            (410, Config),
+            (429, Throttled),
+            (500, Ambiguous),
+            (502, Ambiguous),
+            (503, SafeRetry),
+            (504, Ambiguous),
+        ] {
+            assert_eq!(of_status(StatusCode::from_u16(status).unwrap(), None).class, expected, "{status}");
+        }
+        assert_eq!(of_status(StatusCode::SERVICE_UNAVAILABLE, Some(TimeDelta::seconds(7))).class, Throttled);
+    }
+
+    #[test]
+    fn a_secret_is_base64_with_or_without_its_prefix() {
+        assert_eq!(secret_key("whsec_AQID"), Some(vec![1, 2, 3]));
+        assert_eq!(secret_key("AQID\n"), Some(vec![1, 2, 3]));
+        assert_eq!(secret_key("whsec_"), None);
+        assert_eq!(secret_key("no base64!"), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the ingest reads and writes: devices by topic, their state in bulk, and messages kept for a person to look at.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::super::{Error, Result, Tx, bulk, signal::hex};
+use super::{Device, columns};
+use crate::on;
+
+/// Kept of a quarantined message.
+const SAMPLE_BYTES_MAX: usize = 1024;
+const TOPIC_CHARS_MAX: usize = 256;
+
+/// The seniors that these devices speak for now, without a lock: seniors are locked before devices.
+pub async fn seniors_of(tx: &mut Tx, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Option<Uuid>>> {
+    let rows = serde_json::to_string(&bulk::ids(ids)).expect("ids are plain JSON");
+    let sql = bulk::text(tx, "select device.id, device.senior_id from {rows} join device on device.id = {id:uuid}");
+    let found: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    Ok(found.into_iter().collect())
+}
+
+/// Locks and reads devices, in the order of their ids.
+pub async fn lock(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Device>> {
+    if let Tx::Postgres(tx) = tx {
+        sqlx::query("select id from device where id = any($1) order by id for update").bind(ids).execute(&mut **tx).await?;
+    }
+    let rows = serde_json::to_string(&bulk::ids(ids)).expect("ids are plain JSON");
+    let template = concat!("select ", columns!(), " from {rows} join device on device.id = {id:uuid} order by device.id");
+    let sql = bulk::text(tx, template);
+    Ok(on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?)
+}
+
+/// Devices in use by their own name: native ones and gateways.
+pub async fn named(tx: &mut Tx, names: &[&str]) -> Result<BTreeMap<String, Uuid>> {
+    let rows: Vec<serde_json::Value> = names.iter().map(|name| json!({ "name": name })).collect();
+    let rows = serde_json::to_string(&rows).expect("names are plain JSON");
+    let template = "select device.name, device.id from {rows} join device on device.name = {name:text}
+        where device.gateway_id is null and device.revoked_at is null";
+    let sql = bulk::text(tx, template);
+    let found: Vec<(String, Uuid)> = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    Ok(found.into_iter().collect())
+}
+
+/// Devices in use behind a gateway, by gateway and friendly name.
+pub async fn behind(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<BTreeMap<(Uuid, String), Uuid>> {
+    let rows: Vec<serde_json::Value> = wanted.iter().map(|(gateway, name)| json!({ "gateway": gateway, "name": name })).collect();
+    let rows = serde_json::to_string(&rows).expect("names are plain JSON");
+    let template = "select device.gateway_id, device.name, device.id from {rows}
+        join device on device.gateway_id = {gateway:uuid} and device.name = {name:text} where device.revoked_at is null";
+    let sql = bulk::text(tx, template);
+    let found: Vec<(Uuid, String, Uuid)> = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    Ok(found.into_iter().map(|(gateway, name, id)| ((gateway, name), id)).collect())
+}
+
+/// Gateways in use and the topics below which they publish.
+pub async fn gateways(tx: &mut Tx) -> Result<Vec<(Uuid, String)>> {
+    let sql = "select id, base_topic from device where ecosystem = 'gateway' and base_topic is not null and revoked_at is null";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
+}
+
+/// Base topic and friendly name of devices whose name has levels of its own, so that a one-level wildcard misses them.
+pub async fn names_with_levels(tx: &mut Tx) -> Result<Vec<(String, String)>> {
+    let sql = "select gateway.base_topic, device.name from device
+        join device as gateway on gateway.site_id = device.site_id and gateway.id = device.gateway_id
+        where device.revoked_at is null and gateway.revoked_at is null and gateway.base_topic is not null and device.name like '%/%'";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
+}
+
+/// The devices in use behind these gateways.
+pub async fn children(tx: &mut Tx, gateways: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>> {
+    let rows = serde_json::to_string(&bulk::ids(gateways)).expect("ids are plain JSON");
+    let template = "select device.gateway_id, device.id from {rows} join device on device.gateway_id = {id:uuid}
+        where device.revoked_at is null";
+    let sql = bulk::text(tx, template);
+    Ok(on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?)
+}
+
+/// Devices revoked since then, so that every instance closes their sessions.
+pub async fn revoked_since(tx: &mut Tx, since: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    let sql = "select id from device where revoked_at >= $1";
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(since).fetch_all(conn).await)?)
+}
+
+/// Writes the state of devices back; what people enter in the register is not touched.
+pub async fn save(tx: &mut Tx, devices: &[Device]) -> Result<()> {
+    let time = |at: Option<DateTime<Utc>>| at.map(bulk::time);
+    let rows: Vec<serde_json::Value> = devices
+        .iter()
+        .map(|device| {
+            json!({
+                "site": device.site_id, "id": device.id, "status": device.status, "last_seen": time(device.last_seen_at),
+                "online": time(device.online_since), "silent": time(device.silent_after), "percent": device.battery_percent,
+                "millivolt": device.battery_millivolt, "tampered": time(device.tampered_at), "firmware": device.firmware,
+                "level": device.level, "level_since": time(device.level_since), "opening": time(device.opening_since),
+                "key": device.opening_key, "boot_n": device.boot_n, "boot_id": device.boot_id, "bd": device.bd,
+                "high": device.seq_high, "window": device.seq_window, "lost": device.lost_events, "clock": device.clock_suspect,
+                "recent": device.recent_payloads, "settle": time(device.settle_at),
+            })
+        })
+        .collect();
+    let template = "update device set status = {status:text}, last_seen_at = {last_seen:time}, online_since = {online:time},
+            silent_after = {silent:time}, battery_percent = {percent:int}, battery_millivolt = {millivolt:int},
+            tampered_at = {tampered:time}, firmware = {firmware:text}, level = {level:text}, level_since = {level_since:time},
+            opening_since = {opening:time}, opening_key = {key:text}, boot_n = {boot_n:int}, boot_id = {boot_id:int}, bd = {bd:int},
+            seq_high = {high:int}, seq_window = {window:int}, lost_events = {lost:int}, clock_suspect = {clock:bool},
+            recent_payloads = {recent:text}, settle_at = {settle:time}
+        from {rows} where device.site_id = {site:uuid} and device.id = {id:uuid}";
+    bulk::execute(tx, template, &rows).await?;
+    Ok(())
+}
+
+/// Devices whose pending opening has lasted long enough by now, and when the next one will have.
+pub async fn due_to_settle(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<(Vec<Uuid>, Option<DateTime<Utc>>)> {
+    let sql = "select id from device where settle_at <= $1 order by settle_at limit $2";
+    let due = on!(tx, |conn| sqlx::query_scalar(sql).bind(now).bind(limit).fetch_all(conn).await)?;
+    let sql = "select min(settle_at) from device where settle_at > $1";
+    let next = on!(tx, |conn| sqlx::query_scalar(sql).bind(now).fetch_one(conn).await)?;
+    Ok((due, next))
+}
+
+/// A message that nobody could use.
+#[derive(Debug, Clone)]
+pub struct Quarantined {
+    pub site_id: Option<Uuid>,
+    pub device_id: Option<Uuid>,
+    pub topic: String,
+    pub why: String,
+    pub payload: Vec<u8>,
+    pub size_bytes: usize,
+    pub received_at: DateTime<Utc>,
+}
+
+/// Keeps samples for a person to look at; retention deletes them.
+pub async fn quarantine(tx: &mut Tx, messages: &[Quarantined]) -> Result<()> {
+    let rows: Vec<serde_json::Value> = messages
+        .iter()
+        .map(|message| {
+            let topic: String = message.topic.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(TOPIC_CHARS_MAX).collect();
+            let sample = &message.payload[..message.payload.len().min(SAMPLE_BYTES_MAX)];
+            json!({
+                "id": Uuid::now_v7(), "site": message.site_id, "device": message.device_id, "topic": topic, "why": message.why,
+                "sample": hex(sample), "size": message.size_bytes, "at": bulk::time(message.received_at),
+            })
+        })
+        .collect();
+    let template = "insert into quarantined_message (id, site_id, device_id, topic, why, sample, size_bytes, received_at)
+        select {id:uuid}, {site:uuid}, {device:uuid}, {topic:text}, {why:text}, {sample:bytes}, {size:int}, {at:time} from {rows}";
+    bulk::execute(tx, template, &rows).await?;
+    Ok(())
+}
+
+/// True if the data is at fault and trying again cannot help: a broken row, a refused value, a bug. A database that is away, busy
+/// or full is not: its messages are sent again.
+pub fn is_poison(error: &Error) -> bool {
+    match error {
+        Error::Broken { .. } | Error::Refused(_) => true,
+        Error::Busy => false,
+        Error::Database(sqlx::Error::Database(error)) => {
+            let code = error.code().unwrap_or_default();
+            // PostgreSQL: data exceptions and constraint violations. SQLite: constraint (19), mismatch (20), too big (18).
+            let sqlite = code.parse::<u32>().is_ok_and(|code| code < 10_000 && matches!(code & 0xff, 18..=20));
+            sqlite || (code.len() == 5 && (code.starts_with("22") || code.starts_with("23")))
+        }
+        Error::Database(error) => matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_)),
+    }
+}

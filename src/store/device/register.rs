@@ -1,0 +1,202 @@
+//! Changes of the register by people. Each writes its audit row; unbinding and revoking silence a device, so the callers ask for
+//! more than a volunteer's role.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::super::{Result, Tx, audit};
+use super::credential::{Credentials, issue};
+use super::{Device, get};
+use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
+use crate::domain::evidence::Polarity;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::ingest::native::valid_device_name;
+use crate::on;
+use crate::seal::SealKey;
+
+/// Friendly names of Zigbee2MQTT are free text.
+const FRIENDLY_NAME_BYTES_MAX: usize = 256;
+const INTERVAL_SECONDS_MAX: i64 = 7 * 24 * 3600;
+
+/// A device as it is entered.
+#[derive(Debug, Clone)]
+pub struct NewDevice {
+    pub site_id: Uuid,
+    pub id: Uuid,
+    pub name: String,
+    pub ecosystem: Ecosystem,
+    pub role: DeviceRole,
+    /// For Zigbee2MQTT devices: the gateway they are behind.
+    pub gateway_id: Option<Uuid>,
+    /// For gateways: the topic below which they publish, usually `zigbee2mqtt`.
+    pub base_topic: Option<String>,
+    pub expected_interval_seconds: i64,
+}
+
+/// Enters a device and returns its credentials, to be shown once. Devices behind a gateway have none of their own.
+pub async fn create(
+    tx: &mut Tx,
+    new: &NewDevice,
+    actor_id: Option<Uuid>,
+    seal: &SealKey,
+    now: DateTime<Utc>,
+) -> Result<(Device, Option<Credentials>)> {
+    validate(tx, new).await?;
+    let sql = "insert into device (site_id, id, name, ecosystem, base_topic, gateway_id, role, polarity_normal, expected_interval_seconds,
+            installed_by, status, seq_window, lost_events, clock_suspect, recent_payloads, version, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12, '[]', 1, $13)
+        on conflict do nothing";
+    let inserted = on!(tx, |conn| sqlx::query(sql)
+        .bind(new.site_id)
+        .bind(new.id)
+        .bind(&new.name)
+        .bind(new.ecosystem.as_str())
+        .bind(&new.base_topic)
+        .bind(new.gateway_id)
+        .bind(new.role.as_str())
+        .bind(true)
+        .bind(new.expected_interval_seconds)
+        .bind(actor_id)
+        .bind(DeviceStatus::New.as_str())
+        .bind(false)
+        .bind(now)
+        .execute(conn)
+        .await?
+        .rows_affected());
+    if inserted == 0 {
+        return Err(Refusal { field: Some("name".to_owned()), ..Refusal::conflict("problem.device_name_taken") }.into());
+    }
+    record(tx, (new.site_id, new.id), "create", &["name", "ecosystem", "role"], actor_id, now).await?;
+    let credentials = match new.ecosystem {
+        Ecosystem::Zigbee2Mqtt => None,
+        Ecosystem::Native | Ecosystem::Gateway => Some(issue(tx, (new.site_id, new.id), new.ecosystem, 1, seal, now).await?),
+    };
+    let device = get(tx, new.site_id, new.id).await?.ok_or_else(Refusal::not_found)?;
+    Ok((device, credentials))
+}
+
+async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
+    let behind_gateway = new.ecosystem == Ecosystem::Zigbee2Mqtt;
+    let name_fits = if behind_gateway { friendly(&new.name) } else { valid_device_name(&new.name) };
+    if !name_fits {
+        return Err(Refusal::invalid("name", "problem.device_name").into());
+    }
+    if !(1..=INTERVAL_SECONDS_MAX).contains(&new.expected_interval_seconds) {
+        return Err(Refusal::invalid("expected_interval_seconds", "problem.device_interval").into());
+    }
+    let is_gateway = new.ecosystem == Ecosystem::Gateway;
+    let base_fits = new.base_topic.as_deref().map_or(!is_gateway, |base| is_gateway && base_topic(base));
+    if !base_fits {
+        return Err(Refusal::invalid("base_topic", "problem.device_base_topic").into());
+    }
+    if is_gateway != (new.role == DeviceRole::Gateway) {
+        return Err(Refusal::invalid("role", "problem.device_role").into());
+    }
+    let gateway = match new.gateway_id {
+        Some(id) => get(tx, new.site_id, id).await?,
+        None => None,
+    };
+    let stands_behind = gateway.is_some_and(|gateway| gateway.ecosystem == Ecosystem::Gateway && gateway.revoked_at.is_none());
+    if stands_behind != behind_gateway || new.gateway_id.is_some() != behind_gateway {
+        return Err(Refusal::invalid("gateway_id", "problem.device_gateway").into());
+    }
+    Ok(())
+}
+
+/// A name that can be part of a topic and cannot be taken for something else there.
+fn friendly(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= FRIENDLY_NAME_BYTES_MAX
+        && !name.contains(|c: char| c.is_control() || "+#".contains(c))
+        && !name.starts_with(['/', '$'])
+        && !name.starts_with("bridge/")
+        && !name.ends_with("/availability")
+}
+
+/// A topic of a gateway: no wildcards, and not the native protocol's.
+fn base_topic(base: &str) -> bool {
+    friendly(base) && !base.ends_with('/') && base != "chk" && !base.starts_with("chk/")
+}
+
+/// Binds a device to a senior, or to nobody. Another home means another curtain: level and calibration are forgotten.
+pub async fn bind(
+    tx: &mut Tx,
+    (site_id, id): (Uuid, Uuid),
+    senior_id: Option<Uuid>,
+    version: i64,
+    actor_id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Device> {
+    let device = current(tx, site_id, id, version).await?;
+    if device.ecosystem == Ecosystem::Gateway {
+        return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
+    }
+    if let Some(senior) = senior_id {
+        let sql = "select count(*) from senior where site_id = $1 and id = $2";
+        let known: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior).fetch_one(conn).await)?;
+        if known == 0 {
+            return Err(Refusal::invalid("senior_id", "problem.unknown_reference").into());
+        }
+    }
+    let sql = "update device set senior_id = $3, calibrated_at = null, level = null, level_since = null, opening_since = null,
+            opening_key = null, settle_at = null, version = version + 1
+        where site_id = $1 and id = $2";
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(senior_id).execute(conn).await.map(|_| ()))?;
+    let act = if senior_id.is_some() { "bind" } else { "unbind" };
+    record(tx, (site_id, id), act, &["senior_id"], Some(actor_id), now).await?;
+    get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// The two clicks: somebody closed and opened the curtain and saw which reading is which.
+pub async fn calibrate(
+    tx: &mut Tx,
+    (site_id, id): (Uuid, Uuid),
+    polarity: Polarity,
+    version: i64,
+    actor_id: Option<Uuid>,
+    now: DateTime<Utc>,
+) -> Result<Device> {
+    current(tx, site_id, id, version).await?;
+    // A level read with the other polarity is not a level.
+    let sql = "update device set polarity_normal = $3, calibrated_at = $4, level = null, level_since = null, opening_since = null,
+            opening_key = null, settle_at = null, version = version + 1
+        where site_id = $1 and id = $2";
+    let normal = polarity == Polarity::Normal;
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(normal).bind(now).execute(conn).await.map(|_| ()))?;
+    record(tx, (site_id, id), "calibrate", &["polarity_normal", "calibrated_at"], actor_id, now).await?;
+    get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// Ends a device for good, and with a gateway all devices behind it. Its history stays; its name is free again. The caller closes
+/// its live sessions after the commit.
+pub async fn revoke(tx: &mut Tx, (site_id, id): (Uuid, Uuid), actor_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let sql = "update device set revoked_at = $3, settle_at = null, opening_since = null, opening_key = null, silent_after = null,
+            version = version + 1
+        where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null";
+    let revoked = on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(now).execute(conn).await?.rows_affected());
+    if revoked == 0 {
+        return Err(Refusal::not_found().into());
+    }
+    let sql = "delete from device_credential where site_id = $1 and device_id = $2";
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).execute(conn).await.map(|_| ()))?;
+    record(tx, (site_id, id), "revoke", &["revoked_at"], Some(actor_id), now).await
+}
+
+/// The device if it is in use and still at this version; the row stays locked to the end of the transaction.
+pub(super) async fn current(tx: &mut Tx, site_id: Uuid, id: Uuid, version: i64) -> Result<Device> {
+    super::ingest::lock(tx, &[id]).await?;
+    let device = get(tx, site_id, id).await?.filter(|device| device.revoked_at.is_none()).ok_or_else(Refusal::not_found)?;
+    if device.version == version { Ok(device) } else { Err(Refusal::new(RefusalKind::Stale, "problem.stale").into()) }
+}
+
+pub(super) async fn record(
+    tx: &mut Tx,
+    (site_id, id): (Uuid, Uuid),
+    act: &str,
+    fields: &[&str],
+    actor_id: Option<Uuid>,
+    at: DateTime<Utc>,
+) -> Result<()> {
+    let entry = audit::Entry { site_id, at, actor_id, act, object_kind: "device", object_id: Some(id), fields };
+    audit::write(tx, &entry).await
+}

@@ -1,0 +1,43 @@
+//! The outbox: notice → message → attempt. A notice is written with the alert that causes it; sealing makes one message of
+//! what one person must read at one moment; a message is leased, sent outside any transaction, and settled.
+//!
+//! What must stay true:
+//! - a row ends delivered at least once or `failed`, visibly, and then the alert is told at once (I11);
+//! - a message keeps its key over all attempts (I12), and its body never changes after sealing;
+//! - two instances never hold the same live lease (I5); a lease that ran out is taken over and its outcome counts as unknown.
+//!
+//! `jobs::deliver` drives it; `domain::message` decides.
+
+/// Which rows of `member_channel c` carry messages at all, and are not used up by the notice `n`.
+///
+/// `channels_tried` counts from the first channel of the person, also over channels that are switched off since, so that an
+/// edit of the list in between never skips one.
+macro_rules! usable_channel {
+    () => {
+        "c.verified_at is not null and c.disabled_at is null and c.channel in ('log', 'webhook')
+         and n.channels_tried < (select count(*) from member_channel p where p.site_id = c.site_id and p.member_id = c.member_id
+             and (p.position < c.position or (p.position = c.position and p.id <= c.id)))"
+    };
+}
+
+mod fail;
+mod lease;
+mod seal;
+mod settle;
+
+pub use fail::{Escalate, fail_unreachable};
+pub use lease::{Leased, Terms, lease, next_due};
+pub use seal::{BUNDLE, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route, claim_due, insert, next_call_no, recipients};
+pub use settle::{Attempt, settle};
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::message::Channel;
+    
+    #[test]
+    fn every_channel_is_known_to_the_outbox() {
+        for channel in Channel::ALL {
+            assert!(usable_channel!().contains(&format!("'{channel}'")), "{channel} is missing in usable_channel!");
+        }
+    }
+}

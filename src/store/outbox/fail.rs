@@ -1,0 +1,80 @@
+//! When nobody can be reached: the notice ends `failed`, and a step of which nothing reached anybody escalates at once, in
+//! the same transaction (I11, I16).
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use crate::domain::case::Event;
+use crate::on;
+use crate::store::case::{self, Span};
+use crate::store::{Result, Tx, bulk};
+
+/// Notices per transaction: each may change an alert.
+const UNREACHABLE_MAX: i64 = 200;
+
+/// Whether the alerts are told. `No` only if telling them struck a broken record: the notice must end all the same (I28).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escalate {
+    Yes,
+    No,
+}
+
+/// One rung that somebody was to be told about.
+pub type Rung = (Uuid, Uuid, i64, i64);
+
+/// Ends the due notices of people who have no working channel left. Returns how many.
+pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc>) -> Result<usize> {
+    let sql = concat!(
+        "select n.site_id, n.id, n.alert_id, n.epoch, n.step, a.senior_id, n.class from notice n
+         left join alert a on a.site_id = n.site_id and a.id = n.alert_id
+         where n.state = 'pending' and n.not_before <= $1 and not exists (
+            select 1 from member m join member_channel c on c.site_id = m.site_id and c.member_id = m.id
+            where m.site_id = n.site_id and m.id = n.recipient_id and m.ended_at is null and ",
+        usable_channel!(),
+        ") order by n.not_before, n.id limit $2"
+    );
+    type Row = (Uuid, Uuid, Option<Uuid>, i64, i64, Option<Uuid>, String);
+    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).fetch_all(conn).await)?;
+    // Seniors first, as every writer: a claim that waits for our notices must not hold what we need.
+    let seniors: Vec<Uuid> = rows.iter().filter_map(|row| row.5).collect();
+    tx.lock_seniors(&seniors).await?;
+    let ids: Vec<Value> = rows.iter().map(|row| json!({ "site": row.0, "id": row.1 })).collect();
+    let sql = "update notice set state = 'failed' from {rows}
+        where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";
+    bulk::execute(tx, sql, &ids).await?;
+    let rungs: Vec<Rung> =
+        rows.iter().filter(|row| row.6 == "alert").filter_map(|row| Some((row.0, row.2?, row.3, row.4))).collect();
+    if escalate == Escalate::Yes {
+        undeliverable(tx, &rungs, now).await?;
+    }
+    Ok(rows.len())
+}
+
+/// Tells the alerts of those rungs of which every notice has failed. The caller holds the locks of their seniors.
+pub async fn undeliverable(tx: &mut Tx, rungs: &[Rung], now: DateTime<Utc>) -> Result<()> {
+    if rungs.is_empty() {
+        return Ok(());
+    }
+    let rows = rungs.iter().map(|(site, alert, epoch, step)| json!({ "site": site, "alert": alert, "epoch": epoch, "step": step }));
+    let rows = Value::from(rows.collect::<Vec<_>>()).to_string();
+    let sql = bulk::text(
+        tx,
+        "select distinct a.site_id, a.senior_id, {epoch:int} as epoch, {step:int} as step from {rows}
+         join alert a on a.site_id = {site:uuid} and a.id = {alert:uuid} and a.resolved_at is null
+         where not exists (select 1 from notice n where n.site_id = a.site_id and n.alert_id = a.id
+            and n.epoch = {epoch:int} and n.step = {step:int} and n.class = 'alert' and n.state <> 'failed')",
+    );
+    let dead: Vec<(Uuid, Uuid, i64, i64)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    let mut sites: BTreeMap<Uuid, Vec<(Uuid, Event)>> = BTreeMap::new();
+    for (site, senior, epoch, step) in dead {
+        sites.entry(site).or_default().push((senior, Event::Undeliverable { epoch, step }));
+    }
+    for (site, events) in sites {
+        case::react(tx, site, &events, Span::due(now), now).await?;
+    }
+    Ok(())
+}

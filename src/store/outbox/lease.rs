@@ -1,0 +1,91 @@
+//! Leases: who sends what now. At most a few messages per endpoint are in flight, so that a hanging receiver keeps nobody
+//! else waiting (I15).
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::domain::message::Channel;
+use crate::on;
+use crate::store::{Result, Tx};
+
+/// A message to be sent now.
+#[derive(Debug, Clone, FromRow)]
+pub struct Leased {
+    pub site_id: Uuid,
+    pub id: Uuid,
+    pub recipient_id: Uuid,
+    pub channel_id: Option<Uuid>,
+    #[sqlx(try_from = "String")]
+    pub channel: Channel,
+    pub endpoint: String,
+    /// `None`: the channel's row is gone.
+    pub address: Option<String>,
+    pub secret_sealed: Option<Vec<u8>>,
+    pub body: Vec<u8>,
+    pub dedupe_key: String,
+    pub call_no: i64,
+    /// This attempt included; it also fences the lease against a later one of the same instance.
+    pub attempts: i64,
+    pub repeated: bool,
+}
+
+/// How many and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub instance: Uuid,
+    pub lease: TimeDelta,
+    /// In flight at once per endpoint, live leases of this instance included.
+    pub per_endpoint_max: i64,
+    pub messages_max: i64,
+}
+
+/// Leases due messages, most urgent first.
+///
+/// The condition stands again in the outer WHERE: on PostgreSQL a second instance waits for the row and looks at it once
+/// more; with the condition in the subquery alone it would lease what the first one has just taken.
+pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<Leased>> {
+    // Two instances would lock rows in different orders and strike each other down.
+    tx.lock_named("outbox.lease").await?;
+    let sql = "update message set state = 'leased', leased_by = $2, lease_until = $3, attempts = attempts + 1,
+            repeated = (repeated or state = 'leased')
+        where ((state = 'ready' and next_at <= $1) or (state = 'leased' and lease_until <= $1))
+          and (site_id, id) in (
+            select site_id, id from (
+                select m.site_id, m.id, m.priority, m.next_at, m.call_no,
+                    (m.state = 'leased' and m.lease_until > $1) as live,
+                    row_number() over (partition by m.endpoint
+                        order by case when m.state = 'leased' and m.lease_until > $1 then 0 else 1 end, m.priority, m.next_at, m.call_no) as turn
+                from message m
+                where (m.state = 'ready' and m.next_at <= $1)
+                   or (m.state = 'leased' and (m.lease_until <= $1 or m.leased_by = $2))) due
+            where turn <= $4 and not live
+            order by priority, next_at, call_no limit $5)
+        returning site_id, id, recipient_id, channel_id, channel, endpoint, body, dedupe_key, call_no, attempts, repeated,
+            (select c.address from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as address,
+            (select c.secret_sealed from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as secret_sealed";
+    let mut leased: Vec<Leased> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(now)
+        .bind(terms.instance)
+        .bind(now + terms.lease)
+        .bind(terms.per_endpoint_max)
+        .bind(terms.messages_max)
+        .fetch_all(conn)
+        .await)?;
+    leased.sort_by_key(|message| message.call_no);
+    Ok(leased)
+}
+
+/// The next moment at which there is something to seal or to send.
+pub async fn next_due(tx: &mut Tx) -> Result<Option<DateTime<Utc>>> {
+    let mut next: Option<DateTime<Utc>> = None;
+    for sql in [
+        "select min(not_before) from notice where state = 'pending'",
+        "select min(next_at) from message where state = 'ready'",
+        "select min(lease_until) from message where state = 'leased'",
+    ] {
+        let at: Option<DateTime<Utc>> = on!(tx, |conn| sqlx::query_scalar(sql).fetch_one(conn).await)?;
+        next = next.into_iter().chain(at).min();
+    }
+    Ok(next)
+}

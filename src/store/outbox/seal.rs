@@ -1,0 +1,192 @@
+//! From notices to messages, in a handful of set-based statements however many are due.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+use crate::domain::message::Channel;
+use crate::domain::notice::NoticeClass;
+use crate::on;
+use crate::store::{Error, Result, Tx, bulk};
+
+/// Notices sealed in one transaction; the rest follows in the next.
+pub const NOTICES_PER_PASS_MAX: i64 = 5_000;
+/// After a message the next one of the same kind to the same person waits this long for more to join it, so that an
+/// outbreak is two messages and not twenty. The first goes at once; calls for help and second channels never wait.
+pub const BUNDLE: TimeDelta = TimeDelta::seconds(5);
+/// Messages per bound JSON array: their bodies travel in it.
+const MESSAGES_PER_STATEMENT_MAX: usize = 200;
+
+/// A notice taken for sealing.
+#[derive(Debug, Clone, FromRow)]
+pub struct Due {
+    pub site_id: Uuid,
+    pub id: Uuid,
+    pub alert_id: Option<Uuid>,
+    pub recipient_id: Uuid,
+    pub key: String,
+    /// JSON.
+    pub arguments: String,
+    #[sqlx(try_from = "String")]
+    pub class: NoticeClass,
+    pub channels_tried: i64,
+    pub drill: Option<bool>,
+    /// A stand-down follows the alert over the same channel.
+    pub carried_by: Option<Uuid>,
+}
+
+/// A way to reach a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    pub id: Uuid,
+    pub channel: Channel,
+    pub address: String,
+    /// 1 is the first channel of the person.
+    pub rank: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    pub called: String,
+    pub locale: String,
+    /// Working channels in order.
+    pub routes: Vec<Route>,
+}
+
+impl Recipient {
+    /// The channel for a notice: after those used up; for a stand-down first the one that carried the alert.
+    pub fn route(&self, due: &Due) -> Option<&Route> {
+        let carried = self.routes.iter().find(|route| due.channels_tried == 0 && Some(route.id) == due.carried_by);
+        carried.or_else(|| self.routes.iter().find(|route| route.rank > due.channels_tried))
+    }
+}
+
+/// A message with its sealed body.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    pub site_id: Uuid,
+    pub id: Uuid,
+    pub recipient_id: Uuid,
+    pub route: Route,
+    pub endpoint: String,
+    pub priority: i64,
+    pub body: Vec<u8>,
+    pub locale: &'static str,
+    pub dedupe_key: String,
+    pub call_no: i64,
+    pub notices: Vec<Uuid>,
+}
+
+/// Takes what is due, most urgent first. The state changes in the same statement that reads, so that a claim which comes
+/// before cancels its notice and one which comes after finds it sealed.
+pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
+    // One sealer at a time: otherwise two instances would split one person's message.
+    tx.lock_named("outbox.seal").await?;
+    let sql = concat!(
+        "update notice set state = 'sealed' where state = 'pending' and (site_id, id) in (
+            select n.site_id, n.id from notice n
+            join member m on m.site_id = n.site_id and m.id = n.recipient_id and m.ended_at is null
+            where n.state = 'pending' and n.not_before <= $1
+              and exists (select 1 from member_channel c where c.site_id = n.site_id and c.member_id = n.recipient_id and ",
+        usable_channel!(),
+        ")
+              and (n.channels_tried > 0 or n.key like 'notice.help%' or not exists (
+                select 1 from message s join notice t on t.site_id = s.site_id and t.message_id = s.id and t.class = n.class
+                where s.site_id = n.site_id and s.recipient_id = n.recipient_id and s.sealed_at > $2))
+            order by case when n.key like 'notice.help%' then 0 when n.class = 'alert' then 1 when n.class = 'stand_down' then 2
+                when n.class = 'reminder' then 3 else 4 end, n.not_before, n.id
+            limit $3)
+         returning site_id, id, alert_id, recipient_id, key, arguments, class, channels_tried,
+            (select a.drill from alert a where a.site_id = notice.site_id and a.id = notice.alert_id) as drill,
+            case when class = 'stand_down' then (
+                select s.channel_id from notice t join message s on s.site_id = t.site_id and s.id = t.message_id
+                where t.site_id = notice.site_id and t.alert_id = notice.alert_id and t.recipient_id = notice.recipient_id
+                  and t.class = 'alert' and t.message_id is not null
+                order by case when t.state = 'delivered' then 0 else 1 end, s.sealed_at desc limit 1) end as carried_by"
+    );
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(now - BUNDLE).bind(NOTICES_PER_PASS_MAX).fetch_all(conn).await)?)
+}
+
+/// The people and their working channels.
+pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)]) -> Result<HashMap<(Uuid, Uuid), Recipient>> {
+    let rows = Value::from(people.iter().map(|(site, id)| json!({ "site": site, "id": id })).collect::<Vec<_>>()).to_string();
+    let sql = bulk::text(
+        tx,
+        "select m.site_id, m.id, m.called, m.locale from {rows} join member m on m.site_id = {site:uuid} and m.id = {id:uuid}",
+    );
+    let members: Vec<(Uuid, Uuid, String, String)> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    let mut found: HashMap<(Uuid, Uuid), Recipient> = members
+        .into_iter()
+        .map(|(site, id, called, locale)| ((site, id), Recipient { called, locale, routes: Vec::new() }))
+        .collect();
+    let sql = bulk::text(
+        tx,
+        "select c.site_id, c.member_id, c.id, c.channel, c.address, (c.verified_at is not null and c.disabled_at is null) as works
+         from {rows} join member_channel c on c.site_id = {site:uuid} and c.member_id = {id:uuid}
+         order by c.site_id, c.member_id, c.position, c.id",
+    );
+    let channels: Vec<(Uuid, Uuid, Uuid, String, String, bool)> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    let mut ranks: HashMap<(Uuid, Uuid), i64> = HashMap::new();
+    for (site, member, id, channel, address, works) in channels {
+        let rank = ranks.entry((site, member)).or_default();
+        *rank += 1;
+        // A channel of an unknown kind is no channel, as in `usable_channel!`.
+        let (Some(recipient), Ok(channel), true) = (found.get_mut(&(site, member)), channel.parse(), works) else { continue };
+        recipient.routes.push(Route { id, channel, address, rank: *rank });
+    }
+    Ok(found)
+}
+
+/// Hands out `count` numbers and returns the first.
+pub async fn next_call_no(tx: &mut Tx, count: usize) -> Result<i64> {
+    let count = i64::try_from(count).map_err(|error| Error::broken("counter", "call_no", error))?;
+    let sql = "insert into counter (name, value) values ('call_no', $1)
+        on conflict (name) do update set value = counter.value + excluded.value returning value";
+    let last: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(count).fetch_one(conn).await)?;
+    Ok(last - count + 1)
+}
+
+/// Writes the messages and ties their notices to them; `unrouted` lost their channel in between and wait for the next pass.
+pub async fn insert(tx: &mut Tx, messages: &[NewMessage], unrouted: &[(Uuid, Uuid)], now: DateTime<Utc>) -> Result<()> {
+    let sql = "insert into message (site_id, id, recipient_id, channel_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, state,
+            attempts, next_at, repeated, sealed_at)
+        select {site:uuid}, {id:uuid}, {recipient:uuid}, {channel_id:uuid}, {channel:text}, {endpoint:text}, {priority:int}, {body:bytes},
+            {locale:text}, {key:text}, {call_no:int}, 'ready', 0, {at:time}, {repeated:bool}, {at:time} from {rows}";
+    for chunk in messages.chunks(MESSAGES_PER_STATEMENT_MAX) {
+        let rows: Vec<Value> = chunk.iter().map(|message| message_row(message, now)).collect();
+        bulk::execute(tx, sql, &rows).await?;
+    }
+    let ties: Vec<Value> = messages
+        .iter()
+        .flat_map(|message| message.notices.iter().map(|id| json!({ "site": message.site_id, "id": id, "message": message.id })))
+        .collect();
+    let sql = "update notice set message_id = {message:uuid} from {rows} where notice.site_id = {site:uuid} and notice.id = {id:uuid}";
+    bulk::execute(tx, sql, &ties).await?;
+    let back: Vec<Value> = unrouted.iter().map(|(site, id)| json!({ "site": site, "id": id })).collect();
+    let sql = "update notice set state = 'pending' from {rows} where notice.site_id = {site:uuid} and notice.id = {id:uuid}";
+    bulk::execute(tx, sql, &back).await?;
+    Ok(())
+}
+
+fn message_row(message: &NewMessage, now: DateTime<Utc>) -> Value {
+    json!({
+        "site": message.site_id, "id": message.id, "recipient": message.recipient_id, "channel_id": message.route.id,
+        "channel": message.route.channel.as_str(), "endpoint": message.endpoint,
+        "priority": message.priority, "body": hex(&message.body), "locale": message.locale, "key": message.dedupe_key,
+        "call_no": message.call_no, "repeated": false, "at": bulk::time(now),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+    }
+    text
+}

@@ -1,0 +1,208 @@
+//! What an attempt came to: the attempt's row, the message, its notices, and, if nothing is left to try, its alerts; all in
+//! one small transaction per message.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::fail::{Escalate, Rung, undeliverable};
+use super::lease::Leased;
+use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt};
+use crate::on;
+use crate::store::{Result, Tx, audit};
+
+/// An attempt that has ended.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub leased: Leased,
+    pub outcome: Outcome,
+    pub rules: RetryRules,
+    /// 0..1
+    pub jitter: f64,
+    pub instance: Uuid,
+    pub escalate: Escalate,
+}
+
+/// Settles an attempt and returns what was decided.
+///
+/// "Sent" counts whoever holds the lease by now: it is a fact. A failure counts only while the lease is ours, because the
+/// one who took over tries again anyway.
+pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<Settle> {
+    let rungs = if attempt.outcome.class == OutcomeClass::Sent { Vec::new() } else { lock_rungs(tx, &attempt.leased).await? };
+    record(tx, attempt, now).await?;
+    let rank = rank(tx, &attempt.leased).await?;
+    let another = has_channel_after(tx, &attempt.leased, rank).await?;
+    let settled = after_attempt(&attempt.outcome, attempt.leased.attempts, another, &attempt.rules, attempt.jitter, now);
+    if attempt.outcome.class == OutcomeClass::Config {
+        disable(tx, attempt, now).await?;
+    }
+    let ours = match settled {
+        Settle::Sent => mark_sent(tx, &attempt.leased, now).await?,
+        Settle::RetryAt(at) => retry(tx, attempt, at).await?,
+        Settle::NextChannel | Settle::Failed => mark_failed(tx, attempt).await?,
+    };
+    if !ours {
+        return Ok(settled);
+    }
+    match settled {
+        Settle::Sent => deliver_notices(tx, &attempt.leased).await?,
+        Settle::RetryAt(at) if attempt.outcome.class == OutcomeClass::Throttled => pause_endpoint(tx, &attempt.leased, at).await?,
+        Settle::RetryAt(_) => {}
+        Settle::NextChannel => requeue_notices(tx, &attempt.leased, rank, now).await?,
+        Settle::Failed => {
+            fail_notices(tx, &attempt.leased, rank).await?;
+            if attempt.escalate == Escalate::Yes {
+                undeliverable(tx, &rungs, now).await?;
+            }
+        }
+    }
+    Ok(settled)
+}
+
+/// The rungs behind a message, with their seniors locked before any other row, as every writer does.
+async fn lock_rungs(tx: &mut Tx, leased: &Leased) -> Result<Vec<Rung>> {
+    let sql = "select distinct n.alert_id, n.epoch, n.step, a.senior_id from notice n
+        join alert a on a.site_id = n.site_id and a.id = n.alert_id
+        where n.site_id = $1 and n.message_id = $2 and n.class = 'alert'";
+    let rows: Vec<(Uuid, i64, i64, Uuid)> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
+    let seniors: Vec<Uuid> = rows.iter().map(|row| row.3).collect();
+    tx.lock_seniors(&seniors).await?;
+    Ok(rows.into_iter().map(|(alert, epoch, step, _)| (leased.site_id, alert, epoch, step)).collect())
+}
+
+async fn record(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
+    let sql = "insert into message_attempt (site_id, id, message_id, at, outcome, detail) values ($1, $2, $3, $4, $5, $6)";
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(attempt.leased.site_id)
+        .bind(Uuid::now_v7())
+        .bind(attempt.leased.id)
+        .bind(now)
+        .bind(attempt.outcome.class.as_str())
+        .bind(&attempt.outcome.detail)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+/// The place of the message's channel in the person's list; 0 if its row is gone.
+async fn rank(tx: &mut Tx, leased: &Leased) -> Result<i64> {
+    let sql = "select count(*) from member_channel p
+        join member_channel c on c.site_id = p.site_id and c.member_id = p.member_id
+          and (p.position < c.position or (p.position = c.position and p.id <= c.id))
+        where c.site_id = $1 and c.id = $2";
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.channel_id).fetch_one(conn).await)?)
+}
+
+async fn has_channel_after(tx: &mut Tx, leased: &Leased, rank: i64) -> Result<bool> {
+    let sql = concat!(
+        "select count(*) from (select cast($3 as bigint) as channels_tried) n, member_channel c
+         join member m on m.site_id = c.site_id and m.id = c.member_id and m.ended_at is null
+         where c.site_id = $1 and c.member_id = $2 and ",
+        usable_channel!()
+    );
+    let count: i64 =
+        on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.recipient_id).bind(rank).fetch_one(conn).await)?;
+    Ok(count > 0)
+}
+
+async fn mark_sent(tx: &mut Tx, leased: &Leased, now: DateTime<Utc>) -> Result<bool> {
+    let sql = "update message set state = 'sent', sent_at = $3, last_error = null, leased_by = null, lease_until = null
+        where site_id = $1 and id = $2 and state in ('leased', 'ready')";
+    let changed =
+        on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.id).bind(now).execute(conn).await.map(|done| done.rows_affected()))?;
+    Ok(changed > 0)
+}
+
+async fn retry(tx: &mut Tx, attempt: &Attempt, at: DateTime<Utc>) -> Result<bool> {
+    let sql = "update message set state = 'ready', next_at = $5, last_error = $6, repeated = (repeated or $7), leased_by = null, lease_until = null
+        where site_id = $1 and id = $2 and state = 'leased' and leased_by = $3 and attempts = $4";
+    let unknown = attempt.outcome.class == OutcomeClass::Ambiguous;
+    let changed = on!(tx, |conn| sqlx::query(sql)
+        .bind(attempt.leased.site_id)
+        .bind(attempt.leased.id)
+        .bind(attempt.instance)
+        .bind(attempt.leased.attempts)
+        .bind(at)
+        .bind(&attempt.outcome.detail)
+        .bind(unknown)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(changed > 0)
+}
+
+async fn mark_failed(tx: &mut Tx, attempt: &Attempt) -> Result<bool> {
+    let sql = "update message set state = 'failed', last_error = $5, leased_by = null, lease_until = null
+        where site_id = $1 and id = $2 and state = 'leased' and leased_by = $3 and attempts = $4";
+    let changed = on!(tx, |conn| sqlx::query(sql)
+        .bind(attempt.leased.site_id)
+        .bind(attempt.leased.id)
+        .bind(attempt.instance)
+        .bind(attempt.leased.attempts)
+        .bind(&attempt.outcome.detail)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(changed > 0)
+}
+
+async fn deliver_notices(tx: &mut Tx, leased: &Leased) -> Result<()> {
+    let sql = "update notice set state = 'delivered' where site_id = $1 and message_id = $2 and state = 'sealed'";
+    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.id).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Back to be sealed for the next channel; except those that nobody needs any more, because the alert ended or somebody
+/// went while this channel was being tried (L4 and L5 are told whoever goes).
+async fn requeue_notices(tx: &mut Tx, leased: &Leased, rank: i64, now: DateTime<Utc>) -> Result<()> {
+    let sql = "update notice set channels_tried = case when $3 > channels_tried then $3 else channels_tried + 1 end,
+            state = case when class = 'alert' and exists (select 1 from alert a where a.site_id = notice.site_id and a.id = notice.alert_id
+                and (a.resolved_at is not null or (a.claim_until > $4 and notice.level < 4))) then 'cancelled' else 'pending' end
+        where site_id = $1 and message_id = $2 and state = 'sealed'";
+    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.id).bind(rank).bind(now).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+async fn fail_notices(tx: &mut Tx, leased: &Leased, rank: i64) -> Result<()> {
+    let sql = "update notice set state = 'failed', channels_tried = case when $3 > channels_tried then $3 else channels_tried + 1 end
+        where site_id = $1 and message_id = $2 and state = 'sealed'";
+    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.id).bind(rank).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The endpoint asked for a pause: whatever waits for it waits as long.
+async fn pause_endpoint(tx: &mut Tx, leased: &Leased, until: DateTime<Utc>) -> Result<()> {
+    let sql = "update message set next_at = $2 where state = 'ready' and endpoint = $1 and next_at < $2";
+    on!(tx, |conn| sqlx::query(sql).bind(&leased.endpoint).bind(until).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The receiver says that this address is gone for good.
+async fn disable(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
+    let sql = "update member_channel set disabled_at = $3, disabled_why = $4, version = version + 1
+        where site_id = $1 and id = $2 and disabled_at is null";
+    let (site_id, channel) = (attempt.leased.site_id, attempt.leased.channel_id);
+    let changed = on!(tx, |conn| sqlx::query(sql)
+        .bind(site_id)
+        .bind(channel)
+        .bind(now)
+        .bind(&attempt.outcome.detail)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+    if changed > 0 {
+        let fields = ["disabled_at", "disabled_why"];
+        let entry = audit::Entry {
+            site_id,
+            at: now,
+            actor_id: None,
+            act: "disable",
+            object_kind: "member_channel",
+            object_id: channel,
+            fields: &fields,
+        };
+        audit::write(tx, &entry).await?;
+    }
+    Ok(())
+}

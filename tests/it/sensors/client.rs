@@ -1,0 +1,128 @@
+//! A device as an outsider sees it: an ordinary MQTT client and the native envelope written by hand.
+
+use hmac::{Hmac, KeyInit, Mac};
+use rumqttc::{AsyncClient, Broker, Event, MqttOptions, Packet, PublishOptions, QoS};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::{Installed, SOON};
+use chenlian::ingest::running::Running;
+
+/// What a client notices.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard {
+    Connected,
+    Subscribed,
+    Acknowledged,
+    Message {
+        topic: String,
+        payload: Vec<u8>,
+    },
+    /// The connection ended or was refused.
+    Lost,
+}
+
+pub struct Client {
+    client: AsyncClient,
+    heard: mpsc::Receiver<Heard>,
+}
+
+impl Client {
+    pub async fn connect(running: &Running, name: &str, password: &str) -> Self {
+        let mut client = Self::open(running, name, Some(password));
+        assert_eq!(client.next().await, Heard::Connected);
+        client
+    }
+
+    pub async fn of(running: &Running, installed: &Installed) -> Self {
+        Self::connect(running, &installed.device.name, installed.password()).await
+    }
+
+    pub fn open(running: &Running, name: &str, password: Option<&str>) -> Self {
+        let port = running.listens_on().expect("an endpoint").port();
+        let mut options = MqttOptions::new(name, Broker::tcp("127.0.0.1", port));
+        options.set_max_packet_size(1 << 20, 1 << 20);
+        if let Some(password) = password {
+            options.set_credentials(name, password.to_owned());
+        }
+        let (client, mut events) = AsyncClient::builder(options).capacity(64).build();
+        let (sender, heard) = mpsc::channel(256);
+        tokio::spawn(async move {
+            loop {
+                let heard = match events.poll().await {
+                    Ok(Event::Incoming(Packet::ConnAck(_))) => Heard::Connected,
+                    Ok(Event::Incoming(Packet::SubAck(_))) => Heard::Subscribed,
+                    Ok(Event::Incoming(Packet::PubAck(_))) => Heard::Acknowledged,
+                    Ok(Event::Incoming(Packet::Publish(publish))) => {
+                        Heard::Message { topic: String::from_utf8_lossy(&publish.topic).into_owned(), payload: publish.payload.to_vec() }
+                    }
+                    Ok(_) => continue,
+                    Err(_) => Heard::Lost,
+                };
+                let lost = heard == Heard::Lost;
+                if sender.send(heard).await.is_err() || lost {
+                    // A lost connection is not taken up again: the tests say when to come back.
+                    return;
+                }
+            }
+        });
+        Self { client, heard }
+    }
+
+    pub async fn next(&mut self) -> Heard {
+        timeout(SOON, self.heard.recv()).await.expect("something is heard in time").unwrap_or(Heard::Lost)
+    }
+
+    pub async fn say(&self, topic: &str, payload: impl Into<Vec<u8>>) {
+        let payload: Vec<u8> = payload.into();
+        self.client.publish(topic.to_owned(), payload, PublishOptions::at_least_once()).await.expect("room for a message");
+    }
+
+    /// Publishes and waits for the acknowledgement; a receipt may come before it.
+    pub async fn tell(&mut self, topic: &str, payload: impl Into<Vec<u8>>) {
+        self.say(topic, payload).await;
+        let mut heard = self.next().await;
+        while matches!(heard, Heard::Message { .. }) {
+            heard = self.next().await;
+        }
+        assert_eq!(heard, Heard::Acknowledged);
+    }
+
+    pub async fn listen(&mut self, filter: &str) {
+        self.client.subscribe(filter.to_owned(), QoS::AtLeastOnce).await.expect("room for a subscription");
+        assert_eq!(self.next().await, Heard::Subscribed);
+    }
+}
+
+pub struct Envelope<'a> {
+    pub topic: &'a str,
+    pub key: [u8; 32],
+    pub boot_n: u32,
+    pub seq: u32,
+    pub up_ms: u64,
+}
+
+impl Envelope<'_> {
+    /// Signs events `(uptime in ms, kind, value)`.
+    pub fn sign(&self, events: &[(u64, u32, i64)]) -> Vec<u8> {
+        let mut body = minicbor::Encoder::new(Vec::new());
+        let done = (|| {
+            body.map(7)?.u32(0)?.u32(1)?.u32(1)?.u32(1)?.u32(2)?.u32(self.boot_n)?.u32(3)?.u32(77)?;
+            body.u32(4)?.u32(self.seq)?.u32(5)?.u64(self.up_ms)?.u32(8)?;
+            body.array(events.len() as u64)?;
+            for (at, kind, value) in events {
+                body.array(3)?.u64(*at)?.u32(*kind)?.i64(*value)?;
+            }
+            Ok::<(), minicbor::encode::Error<std::convert::Infallible>>(())
+        })();
+        done.expect("writing to memory");
+        let body = body.into_writer();
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&self.key).expect("any key length");
+        mac.update(format!("chk/1\0{}\0", self.topic).as_bytes());
+        mac.update(&body);
+        let code = mac.finalize().into_bytes();
+        let mut whole = minicbor::Encoder::new(Vec::new());
+        whole.array(2).and_then(|whole| whole.bytes(&body)?.bytes(&code[..16])).expect("writing to memory");
+        whole.into_writer()
+    }
+}

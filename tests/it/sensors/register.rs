@@ -1,0 +1,163 @@
+//! The register: who may connect, what a change does, and what it leaves on record.
+
+use chenlian::app::App;
+use chenlian::store::Error;
+use chrono::TimeDelta;
+
+use super::client::{Client, Heard};
+use super::*;
+use crate::harness::{World, on_each_engine};
+
+/// Acts on devices, in order of their writing.
+async fn audit(app: &App) -> Vec<String> {
+    ask!(app, query_scalar, "select act from audit where object_kind = 'device' order by seq")
+}
+
+async fn may_enter(app: &App, name: &str, password: &str) -> bool {
+    let (name, password, now) = (name.to_owned(), password.to_owned(), app.clock.now());
+    let found = app
+        .read(move |mut tx| async move {
+            let found = devices::authenticate(&mut tx, &name, password.as_bytes(), now).await?;
+            Ok((tx, found))
+        })
+        .await;
+    found.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn a_rotated_credential_is_valid_beside_the_new_one_for_a_week() {
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 1).await;
+        let sensor = install(&app, &world, native(&world, "d-1"), None).await;
+        let (id, by, now) = ((world.site, sensor.device.id), world.social_worker, app.clock.now());
+        let seal = app.seal.clone();
+        let new = app
+            .write(move |mut tx| async move {
+                let new = devices::rotate(&mut tx, id, 1, by, &seal, now).await?;
+                Ok((tx, new))
+            })
+            .await
+            .unwrap();
+        assert_eq!(new.kid, 2);
+        assert!(may_enter(&app, "d-1", sensor.password()).await && may_enter(&app, "d-1", &new.password).await);
+        assert!(!may_enter(&app, "d-1", "wrong").await);
+        assert!(!may_enter(&app, "d-2", sensor.password()).await);
+        app.clock.advance(TimeDelta::days(7));
+        assert!(!may_enter(&app, "d-1", sensor.password()).await);
+        assert!(may_enter(&app, "d-1", &new.password).await);
+        assert_eq!(audit(&app).await, ["create", "rotate"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn neither_password_nor_key_stands_in_the_database() {
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 1).await;
+        let sensor = install(&app, &world, native(&world, "d-1"), None).await;
+        let rows: Vec<(Vec<u8>, Vec<u8>)> = ask!(app, query_as, "select password_hash, key_sealed from device_credential");
+        let [(password, key)] = &rows[..] else { panic!("one credential, not {}", rows.len()) };
+        let holds = |stored: &[u8], secret: &[u8]| stored.windows(secret.len()).any(|window| window == secret);
+        assert!(!holds(password, sensor.password().as_bytes()));
+        assert!(!holds(key, &sensor.key()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn binding_to_another_home_forgets_the_old_curtain() {
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 2).await;
+        let sensor = install(&app, &world, native(&world, "d-1"), Some(world.seniors[0])).await;
+        let (id, by, now) = ((world.site, sensor.device.id), world.social_worker, app.clock.now());
+        let bind = async |senior, version| {
+            app.write(move |mut tx| async move {
+                let device = devices::bind(&mut tx, id, senior, version, by, now).await?;
+                Ok((tx, device))
+            })
+            .await
+        };
+        assert!(sensor.device.calibrated_at.is_some());
+        let bound = bind(Some(world.seniors[1]), sensor.device.version).await.unwrap();
+        assert_eq!((bound.senior_id, bound.calibrated_at), (Some(world.seniors[1]), None));
+        let stale = bind(None, sensor.device.version).await;
+        assert!(matches!(stale, Err(Error::Refused(refusal)) if refusal.key == "problem.stale"));
+        let unknown = bind(Some(Uuid::now_v7()), bound.version).await;
+        assert!(matches!(unknown, Err(Error::Refused(refusal)) if refusal.field.as_deref() == Some("senior_id")));
+        bind(None, bound.version).await.unwrap();
+        assert_eq!(audit(&app).await, ["create", "bind", "calibrate", "bind", "unbind"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_that_makes_no_sense_is_not_entered() {
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 1).await;
+        let home = install(&app, &world, gateway(&world, "gw-1"), None).await.device.id;
+        install(&app, &world, native(&world, "d-1"), None).await;
+        let device = || native(&world, "d-9");
+        let cases = [
+            ("name", native(&world, "a+b")),
+            ("name", native(&world, "d-1")),
+            ("name", behind(&world, home, "bridge/state")),
+            ("expected_interval_seconds", NewDevice { expected_interval_seconds: 0, ..device() }),
+            ("base_topic", NewDevice { base_topic: Some("chk".to_owned()), ..gateway(&world, "gw-9") }),
+            ("base_topic", NewDevice { base_topic: None, ..gateway(&world, "gw-9") }),
+            ("role", NewDevice { role: DeviceRole::Gateway, ..device() }),
+            ("gateway_id", NewDevice { gateway_id: Some(home), ..device() }),
+            ("gateway_id", behind(&world, Uuid::now_v7(), "x")),
+        ];
+        for (field, new) in cases {
+            let (shown, seal, now) = (format!("{new:?}"), app.seal.clone(), app.clock.now());
+            let refused = app
+                .write(move |mut tx| async move {
+                    devices::create(&mut tx, &new, None, &seal, now).await?;
+                    Ok((tx, ()))
+                })
+                .await;
+            let named = matches!(&refused, Err(Error::Refused(refusal)) if refusal.field.as_deref() == Some(field));
+            assert!(named, "{field}: {refused:?} for {shown}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_device_is_out_within_five_seconds_and_its_name_is_free_again() {
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 1).await;
+        let (app, running) = started(&app).await;
+        let sensor = install(&app, &world, native(&world, "d-1"), Some(world.seniors[0])).await;
+        let mut client = Client::of(&running, &sensor).await;
+        let (id, by, now) = ((world.site, sensor.device.id), world.social_worker, app.clock.now());
+        let revoked_at = std::time::Instant::now();
+        app.write(move |mut tx| async move {
+            devices::revoke(&mut tx, id, by, now).await?;
+            Ok((tx, ()))
+        })
+        .await
+        .unwrap();
+        assert_eq!(client.next().await, Heard::Lost);
+        assert!(revoked_at.elapsed() < Duration::from_secs(5), "{:?}", revoked_at.elapsed());
+        assert_eq!(Client::open(&running, "d-1", Some(sensor.password())).next().await, Heard::Lost);
+        let successor = install(&app, &world, native(&world, "d-1"), None).await;
+        Client::of(&running, &successor).await;
+        running.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_nameless_client_enters_only_where_the_demo_allows_it() {
+    on_each_engine(async |app: App| {
+        let (_, closed) = started(&app).await;
+        assert_eq!(Client::open(&closed, "d-1", None).next().await, Heard::Lost);
+        closed.stop().await;
+        let demo = with_settings(&app, |config| config.mqtt.anonymous_loopback = true);
+        let open = running::start(&demo).await.unwrap();
+        assert_eq!(Client::open(&open, "d-1", None).next().await, Heard::Connected);
+        open.stop().await;
+    })
+    .await;
+}

@@ -1,0 +1,82 @@
+//! Several instances hear the same broker (F5), and all of them must be one.
+
+use chenlian::app::App;
+use chenlian::clock::Clock;
+use chenlian::config::MqttMode;
+use chenlian::jobs::{plan_day, settle};
+use chrono::TimeDelta;
+
+use super::*;
+use crate::harness::broker::Broker;
+use crate::harness::{World, local, on_each_engine};
+use crate::morning::set;
+
+/// Accounts of the shipped access rules.
+const SERVER: &str = "chenlian";
+const GATEWAY: &str = "zigbee2mqtt";
+
+/// One more instance on the same database. Its clock differs a little, as clocks do.
+async fn instance(app: &App, broker: &Broker, ahead_ms: i64) -> (App, Running) {
+    let url = format!("mqtt://127.0.0.1:{}", broker.port());
+    let app = with_settings(app, |config| {
+        config.mqtt.mode = MqttMode::External;
+        config.mqtt.client_id = format!("chenlian-{ahead_ms}");
+        config.mqtt.url = url;
+        config.mqtt.user = SERVER.to_owned();
+        config.mqtt.password = SERVER.to_owned();
+    });
+    let clock = Clock::manual(app.clock.now() + TimeDelta::milliseconds(ahead_ms));
+    let app = App::new(app.config.clone(), app.db.clone(), clock, SealKey::from_bytes([42; 32]));
+    let running = running::start(&app).await.unwrap();
+    let mut status = running.broker().unwrap();
+    tokio::time::timeout(SOON, status.wait_for(|status| status.subscribed)).await.expect("subscribed in time").unwrap();
+    (app, running)
+}
+
+#[tokio::test]
+async fn two_instances_on_one_broker_see_one_opening_and_keep_the_last_level() {
+    let Some(broker) = Broker::start(&[SERVER, GATEWAY]) else { return };
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 1).await;
+        plan_day::run_once(&app).await.unwrap();
+        let home = install(&app, &world, gateway(&world, "gw-1"), None).await;
+        let sensor = install(&app, &world, behind(&world, home.device.id, "卧室/窗帘"), Some(world.seniors[0])).await;
+        let id = (world.site, sensor.device.id);
+        let (first, one) = instance(&app, &broker, 0).await;
+        let (second, two) = instance(&app, &broker, 137).await;
+        let battery = async |percent| {
+            until("both instances have handed in", async || device(&first, id).await.battery_percent == Some(percent)).await;
+        };
+        let publish = |lines: &str| assert!(broker.publish(Some(GATEWAY), "zigbee2mqtt/卧室/窗帘", lines));
+        publish(r#"{"contact":true,"battery":90}"#);
+        battery(90).await;
+        let both_at = async |now| {
+            set(&first, now).await;
+            set(&second, now + TimeDelta::milliseconds(137)).await;
+        };
+        both_at(local("07:30:00")).await;
+        let restless = [
+            r#"{"contact":false}"#,
+            r#"{"contact":true}"#,
+            r#"{"contact":false}"#,
+            r#"{"contact":true}"#,
+            r#"{"contact":true,"battery":89}"#,
+        ];
+        publish(&restless.join("\n"));
+        battery(89).await;
+        assert_eq!(device(&first, id).await.level.as_deref(), Some("closed"), "a copy of an older message is not the latest level");
+        let shown = [("open".to_owned(), "B".to_owned(), "accepted".to_owned())];
+        assert_eq!(signals(&first, world.seniors[0]).await, shown, "each opening is seen once");
+        both_at(local("08:10:00")).await;
+        publish(r#"{"contact":false,"battery":88}"#);
+        battery(88).await;
+        both_at(local("08:11:01")).await;
+        settle::run_once(&first).await.unwrap();
+        let proofs = signals(&first, world.seniors[0]).await.into_iter().filter(|(_, class, _)| class == "A").count();
+        assert_eq!(proofs, 1);
+        assert_eq!(check_state(&first, world.seniors[0]).await, "ok");
+        one.stop().await;
+        two.stop().await;
+    })
+    .await;
+}
