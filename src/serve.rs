@@ -19,8 +19,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::clock::{Clock, StepWatch};
+use crate::clock::Clock;
 use crate::config::{Config, Log, LogLevel};
+use crate::domain::health::clock_jumped;
 use crate::seal::{SealError, SealKey};
 use crate::store::open::{self, FileLock, OpenError};
 use crate::store::presence::Presence;
@@ -36,8 +37,6 @@ const CLOSE_MAX: Duration = Duration::from_secs(1);
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
 /// How often the server looks whether its database file still has its name.
 const FILE_LOOK: Duration = Duration::from_secs(2);
-/// A larger step of the wall clock is told to the operator, and every job looks again (I24).
-const CLOCK_STEP_MAX: TimeDelta = TimeDelta::minutes(10);
 
 /// What keeps a server from starting, or ends it.
 #[derive(Debug, thiserror::Error)]
@@ -226,15 +225,19 @@ where
     });
 }
 
-/// Compares the clocks once per tick, and says that this server lives if that could not be written at the start.
+/// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); and says that
+/// this server lives if that could not be written at the start.
 async fn keep_time(app: App, mut is_entered: bool, mut stop: watch::Receiver<bool>) {
-    let mut steps = StepWatch::new(&app.clock);
+    let look = || (app.clock.now(), app.clock.steady());
+    let mut before = look();
     while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {
-        let step = steps.step(&app.clock);
-        if step.abs() > CLOCK_STEP_MAX {
-            tracing::warn!(seconds = step.num_seconds(), "the clock was set or the machine slept; every job looks again");
+        let now = look();
+        let steady = TimeDelta::from_std(now.1.saturating_sub(before.1)).unwrap_or(TimeDelta::MAX);
+        if clock_jumped(now.0 - before.0, steady) {
+            tracing::warn!(seconds = (now.0 - before.0 - steady).num_seconds(), "the clock was set or the machine slept; every job looks again");
             app.wake.all();
         }
+        before = now;
         if !is_entered {
             is_entered = enter(&app).await;
         }

@@ -32,7 +32,6 @@ pub mod watch;
 
 pub mod backup;
 pub mod presence;
-pub mod verify;
 pub mod device;
 pub mod register;
 pub mod verify;

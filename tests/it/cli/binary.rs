@@ -44,6 +44,7 @@ impl Installation {
             .env("CHENLIAN_DATA__FOLDER", self.data())
             .env("CHENLIAN_HTTP__LISTEN", "127.0.0.1:0")
             .env("CHENLIAN_HTTP__OPS_LISTEN", "127.0.0.1:0")
+            .env("CHENLIAN_MQTT__LISTEN", "127.0.0.1:0")
             .env("LANG", "en_US.UTF-8")
             .env_remove("LC_ALL")
             .env_remove("LC_MESSAGES")
