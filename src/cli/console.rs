@@ -86,6 +86,8 @@ impl Console {
             }
             StartError::Sensors(error) => self.sensors_failure(error),
             StartError::ListenerEnded => self.failure("console.listener_ended", &[]),
+            StartError::FileGone { path, rescued: Some(copy) } => self.failure("console.file_gone", &[("path", path), ("copy", copy)]),
+            StartError::FileGone { path, rescued: None } => self.failure("console.file_lost", &[("path", path)]),
         }
     }
 
