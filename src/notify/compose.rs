@@ -106,7 +106,9 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
             if by_name {
                 return people;
             }
-            text::render(locale, "notice.people.unit", &BTreeMap::from([("unit", unit(locale, &group.unit)), ("people", people)])).trim_start().to_owned()
+            text::render(locale, "notice.people.unit", &BTreeMap::from([("unit", unit(locale, &group.unit)), ("people", people)]))
+                .trim_start()
+                .to_owned()
         })
         .collect();
     let people = units.join(if by_name { &names_join } else { &units_join });
@@ -229,10 +231,7 @@ mod tests {
             for locale in crate::text::LOCALES {
                 assert_ne!(text::plain(locale, key), key, "{key} in {locale}");
             }
-            assert!(
-                matches!(key, "notice.link") || text::plain("zh-CN", key) != text::plain("en", key),
-                "{key} is translated"
-            );
+            assert!(matches!(key, "notice.link") || text::plain("zh-CN", key) != text::plain("en", key), "{key} is translated");
         }
         let letter = Letter { locale: "en", called: "Wang", ..LETTER };
         let english = render(&letter, &compose(&[alert(1, "alert_call", "2", "Zhang", "blind"), alert(2, "help_call", "1", "Li", "help")]));

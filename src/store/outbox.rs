@@ -33,7 +33,7 @@ pub use settle::{Attempt, settle};
 #[cfg(test)]
 mod tests {
     use crate::domain::message::Channel;
-    
+
     #[test]
     fn every_channel_is_known_to_the_outbox() {
         for channel in Channel::ALL {

@@ -46,8 +46,7 @@ pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc
     let sql = "update notice set state = 'failed' from {rows}
         where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";
     bulk::execute(tx, sql, &ids).await?;
-    let rungs: Vec<Rung> =
-        rows.iter().filter(|row| row.6 == "alert").filter_map(|row| Some((row.0, row.2?, row.3, row.4))).collect();
+    let rungs: Vec<Rung> = rows.iter().filter(|row| row.6 == "alert").filter_map(|row| Some((row.0, row.2?, row.3, row.4))).collect();
     if escalate == Escalate::Yes {
         undeliverable(tx, &rungs, now).await?;
     }

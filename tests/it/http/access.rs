@@ -70,7 +70,8 @@ fn sample(schema: &Value, name: &str, document: &Value, world: &World) -> Value 
         }
         return Value::Object(whole);
     }
-    let kind = schema["type"].as_str().or_else(|| schema["type"].as_array()?.iter().find_map(|kind| kind.as_str().filter(|k| *k != "null")));
+    let kind =
+        schema["type"].as_str().or_else(|| schema["type"].as_array()?.iter().find_map(|kind| kind.as_str().filter(|k| *k != "null")));
     match kind {
         Some("object") => {
             let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -181,7 +182,14 @@ async fn furnish(app: &App, world: &World) {
         ];
         for sql in texts {
             let id = Uuid::now_v7();
-            on!(&mut tx, |conn| sqlx::query(sql).bind(world.site).bind(id).bind(world.seniors[0]).bind(now).execute(conn).await.map(|_| ()))?;
+            on!(&mut tx, |conn| sqlx::query(sql)
+                .bind(world.site)
+                .bind(id)
+                .bind(world.seniors[0])
+                .bind(now)
+                .execute(conn)
+                .await
+                .map(|_| ()))?;
         }
         Ok((tx, ()))
     })

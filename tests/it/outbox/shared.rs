@@ -15,8 +15,7 @@ use crate::harness::{World, on_each_engine};
 
 async fn lease(app: &App, most: i64) -> Vec<Leased> {
     let now = app.clock.now();
-    let terms =
-        Terms { instance: app.instance, lease: app.config.outbox.lease.0, per_endpoint_max: i64::MAX, messages_max: most };
+    let terms = Terms { instance: app.instance, lease: app.config.outbox.lease.0, per_endpoint_max: i64::MAX, messages_max: most };
     app.write(move |mut tx| async move {
         let leased = outbox::lease(&mut tx, terms, now).await?;
         Ok((tx, leased))
