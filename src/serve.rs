@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -24,11 +24,12 @@ use crate::config::{Config, Log, LogLevel};
 use crate::seal::{SealError, SealKey};
 use crate::store::open::{self, FileLock, OpenError};
 use crate::store::{self, Db, life, verify};
-use crate::{http, jobs};
+use crate::{http, ingest, jobs};
 
 /// The parts of a stop; together they stay under ten seconds.
-const SERVERS_STOP_MAX: Duration = Duration::from_secs(4);
-const JOBS_STOP_MAX: Duration = Duration::from_secs(3);
+const SERVERS_STOP_MAX: Duration = Duration::from_secs(3);
+const SENSORS_STOP_MAX: Duration = Duration::from_secs(2);
+const JOBS_STOP_MAX: Duration = Duration::from_secs(2);
 const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// A job that panicked rests this long, so that it does not spin.
@@ -53,6 +54,8 @@ pub enum StartError {
     Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Sensors(#[from] ingest::running::StartError),
     #[error("a listener ended by itself")]
     ListenerEnded,
 }
@@ -137,11 +140,14 @@ pub fn make_folder(path: &Path) -> Result<(), StartError> {
 pub struct Running {
     pub http_addr: SocketAddr,
     pub ops_addr: SocketAddr,
+    /// Where sensors connect, if this server is the endpoint.
+    pub mqtt_addr: Option<SocketAddr>,
     /// Nobody was ever entered: the first administrator has to be made.
     pub is_empty: bool,
     app: App,
     accepting: CancellationToken,
     listeners: JoinSet<()>,
+    sensors: ingest::running::Running,
     stopped: watch::Sender<bool>,
     jobs: JoinSet<()>,
 }
@@ -155,6 +161,8 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     let (http_addr, ops_addr) = (address(&api)?, address(&ops)?);
     let is_empty = app.read(|mut tx| async move { verify::is_empty(&mut tx).await.map(|empty| (tx, empty)) }).await?;
     let is_entered = enter(&app).await;
+    let sensors = ingest::running::start(&app).await?;
+    let mqtt_addr = sensors.listens_on();
 
     let accepting = CancellationToken::new();
     let mut listeners = JoinSet::new();
@@ -163,16 +171,20 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     let (stopped, stop) = watch::channel(false);
     let mut jobs = all_jobs(&app, &stop);
     jobs.spawn(keep_time(app.clone(), is_entered, stop));
-    tracing::info!(http = %http_addr, ops = %ops_addr, "started");
-    Ok(Running { http_addr, ops_addr, is_empty, app, accepting, listeners, stopped, jobs })
+    tracing::info!(http = %http_addr, ops = %ops_addr, mqtt = ?mqtt_addr, "started");
+    Ok(Running { http_addr, ops_addr, mqtt_addr, is_empty, app, accepting, listeners, sensors, stopped, jobs })
 }
 
 /// Every job of a server.
 fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut set = JoinSet::new();
-    keep(&mut set, "plan_day", app, stop, |app| &app.wake.plan, jobs::plan_day::pass);
-    keep(&mut set, "watch", app, stop, |app| &app.wake.watch, watched);
-    keep(&mut set, "escalate", app, stop, |app| &app.wake.escalate, jobs::escalate::pass);
+    keep(&mut set, "plan_day", app, stop, |app, stop| jobs::repeat("plan_day", app, |app| &app.wake.plan, stop, jobs::plan_day::pass));
+    keep(&mut set, "watch", app, stop, |app, stop| jobs::repeat("watch", app, |app| &app.wake.watch, stop, watched));
+    keep(&mut set, "escalate", app, stop, |app, stop| jobs::repeat("escalate", app, |app| &app.wake.escalate, stop, jobs::escalate::pass));
+    keep(&mut set, "settle", app, stop, |app, stop| jobs::repeat("settle", app, |app| &app.wake.settle, stop, jobs::settle::pass));
+    keep(&mut set, "deliver", app, stop, jobs::deliver::run);
+    keep(&mut set, "prove", app, stop, jobs::prove::run);
+    keep(&mut set, "heartbeat", app, stop, jobs::heartbeat::run);
     set
 }
 
@@ -185,15 +197,15 @@ async fn watched(app: App) -> store::Result<Option<DateTime<Utc>>> {
 }
 
 /// Runs a job until the stop, also after a panic.
-fn keep<F, Fut>(jobs: &mut JoinSet<()>, name: &'static str, app: &App, stop: &watch::Receiver<bool>, bell: fn(&App) -> &Notify, once: F)
+fn keep<F, Fut>(jobs: &mut JoinSet<()>, name: &'static str, app: &App, stop: &watch::Receiver<bool>, run: F)
 where
-    F: Fn(App) -> Fut + Copy + Send + Sync + 'static,
-    Fut: Future<Output = store::Result<Option<DateTime<Utc>>>> + Send + 'static,
+    F: Fn(App, watch::Receiver<bool>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
 {
     let (app, mut stop) = (app.clone(), stop.clone());
     jobs.spawn(async move {
         while !*stop.borrow() {
-            let job = tokio::spawn(jobs::repeat(name, app.clone(), bell, stop.clone(), once));
+            let job = tokio::spawn(run(app.clone(), stop.clone()));
             if AbortOnDropHandle::new(job).await.is_err() {
                 tracing::error!(job = name, "job panicked and is started again");
                 let _ = tokio::time::timeout(PANIC_PAUSE, stop.changed()).await;
@@ -246,6 +258,9 @@ impl Running {
         tracing::info!("stopping");
         self.accepting.cancel();
         finish("listeners", &mut self.listeners, SERVERS_STOP_MAX).await;
+        if tokio::time::timeout(SENSORS_STOP_MAX, self.sensors.stop()).await.is_err() {
+            tracing::warn!("sensor messages at work were not finished; their devices send them again");
+        }
         self.stopped.send_replace(true);
         finish("jobs", &mut self.jobs, JOBS_STOP_MAX).await;
         let (instance, now) = (self.app.instance, self.app.clock.now());
@@ -272,7 +287,7 @@ async fn finish(what: &'static str, tasks: &mut JoinSet<()>, at_most: Duration) 
 }
 
 /// The log goes to stderr. Other crates speak up from `warn` on: at lower levels some print requests, and those name people.
-fn start_log(log: &Log) {
+pub fn start_log(log: &Log) {
     use tracing_subscriber::filter::{LevelFilter, Targets};
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,

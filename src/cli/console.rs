@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::config::ConfigError;
 use crate::domain::refusal::Refusal;
+use crate::ingest::running::StartError as SensorsError;
 use crate::seal::SealError;
 use crate::serve::StartError;
 use crate::store::backup::BackupError;
@@ -40,6 +41,10 @@ impl Console {
     /// Chinese, unless the terminal asks for English.
     pub fn from_environment() -> Self {
         Self { locale: locale(|name| env::var(name).ok()) }
+    }
+
+    pub fn locale(self) -> &'static str {
+        self.locale
     }
 
     pub fn render(self, key: &str, arguments: &[(&str, &str)]) -> String {
@@ -78,7 +83,19 @@ impl Console {
                 let (address, why) = (address.to_string(), source.to_string());
                 self.failure("console.listen_failed", &[("key", key), ("address", &address), ("why", &why)])
             }
+            StartError::Sensors(error) => self.sensors_failure(error),
             StartError::ListenerEnded => self.failure("console.listener_ended", &[]),
+        }
+    }
+
+    fn sensors_failure(self, error: &SensorsError) -> Failure {
+        match error {
+            SensorsError::Listen { listen, source } => {
+                let (address, why) = (listen.to_string(), source.to_string());
+                self.failure("console.listen_failed", &[("key", "mqtt.listen"), ("address", &address), ("why", &why)])
+            }
+            SensorsError::File { path, source } => self.file_failure(path, source),
+            other => Failure { code: USAGE, text: self.render("console.settings_wrong", &[("why", &other.to_string())]) },
         }
     }
 
