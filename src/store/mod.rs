@@ -32,6 +32,7 @@ pub mod vitals;
 pub mod watch;
 
 pub mod backup;
+pub mod presence;
 pub mod device;
 pub mod register;
 pub mod verify;

@@ -4,6 +4,11 @@ pub mod alerts;
 #[macro_use]
 mod entry;
 
+// First: its macros are the shape of the routes below.
+#[macro_use]
+mod entry;
+
+pub mod alerts;
 pub mod audit;
 pub mod checks;
 pub mod devices;
