@@ -193,6 +193,7 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     listeners.spawn(http::serve(app.clone(), api, accepting.clone()));
     let (stopped, stop) = watch::channel(false);
     let mut jobs = all_jobs(&app, &stop);
+    jobs.spawn(jobs::heartbeat::follow_sensors(app.clone(), sensors.broker(), stop.clone()));
     jobs.spawn(keep_time(app.clone(), is_entered, stop));
     tracing::info!(http = %http_addr, ops = %ops_addr, mqtt = ?mqtt_addr, "started");
     Ok(Running { http_addr, ops_addr, mqtt_addr, is_empty, app, accepting, listeners, sensors, stopped, jobs })
