@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::domain::alert::Alert;
 use crate::domain::case::{Case, CaseSenior};
 use super::rows::{AbsenceRow, AlertRow, CheckRow, SeniorRow, SignalRow, StepRow, TriggerRow};
+use crate::domain::place::Purpose;
 use crate::on;
 use crate::store::{Error, Result, Tx, bulk, life};
 
