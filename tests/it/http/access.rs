@@ -70,6 +70,13 @@ fn the_document_names_the_words_that_are_sent() {
     let document = serde_json::to_value(http::openapi()).expect("the document is plain data");
     assert_eq!(document["components"]["schemas"]["SessionKind"]["enum"], json!(["cookie", "bearer"]));
     assert_eq!(document["openapi"], "3.1.0");
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for parameter in methods.as_object().into_iter().flatten().filter_map(|(_, one)| one["parameters"].as_array()).flatten() {
+            let name = parameter["name"].as_str().expect("a parameter has a name");
+            let in_path = path.contains(&format!("{{{name}}}"));
+            assert_eq!(parameter["in"] == "path", in_path, "{path}: {name}; say #[into_params(parameter_in = Query)]");
+        }
+    }
 }
 
 /// A value that a schema allows, with ids of this world where a name tells which.
