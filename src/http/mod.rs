@@ -49,6 +49,11 @@
 //!     }).await?
 //! }
 //!
+//! #[derive(Deserialize, IntoParams)]
+//! #[into_params(parameter_in = Query)]
+//! #[serde(deny_unknown_fields)]
+//! struct ListQuery { … }
+//!
 //! /// Grids by name.
 //! #[utoipa::path(get, path = "/api/v1/grids", tag = "grids", params(ListQuery), responses((status = 200, body = Page<Grid>)))]
 //! async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {

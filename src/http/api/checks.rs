@@ -26,6 +26,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     /// Today if left out.

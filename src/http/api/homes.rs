@@ -23,6 +23,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     /// The homes of this place and below; may be left out by those whose role covers the whole site.

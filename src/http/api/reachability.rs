@@ -22,6 +22,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Query {
     /// This place and below; may be left out by those whose role covers the whole site.

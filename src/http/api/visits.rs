@@ -28,6 +28,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
     #[serde(default)]

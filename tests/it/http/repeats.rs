@@ -60,14 +60,14 @@ async fn the_same_request_ten_times_at_once_is_done_once() {
 #[tokio::test]
 async fn a_change_needs_the_version_that_was_seen() {
     on_each_engine(|app| async move {
-        let world = World::seed(&app, 0).await;
+        let world = World::seed(&app, 1).await;
         let server = Server::start(&app).await;
         let client = server.client(&app, world.site, world.administrator).await;
         let (_, made) = post(&client, "key-number-one", &device(None, "curtain-1")).await;
         let path = format!("{DEVICES}/{}", made["id"].as_str().unwrap());
         let seen = client.request(Method::GET, &path).send().await.unwrap().headers()[header::ETAG].to_str().unwrap().to_owned();
         let change = |tag: Option<String>| {
-            let request = client.request(Method::PATCH, &path).json(&json!({ "expected_interval_seconds": 3600 }));
+            let request = client.request(Method::PATCH, &path).json(&json!({ "senior_id": world.seniors[0] }));
             read(if let Some(tag) = tag { request.header(header::IF_MATCH, tag) } else { request })
         };
         assert_eq!(change(None).await.0, StatusCode::PRECONDITION_REQUIRED);

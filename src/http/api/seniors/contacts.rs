@@ -25,6 +25,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadQuery {
     /// Why the list is opened; may be left out by whoever was told of an open alert.
