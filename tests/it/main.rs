@@ -6,6 +6,7 @@ mod http;
 mod morning;
 mod register;
 mod register_care;
+mod register_http;
 mod sensors;
 mod outbox;
 mod tidy;
