@@ -42,6 +42,7 @@ async fn run(arguments: Arguments, console: Console) -> Outcome {
     let load = || Config::load(file).map_err(|error| console.settings_failure(&error));
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => run_server(load()?, file, console).await,
+        Command::Demo => run_demo(load()?, console).await,
         Command::Migrate { check } => keep::migrate(load()?, check, console).await,
         Command::Member { command: MemberCommand::Add(new) } => people::add(load()?, new, console).await,
         Command::Token { command: TokenCommand::Create { member } } => people::token(load()?, &member, console).await,
@@ -60,6 +61,12 @@ async fn run_server(config: Config, file: Option<&Path>, console: Console) -> Ou
     let stop = serve::stop_signal().map_err(|error| Failure::new(error.to_string()))?;
     let started = serve::run(config, stop, |running| greet(running, file, console)).await;
     started.map_err(|error| console.start_failure(&error))
+}
+
+async fn run_demo(config: Config, console: Console) -> Outcome {
+    let stop = serve::stop_signal().map_err(|error| Failure::new(error.to_string()))?;
+    let told = crate::demo::run(config, console.locale(), stop).await;
+    told.map_err(|error| console.start_failure(&error))
 }
 
 /// Where it answers, and on an empty database how it gets its first person.

@@ -1,9 +1,9 @@
 //! The only clock. Whole milliseconds, because PostgreSQL keeps microseconds and SQLite keeps text: what is compared in
 //! memory must equal what is read back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
@@ -32,58 +32,10 @@ impl Clock {
         }
     }
 
-    /// Time passed on a clock that nobody sets: only its differences mean anything. It judges jumps of the wall clock (I24);
-    /// it stops while a machine sleeps, so nothing due may use it.
-    pub fn steady(&self) -> Duration {
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        match self {
-            Self::System => START.elapsed(),
-            Self::Manual(millis) => Duration::from_millis(millis.load(Ordering::SeqCst).unsigned_abs()),
-        }
-    }
-
     /// Moves a manual clock forward; the system clock does not move by hand.
     pub fn advance(&self, by: TimeDelta) {
         if let Self::Manual(millis) = self {
             millis.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
-        }
-    }
-}
-
-/// Notices that the wall clock was set or that the machine slept: then it and the monotonic clock went different ways (I24).
-#[derive(Debug)]
-pub struct StepWatch {
-    wall: DateTime<Utc>,
-    monotonic: Instant,
-}
-
-impl StepWatch {
-    pub fn new(clock: &Clock) -> Self {
-        Self { wall: clock.now(), monotonic: Instant::now() }
-    }
-
-    /// How far the wall clock ran ahead of the monotonic one since the last call; negative after it was set back.
-    pub fn step(&mut self, clock: &Clock) -> TimeDelta {
-        let current = Self::new(clock);
-        let passed = TimeDelta::from_std(current.monotonic - self.monotonic).unwrap_or(TimeDelta::MAX);
-        let step = (current.wall - self.wall) - passed;
-        *self = current;
-        step
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_is_set_is_told_apart_from_time_that_passes() {
-        let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
-        let mut steps = StepWatch::new(&clock);
-        for (moved, least, most) in [(0, -5, 5), (3_600, 3_595, 3_605), (-90_000, -90_005, -89_995), (0, -5, 5)] {
-            clock.advance(TimeDelta::seconds(moved));
-            let step = steps.step(&clock).num_seconds();
-            assert!((least..=most).contains(&step), "moved by {moved}, noticed {step}");
         }
     }
 }

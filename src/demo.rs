@@ -12,15 +12,13 @@ mod street;
 use std::future::Future;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use chrono::{DateTime, NaiveTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 
-use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::rules::{Rules, Span};
-use crate::serve;
+use crate::serve::{self, StartError};
 use crate::text;
 
 /// The local hour that the street lives in.
@@ -29,7 +27,7 @@ const MORNING_HOUR: i32 = 8;
 const DEADLINE_AFTER: TimeDelta = TimeDelta::seconds(45);
 
 /// Runs the demo until `stop`.
-pub async fn run(mut config: Config, locale: &'static str, stop: impl Future<Output = ()> + Send) -> anyhow::Result<()> {
+pub async fn run(mut config: Config, locale: &'static str, stop: impl Future<Output = ()>) -> Result<(), StartError> {
     let folder = throw_away_folder()?;
     config.data.folder.clone_from(&folder);
     config.data.key_file = PathBuf::new();
@@ -38,30 +36,22 @@ pub async fn run(mut config: Config, locale: &'static str, stop: impl Future<Out
     config.sensor.closed_min = Span::seconds(5);
     config.sensor.settle = Span::seconds(3);
     config.sensor.online_grace = Span::seconds(1);
-    let clock = Clock::System;
-    let now = clock.now();
-    let zone = morning_zone(now);
+    let zone = morning_zone(Clock::System.now());
     let rules = rules();
     config.check = rules.check.clone();
     config.ladder = rules.ladder.clone();
-    let outcome = tell(config, clock, zone, rules, locale, stop).await;
+    let outcome = tell(config, zone, rules, locale, stop).await;
     // The street was invented for this run; nothing of it stays.
     let _ = std::fs::remove_dir_all(&folder);
     outcome
 }
 
-async fn tell(
-    config: Config,
-    clock: Clock,
-    zone: Tz,
-    rules: Rules,
-    locale: &'static str,
-    stop: impl Future<Output = ()> + Send,
-) -> anyhow::Result<()> {
-    let app = serve::open(config, clock).await?;
+async fn tell(config: Config, zone: Tz, rules: Rules, locale: &'static str, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+    serve::start_log(&config.log);
+    let (app, _lock) = serve::open(config).await?;
     let start = app.clock.now();
     let deadline = deadline(start, zone);
-    let street = street::build(&app, zone, rules, deadline).await.context(text::plain(locale, "demo.street_failed"))?;
+    let street = street::build(&app, zone, rules, deadline).await?;
     let running = serve::start(app.clone()).await?;
     let story = story::Story::new(app.clone(), zone, locale, start);
     story.opening(&street, &running);
@@ -123,9 +113,9 @@ fn rules() -> Rules {
     rules
 }
 
-fn throw_away_folder() -> anyhow::Result<PathBuf> {
+fn throw_away_folder() -> Result<PathBuf, StartError> {
     let folder = std::env::temp_dir().join(format!("chenlian-demo-{}", uuid::Uuid::now_v7()));
-    std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+    serve::make_folder(&folder)?;
     Ok(folder)
 }
 

@@ -20,9 +20,10 @@ rust_i18n::i18n!("locales", fallback = "zh-CN");
 pub mod domain;
 
 pub mod app;
-// pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod http;
 pub mod jobs;
 pub mod notify;

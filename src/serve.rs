@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,22 +19,25 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::clock::{Clock, StepWatch};
+use crate::clock::Clock;
 use crate::config::{Config, Log, LogLevel};
+use crate::domain::health::clock_jumped;
 use crate::seal::{SealError, SealKey};
 use crate::store::open::{self, FileLock, OpenError};
+use crate::store::presence::Presence;
 use crate::store::{self, Db, life, verify};
-use crate::{http, jobs};
+use crate::{http, ingest, jobs};
 
 /// The parts of a stop; together they stay under ten seconds.
-const SERVERS_STOP_MAX: Duration = Duration::from_secs(4);
-const JOBS_STOP_MAX: Duration = Duration::from_secs(3);
+const SERVERS_STOP_MAX: Duration = Duration::from_secs(3);
+const SENSORS_STOP_MAX: Duration = Duration::from_secs(2);
+const JOBS_STOP_MAX: Duration = Duration::from_secs(2);
 const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// A job that panicked rests this long, so that it does not spin.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
-/// A larger step of the wall clock is told to the operator, and every job looks again (I24).
-const CLOCK_STEP_MAX: TimeDelta = TimeDelta::minutes(10);
+/// How often the server looks whether its database file still has its name.
+const FILE_LOOK: Duration = Duration::from_secs(2);
 
 /// What keeps a server from starting, or ends it.
 #[derive(Debug, thiserror::Error)]
@@ -53,26 +56,49 @@ pub enum StartError {
     Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Sensors(#[from] ingest::running::StartError),
     #[error("a listener ended by itself")]
     ListenerEnded,
+    #[error("{path} was taken away under the running server")]
+    FileGone { path: String, rescued: Option<String> },
 }
 
 /// Serves until `stop`. `greet` is called once, when requests are taken.
 pub async fn run(config: Config, stop: impl Future<Output = ()>, greet: impl FnOnce(&Running)) -> Result<(), StartError> {
     start_log(&config.log);
     let (app, lock) = open(config).await?;
-    let mut running = start(app).await?;
+    let mut running = start(app.clone()).await?;
+    let presence = Presence::of(&app.config.database_url());
     greet(&running);
     // Without a service manager there is nobody to tell, which is no failure.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let ended = tokio::select! {
         () = stop => Ok(()),
         () = running.listener_ended() => Err(StartError::ListenerEnded),
+        gone = taken_away(presence.as_ref()) => Err(rescued(gone, &app).await),
     };
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     running.stop().await;
     drop(lock);
     ended
+}
+
+/// Resolves when the database's files are gone or replaced.
+async fn taken_away(presence: Option<&Presence>) -> &Presence {
+    let Some(presence) = presence else { return std::future::pending().await };
+    while presence.holds() {
+        tokio::time::sleep(FILE_LOOK).await;
+    }
+    presence
+}
+
+async fn rescued(presence: &Presence, app: &App) -> StartError {
+    let path = presence.path().display().to_string();
+    tracing::error!(path, "the database file was taken away; saving what the open connection still holds");
+    let saved = presence.rescue(&app.db, app.clock.now()).await;
+    let saved = saved.inspect_err(|error| tracing::error!(%error, "nothing could be saved"));
+    StartError::FileGone { path, rescued: saved.ok().map(|copy| copy.display().to_string()) }
 }
 
 /// Resolves at the first SIGTERM or Ctrl-C; a second one ends the process at once.
@@ -137,11 +163,14 @@ pub fn make_folder(path: &Path) -> Result<(), StartError> {
 pub struct Running {
     pub http_addr: SocketAddr,
     pub ops_addr: SocketAddr,
+    /// Where sensors connect, if this server is the endpoint.
+    pub mqtt_addr: Option<SocketAddr>,
     /// Nobody was ever entered: the first administrator has to be made.
     pub is_empty: bool,
     app: App,
     accepting: CancellationToken,
     listeners: JoinSet<()>,
+    sensors: ingest::running::Running,
     stopped: watch::Sender<bool>,
     jobs: JoinSet<()>,
 }
@@ -155,6 +184,8 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     let (http_addr, ops_addr) = (address(&api)?, address(&ops)?);
     let is_empty = app.read(|mut tx| async move { verify::is_empty(&mut tx).await.map(|empty| (tx, empty)) }).await?;
     let is_entered = enter(&app).await;
+    let sensors = ingest::running::start(&app).await?;
+    let mqtt_addr = sensors.listens_on();
 
     let accepting = CancellationToken::new();
     let mut listeners = JoinSet::new();
@@ -163,16 +194,20 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     let (stopped, stop) = watch::channel(false);
     let mut jobs = all_jobs(&app, &stop);
     jobs.spawn(keep_time(app.clone(), is_entered, stop));
-    tracing::info!(http = %http_addr, ops = %ops_addr, "started");
-    Ok(Running { http_addr, ops_addr, is_empty, app, accepting, listeners, stopped, jobs })
+    tracing::info!(http = %http_addr, ops = %ops_addr, mqtt = ?mqtt_addr, "started");
+    Ok(Running { http_addr, ops_addr, mqtt_addr, is_empty, app, accepting, listeners, sensors, stopped, jobs })
 }
 
 /// Every job of a server.
 fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut set = JoinSet::new();
-    keep(&mut set, "plan_day", app, stop, |app| &app.wake.plan, jobs::plan_day::pass);
-    keep(&mut set, "watch", app, stop, |app| &app.wake.watch, watched);
-    keep(&mut set, "escalate", app, stop, |app| &app.wake.escalate, jobs::escalate::pass);
+    keep(&mut set, "plan_day", app, stop, |app, stop| jobs::repeat("plan_day", app, |app| &app.wake.plan, stop, jobs::plan_day::pass));
+    keep(&mut set, "watch", app, stop, |app, stop| jobs::repeat("watch", app, |app| &app.wake.watch, stop, watched));
+    keep(&mut set, "escalate", app, stop, |app, stop| jobs::repeat("escalate", app, |app| &app.wake.escalate, stop, jobs::escalate::pass));
+    keep(&mut set, "settle", app, stop, |app, stop| jobs::repeat("settle", app, |app| &app.wake.settle, stop, jobs::settle::pass));
+    keep(&mut set, "deliver", app, stop, jobs::deliver::run);
+    keep(&mut set, "prove", app, stop, jobs::prove::run);
+    keep(&mut set, "heartbeat", app, stop, jobs::heartbeat::run);
     set
 }
 
@@ -185,15 +220,15 @@ async fn watched(app: App) -> store::Result<Option<DateTime<Utc>>> {
 }
 
 /// Runs a job until the stop, also after a panic.
-fn keep<F, Fut>(jobs: &mut JoinSet<()>, name: &'static str, app: &App, stop: &watch::Receiver<bool>, bell: fn(&App) -> &Notify, once: F)
+fn keep<F, Fut>(jobs: &mut JoinSet<()>, name: &'static str, app: &App, stop: &watch::Receiver<bool>, run: F)
 where
-    F: Fn(App) -> Fut + Copy + Send + Sync + 'static,
-    Fut: Future<Output = store::Result<Option<DateTime<Utc>>>> + Send + 'static,
+    F: Fn(App, watch::Receiver<bool>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
 {
     let (app, mut stop) = (app.clone(), stop.clone());
     jobs.spawn(async move {
         while !*stop.borrow() {
-            let job = tokio::spawn(jobs::repeat(name, app.clone(), bell, stop.clone(), once));
+            let job = tokio::spawn(run(app.clone(), stop.clone()));
             if AbortOnDropHandle::new(job).await.is_err() {
                 tracing::error!(job = name, "job panicked and is started again");
                 let _ = tokio::time::timeout(PANIC_PAUSE, stop.changed()).await;
@@ -202,15 +237,19 @@ where
     });
 }
 
-/// Compares the clocks once per tick, and says that this server lives if that could not be written at the start.
+/// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); and says that
+/// this server lives if that could not be written at the start.
 async fn keep_time(app: App, mut is_entered: bool, mut stop: watch::Receiver<bool>) {
-    let mut steps = StepWatch::new(&app.clock);
+    let look = || (app.clock.now(), app.clock.steady());
+    let mut before = look();
     while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {
-        let step = steps.step(&app.clock);
-        if step.abs() > CLOCK_STEP_MAX {
-            tracing::warn!(seconds = step.num_seconds(), "the clock was set or the machine slept; every job looks again");
+        let now = look();
+        let steady = TimeDelta::from_std(now.1.saturating_sub(before.1)).unwrap_or(TimeDelta::MAX);
+        if clock_jumped(now.0 - before.0, steady) {
+            tracing::warn!(seconds = (now.0 - before.0 - steady).num_seconds(), "the clock was set or the machine slept; every job looks again");
             app.wake.all();
         }
+        before = now;
         if !is_entered {
             is_entered = enter(&app).await;
         }
@@ -246,6 +285,9 @@ impl Running {
         tracing::info!("stopping");
         self.accepting.cancel();
         finish("listeners", &mut self.listeners, SERVERS_STOP_MAX).await;
+        if tokio::time::timeout(SENSORS_STOP_MAX, self.sensors.stop()).await.is_err() {
+            tracing::warn!("sensor messages at work were not finished; their devices send them again");
+        }
         self.stopped.send_replace(true);
         finish("jobs", &mut self.jobs, JOBS_STOP_MAX).await;
         let (instance, now) = (self.app.instance, self.app.clock.now());
@@ -272,7 +314,7 @@ async fn finish(what: &'static str, tasks: &mut JoinSet<()>, at_most: Duration) 
 }
 
 /// The log goes to stderr. Other crates speak up from `warn` on: at lower levels some print requests, and those name people.
-fn start_log(log: &Log) {
+pub fn start_log(log: &Log) {
     use tracing_subscriber::filter::{LevelFilter, Targets};
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,

@@ -22,6 +22,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Serve,
+    Demo,
     Migrate {
         #[arg(long)]
         check: bool,

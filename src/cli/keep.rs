@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::console::{Console, Failure};
 use super::Outcome;
+use super::console::{Console, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::serve;

@@ -33,13 +33,8 @@ pub async fn add(config: Config, new: NewMember, console: Console) -> Outcome {
     let typed = read_password().map_err(|error| Failure::new(error.to_string()))?;
     let hash = password::hash(&typed).map_err(|_| wrong("console.password_length"))?;
     let (app, _lock) = open(config, console).await?;
-    let member = member::NewMember {
-        id: Uuid::now_v7(),
-        called: new.name.clone(),
-        name: new.name,
-        phone,
-        locale: text::DEFAULT_LOCALE.to_owned(),
-    };
+    let member =
+        member::NewMember { id: Uuid::now_v7(), called: new.name.clone(), name: new.name, phone, locale: text::DEFAULT_LOCALE.to_owned() };
     let id = member.id;
     let written = write(&app, member, role, new.place, hash).await;
     app.db.close().await;
@@ -97,13 +92,8 @@ async fn top_place(tx: &mut Tx, config: &Config, now: chrono::DateTime<chrono::U
     if let Some(street) = found {
         return Ok((site_id, street.id));
     }
-    let street = place::NewPlace {
-        id: Uuid::now_v7(),
-        kind: PlaceKind::Street,
-        name: config.site.name.clone(),
-        parent_id: None,
-        walk_order: 0,
-    };
+    let street =
+        place::NewPlace { id: Uuid::now_v7(), kind: PlaceKind::Street, name: config.site.name.clone(), parent_id: None, walk_order: 0 };
     let made = place::create(tx, &By { site_id, actor_id: None, now }, street).await?;
     Ok((site_id, made.id))
 }

@@ -90,8 +90,14 @@ impl Volunteers {
         for (building, seniors) in self.street.seniors.iter().enumerate() {
             let Some(token) = tokens.get((building + VOLUNTEERS - 2) % VOLUNTEERS) else { continue };
             let now = self.app.clock.now();
-            let signals: Vec<_> = seniors.iter().enumerate().skip(1).map(|(order, senior)| look(*senior, (building, order) == SHUT, now)).collect();
-            let sent = client.post(format!("http://{}/api/v1/signals", self.http)).bearer_auth(token).json(&json!({ "signals": signals })).send().await;
+            let signals: Vec<_> =
+                seniors.iter().enumerate().skip(1).map(|(order, senior)| look(*senior, (building, order) == SHUT, now)).collect();
+            let sent = client
+                .post(format!("http://{}/api/v1/signals", self.http))
+                .bearer_auth(token)
+                .json(&json!({ "signals": signals }))
+                .send()
+                .await;
             match sent {
                 Ok(answer) if answer.status().is_success() => {}
                 Ok(answer) => tracing::error!(status = %answer.status(), "a demo look was refused"),
@@ -106,7 +112,7 @@ impl Volunteers {
         self.app
             .write(move |mut tx| async move {
                 let token = session::create_bearer(&mut tx, site, member, "demo", now, chrono::TimeDelta::hours(TOKEN_HOURS)).await?;
-                Ok((tx, token.to_string()))
+                Ok((tx, token.text().to_owned()))
             })
             .await
     }

@@ -31,23 +31,41 @@ pub const SENIORS_PER_BUILDING: usize = 10;
 pub const VOLUNTEERS: usize = 5;
 
 pub const MEMBERS: [DemoMember; 12] = [
-    DemoMember { name: "王建国", called: "王师傅", phone: "13900000001", roles: &[(Role::Volunteer, Scope::Compound(0))], signs_in: true },
-    DemoMember { name: "刘志明", called: "刘师傅", phone: "13900000002", roles: &[(Role::Volunteer, Scope::Compound(0))], signs_in: true },
-    DemoMember { name: "张秀梅", called: "张阿姨", phone: "13900000003", roles: &[(Role::Volunteer, Scope::Compound(0))], signs_in: false },
-    DemoMember { name: "何永福", called: "何师傅", phone: "13900000004", roles: &[(Role::Volunteer, Scope::Compound(1))], signs_in: false },
-    DemoMember { name: "吴淑芬", called: "吴阿姨", phone: "13900000005", roles: &[(Role::Volunteer, Scope::Compound(1))], signs_in: false },
+    DemoMember {
+        name: "王建国", called: "王师傅", phone: "13900000001", roles: &[(Role::Volunteer, Scope::Compound(0))], signs_in: true
+    },
+    DemoMember {
+        name: "刘志明", called: "刘师傅", phone: "13900000002", roles: &[(Role::Volunteer, Scope::Compound(0))], signs_in: true
+    },
+    DemoMember {
+        name: "张秀梅", called: "张阿姨", phone: "13900000003", roles: &[(Role::Volunteer, Scope::Compound(0))], signs_in: false
+    },
+    DemoMember {
+        name: "何永福", called: "何师傅", phone: "13900000004", roles: &[(Role::Volunteer, Scope::Compound(1))], signs_in: false
+    },
+    DemoMember {
+        name: "吴淑芬", called: "吴阿姨", phone: "13900000005", roles: &[(Role::Volunteer, Scope::Compound(1))], signs_in: false
+    },
     DemoMember {
         name: "陈桂英",
         called: "陈楼长",
         phone: "13900000006",
-        roles: &[(Role::BuildingLead, Scope::Building(0)), (Role::BuildingLead, Scope::Building(1)), (Role::BuildingLead, Scope::Building(2))],
+        roles: &[
+            (Role::BuildingLead, Scope::Building(0)),
+            (Role::BuildingLead, Scope::Building(1)),
+            (Role::BuildingLead, Scope::Building(2)),
+        ],
         signs_in: false,
     },
     DemoMember {
         name: "郑和平",
         called: "郑楼长",
         phone: "13900000007",
-        roles: &[(Role::BuildingLead, Scope::Building(3)), (Role::BuildingLead, Scope::Building(4)), (Role::BuildingLead, Scope::Building(5))],
+        roles: &[
+            (Role::BuildingLead, Scope::Building(3)),
+            (Role::BuildingLead, Scope::Building(4)),
+            (Role::BuildingLead, Scope::Building(5)),
+        ],
         signs_in: false,
     },
     DemoMember {
@@ -57,9 +75,23 @@ pub const MEMBERS: [DemoMember; 12] = [
         roles: &[(Role::GridOfficerFullTime, Scope::Community), (Role::PropertyStaff, Scope::Community)],
         signs_in: false,
     },
-    DemoMember { name: "王秀兰", called: "社工小王", phone: "13900000009", roles: &[(Role::SocialWorker, Scope::Community)], signs_in: true },
-    DemoMember { name: "李国强", called: "李书记", phone: "13900000010", roles: &[(Role::BranchSecretary, Scope::Community)], signs_in: false },
-    DemoMember { name: "孙丽", called: "街道值班孙丽", phone: "13900000011", roles: &[(Role::StreetDuty, Scope::Street)], signs_in: false },
+    DemoMember {
+        name: "王秀兰",
+        called: "社工小王",
+        phone: "13900000009",
+        roles: &[(Role::SocialWorker, Scope::Community)],
+        signs_in: true,
+    },
+    DemoMember {
+        name: "李国强",
+        called: "李书记",
+        phone: "13900000010",
+        roles: &[(Role::BranchSecretary, Scope::Community)],
+        signs_in: false,
+    },
+    DemoMember {
+        name: "孙丽", called: "街道值班孙丽", phone: "13900000011", roles: &[(Role::StreetDuty, Scope::Street)], signs_in: false
+    },
     DemoMember {
         name: "赵明",
         called: "管理员赵明",

@@ -49,7 +49,8 @@ impl Story {
         ]);
         say(&text::render(self.locale, "demo.opening", &facts));
         for (called, phone, password) in &street.sign_ins {
-            let sign_in = BTreeMap::from([("called", (*called).to_owned()), ("phone", (*phone).to_owned()), ("password", password.clone())]);
+            let sign_in =
+                BTreeMap::from([("called", (*called).to_owned()), ("phone", (*phone).to_owned()), ("password", password.clone())]);
             say(&text::render(self.locale, "demo.sign_in", &sign_in));
         }
         say(&text::render(self.locale, "demo.begins", &facts));

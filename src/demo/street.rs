@@ -1,6 +1,6 @@
 //! Builds the street through the register, as an administrator would.
 
-use chrono::NaiveTime;
+use chrono::{NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use firmware_sim::envelope::DeviceId;
 use uuid::Uuid;
@@ -8,13 +8,17 @@ use uuid::Uuid;
 use super::people::{BUILDINGS_PER_COMPOUND, COMMUNITY, COMPOUNDS, MEMBERS, SENIORS, STREET, Scope, VOLUNTEERS};
 use crate::app::App;
 use crate::domain::check::Slot;
+use crate::domain::day;
 use crate::domain::day::EVERY_DAY;
+use crate::domain::device::{DeviceRole, Ecosystem};
+use crate::domain::evidence::Polarity;
 use crate::domain::place::{Category, ConsentScope, PairingKind, PlaceKind, Purpose, RiskBand};
 use crate::domain::rules::Rules;
 use crate::domain::signal::{SensorPolicy, Sign};
 use crate::http::password;
+use crate::store::register::By;
 use crate::store::register::agreement::{self, NewAgreement};
-use crate::store::register::channel::{self, NewChannel};
+use crate::store::register::channel::{self, ChannelPatch, NewChannel};
 use crate::store::register::consent::{self, NewConsent};
 use crate::store::register::contact::{self, NewContact};
 use crate::store::register::home::{self, NewHome};
@@ -24,7 +28,6 @@ use crate::store::register::place::{self, NewPlace};
 use crate::store::register::role_grant::{self, NewRoleGrant};
 use crate::store::register::senior::{self, NewSenior};
 use crate::store::register::site::{self, NewSite};
-use crate::store::register::By;
 use crate::store::{Result, Tx, device};
 
 /// What the story needs to know of the street.
@@ -49,7 +52,7 @@ pub struct Sensor {
 }
 
 /// Builds everything in one transaction; a street without a corner would be no demo.
-pub async fn build(app: &App, zone: Tz, rules: Rules, deadline: NaiveTime) -> anyhow::Result<Street> {
+pub async fn build(app: &App, zone: Tz, rules: Rules, deadline: NaiveTime) -> Result<Street> {
     let now = app.clock.now();
     let sign_ins: Vec<Option<(String, String)>> = MEMBERS
         .iter()
@@ -57,11 +60,11 @@ pub async fn build(app: &App, zone: Tz, rules: Rules, deadline: NaiveTime) -> an
             member.signs_in.then(|| {
                 // Never a default: each run has passwords of its own.
                 let password = format!("{:08x}", rand::random::<u32>());
-                password::hash(&password).map(|hash| (password, hash))
+                let hash = password::hash(&password).expect("eight characters are enough");
+                (password, hash)
             })
         })
-        .map(Option::transpose)
-        .collect::<Result<_, _>>()?;
+        .collect();
     let seal = app.seal.clone();
     let hashes: Vec<Option<String>> = sign_ins.iter().map(|entry| entry.as_ref().map(|(_, hash)| hash.clone())).collect();
     let street = app
@@ -70,12 +73,13 @@ pub async fn build(app: &App, zone: Tz, rules: Rules, deadline: NaiveTime) -> an
             let by = By { site_id: site.id, actor_id: None, now };
             let places = places(&mut tx, &by).await?;
             let members = members(&mut tx, &by, &seal, &places, hashes).await?;
-            let seniors = seniors(&mut tx, &by, &places, &members, deadline).await?;
+            let seniors = seniors(&mut tx, &by, &places, &members, (day::local_date(zone, now), deadline)).await?;
             let sensors = sensors(&mut tx, &by, &seal, &seniors, members[MEMBERS.len() - 1]).await?;
             Ok((tx, Street { site: site.id, members, seniors, sensors, sign_ins: Vec::new() }))
         })
         .await?;
-    let sign_ins = MEMBERS.iter().zip(sign_ins).filter_map(|(member, entry)| entry.map(|(password, _)| (member.called, member.phone, password)));
+    let sign_ins =
+        MEMBERS.iter().zip(sign_ins).filter_map(|(member, entry)| entry.map(|(password, _)| (member.called, member.phone, password)));
     Ok(Street { sign_ins: sign_ins.collect(), ..street })
 }
 
@@ -142,13 +146,15 @@ async fn members(tx: &mut Tx, by: &By, seal: &crate::seal::SealKey, places: &Pla
         }
         let way = NewChannel { id: Uuid::now_v7(), position: 1, channel: "log".to_owned(), address: String::new(), secret: None };
         let way = channel::create(tx, by, seal, member_id, way).await?;
-        channel::verify(tx, by, way.id).await?;
+        let seen = ChannelPatch { verified: Some(true), ..ChannelPatch::default() };
+        channel::patch(tx, by, member_id, way.id, way.version, seen).await?;
         ids.push(member_id);
     }
     Ok(ids)
 }
 
-async fn seniors(tx: &mut Tx, by: &By, places: &Places, members: &[Uuid], deadline: NaiveTime) -> Result<Vec<Vec<Uuid>>> {
+async fn seniors(tx: &mut Tx, by: &By, places: &Places, members: &[Uuid], due: (NaiveDate, NaiveTime)) -> Result<Vec<Vec<Uuid>>> {
+    let (today, deadline) = due;
     let mut all = Vec::with_capacity(places.buildings.len());
     for (number, building) in places.buildings.iter().enumerate() {
         let mut here = Vec::with_capacity(SENIORS.len());
@@ -161,7 +167,7 @@ async fn seniors(tx: &mut Tx, by: &By, places: &Places, members: &[Uuid], deadli
                 let pairing = NewPairing { id: Uuid::now_v7(), member_id, kind, from_date: None, to_date: None };
                 pairing::create(tx, by, id, pairing).await?;
             }
-            agreement::create(tx, by, id, new_agreement(deadline), true).await?;
+            agreement::create(tx, by, id, new_agreement(deadline, today), true).await?;
             here.push(id);
         }
         all.push(here);
@@ -193,7 +199,7 @@ async fn new_senior(tx: &mut Tx, by: &By, building_id: Uuid, order: usize) -> Re
         phone: Some(format!("03511000{order:04}")),
         birth_year: Some(1940 + number),
         categories: [Category::LivingAlone, Category::AdvancedAge].into(),
-        risk_band: if order % 3 == 0 { RiskBand::Yellow } else { RiskBand::Green },
+        risk_band: if order.is_multiple_of(3) { RiskBand::Yellow } else { RiskBand::Green },
         hearing_hint: if order == 2 { "耳背，请多敲几下" } else { "" }.to_owned(),
         purpose: Purpose::Real,
     };
@@ -215,7 +221,7 @@ async fn new_senior(tx: &mut Tx, by: &By, building_id: Uuid, order: usize) -> Re
     Ok(id)
 }
 
-fn new_agreement(deadline: NaiveTime) -> NewAgreement {
+fn new_agreement(deadline: NaiveTime, today: NaiveDate) -> NewAgreement {
     NewAgreement {
         id: Uuid::now_v7(),
         slot: Slot::Morning,
@@ -227,7 +233,8 @@ fn new_agreement(deadline: NaiveTime) -> NewAgreement {
         unobserved_delay_seconds: None,
         sensor_policy: SensorPolicy::Sufficient,
         require_change: false,
-        from_date: None,
+        from_date: Some(today),
+        to_date: None,
     }
 }
 
@@ -240,15 +247,15 @@ async fn sensors(tx: &mut Tx, by: &By, seal: &crate::seal::SealKey, seniors: &[V
             site_id: by.site_id,
             id: Uuid::now_v7(),
             name: name.clone(),
-            ecosystem: device::Ecosystem::Native,
-            role: device::DeviceRole::CurtainContact,
+            ecosystem: Ecosystem::Native,
+            role: DeviceRole::CurtainContact,
             gateway_id: None,
             base_topic: None,
             expected_interval_seconds: 3600,
         };
         let (made, credentials) = device::create(tx, &new, Some(installer), seal, by.now).await?;
         let bound = device::bind(tx, (by.site_id, made.id), building.first().copied(), made.version, installer, by.now).await?;
-        device::calibrate(tx, (by.site_id, made.id), device::Polarity::Normal, bound.version, Some(installer), by.now).await?;
+        device::calibrate(tx, (by.site_id, made.id), Polarity::Normal, bound.version, Some(installer), by.now).await?;
         let credentials = credentials.expect("a native device has credentials");
         sensors.push(Sensor {
             device: firmware_sim::envelope::device_id(&name).expect("a plain name"),

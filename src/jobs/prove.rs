@@ -87,8 +87,7 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
 async fn proofs(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
     let numbers = proof::mornings(tx, site_id, today).await?;
     let notices = numbers.into_iter().map(|of| {
-        let arguments =
-            [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
+        let arguments = [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
         report(id::daily_notice(site_id, of.member_id, today, "proof"), of.member_id, "notice.proof", arguments, now)
     });
     Ok(notices.collect())

@@ -81,9 +81,9 @@ fn shows_causes(key: &str) -> bool {
 
 /// 2单元张奶奶、李爷爷（看过，没拉开），3单元赵奶奶（还没人看）
 fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> String {
-    let (names_join, units_join) = (text::plain(locale, "notice.people.names"), text::plain(locale, "notice.people.units"));
+    let (comma, semicolon) = (text::plain(locale, "notice.people.names"), text::plain(locale, "notice.people.units"));
     let by_name = sentence.key == "notice.stand_down_well";
-    let mut named = 0;
+    let mut listed = 0;
     let units: Vec<String> = sentence
         .units
         .iter()
@@ -92,8 +92,8 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
                 .causes
                 .iter()
                 .map(|(cause, names)| {
-                    named += names.len();
-                    let names = names.join(&names_join);
+                    listed += names.len();
+                    let names = names.join(&comma);
                     let key = format!("notice.cause.{cause}");
                     let remark = text::plain(locale, &key);
                     if !causes_shown || remark == key {
@@ -102,15 +102,17 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
                     text::render(locale, "notice.people.cause", &BTreeMap::from([("names", names), ("cause", remark)]))
                 })
                 .collect();
-            let people = causes.join(&names_join);
+            let people = causes.join(&comma);
             if by_name {
                 return people;
             }
-            text::render(locale, "notice.people.unit", &BTreeMap::from([("unit", unit(locale, &group.unit)), ("people", people)])).trim_start().to_owned()
+            text::render(locale, "notice.people.unit", &BTreeMap::from([("unit", unit(locale, &group.unit)), ("people", people)]))
+                .trim_start()
+                .to_owned()
         })
         .collect();
-    let people = units.join(if by_name { &names_join } else { &units_join });
-    if named == sentence.count {
+    let people = units.join(if by_name { &comma } else { &semicolon });
+    if listed == sentence.count {
         return people;
     }
     text::render(locale, "notice.people.etc", &BTreeMap::from([("people", people), ("count", sentence.count.to_string())]))
@@ -229,10 +231,7 @@ mod tests {
             for locale in crate::text::LOCALES {
                 assert_ne!(text::plain(locale, key), key, "{key} in {locale}");
             }
-            assert!(
-                matches!(key, "notice.link") || text::plain("zh-CN", key) != text::plain("en", key),
-                "{key} is translated"
-            );
+            assert!(matches!(key, "notice.link") || text::plain("zh-CN", key) != text::plain("en", key), "{key} is translated");
         }
         let letter = Letter { locale: "en", called: "Wang", ..LETTER };
         let english = render(&letter, &compose(&[alert(1, "alert_call", "2", "Zhang", "blind"), alert(2, "help_call", "1", "Li", "help")]));

@@ -27,10 +27,12 @@ pub mod outbox;
 pub mod proof;
 pub mod round;
 pub mod signal;
+pub mod story;
 pub mod vitals;
 pub mod watch;
 
 pub mod backup;
+pub mod presence;
 pub mod device;
 pub mod register;
 pub mod verify;

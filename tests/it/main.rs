@@ -1,13 +1,16 @@
 //! The integration tests, one crate: each file is a room, each test name a sentence.
 
+mod cli;
 mod deploy;
 mod harness;
 mod http;
+mod interleaving;
+mod invariants;
 mod morning;
+mod outbox;
 mod register;
 mod register_care;
 mod register_http;
 mod sensors;
-mod outbox;
 mod tidy;
 mod visits;

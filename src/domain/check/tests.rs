@@ -251,5 +251,9 @@ fn reminders_come_at_their_moments_once_and_only_the_latest_after_a_break() {
         assert_eq!(verdict.reminder, reminder, "due {due}, now {now}");
         assert_eq!(verdict.next_action_at, (next != "-").then(|| at(next)), "due {due}, now {now}");
     }
-    assert_eq!(judge(&since("09:20:00"), &[said(1, K::Open, "08:00:00")], &[], "09:20:00").reminder, None, "nobody is sent for what is done");
+    assert_eq!(
+        judge(&since("09:20:00"), &[said(1, K::Open, "08:00:00")], &[], "09:20:00").reminder,
+        None,
+        "nobody is sent for what is done"
+    );
 }

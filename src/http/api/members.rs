@@ -129,7 +129,13 @@ async fn set_password(
     caller.require_recent()?;
     let hash = match body.password {
         None => None,
-        Some(plain) => Some(state.hashing.run(move || password::hash(&plain)).await?.map_err(|why| HttpError::field("password", "http.field_value", why))?),
+        Some(plain) => Some(
+            state
+                .hashing
+                .run(move || password::hash(&plain))
+                .await?
+                .map_err(|why| HttpError::field("password", "http.field_value", why))?,
+        ),
     };
     let by = by(&caller, &state.app);
     state

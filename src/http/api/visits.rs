@@ -1,6 +1,7 @@
 //! 走访 · 探访. Whoever may visit a senior writes the record; what it says about health is for those who may read that.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use axum::extract::State;
 use serde::Deserialize;
@@ -81,9 +82,8 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         let mut relations: BTreeMap<Uuid, Relation> = BTreeMap::new();
         let mut shown = Vec::new();
         for visit in visit::visible(&mut tx, &caller.who(), filter, page).await? {
-            if !relations.contains_key(&visit.senior_id) {
-                let relation = caller.senior(&mut tx, visit.senior_id, Capability::SeniorRead).await?;
-                relations.insert(visit.senior_id, relation);
+            if let Entry::Vacant(unknown) = relations.entry(visit.senior_id) {
+                unknown.insert(caller.senior(&mut tx, visit.senior_id, Capability::SeniorRead).await?);
             }
             shown.push(readable(visit, &caller, &relations));
         }

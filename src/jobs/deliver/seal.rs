@@ -68,9 +68,14 @@ fn bundle<'a>(dues: &'a [Due], recipients: &'a HashMap<(Uuid, Uuid), Recipient>)
         };
         let drill = due.drill.unwrap_or(false);
         let priority = priority(due.class, &due.key);
-        let bundle = bundles
-            .entry((person.0, person.1, due.class, drill, route.id))
-            .or_insert_with(|| Bundle { recipient, route, class: due.class, drill, priority, dues: Vec::new() });
+        let bundle = bundles.entry((person.0, person.1, due.class, drill, route.id)).or_insert_with(|| Bundle {
+            recipient,
+            route,
+            class: due.class,
+            drill,
+            priority,
+            dues: Vec::new(),
+        });
         bundle.priority = bundle.priority.min(priority);
         bundle.dues.push(due);
     }

@@ -93,6 +93,9 @@ pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
               and exists (select 1 from member_channel c where c.site_id = n.site_id and c.member_id = n.recipient_id and ",
         usable_channel!(),
         ")
+              and not ",
+        before_its_alert!(),
+        "
               and (n.channels_tried > 0 or n.key like 'notice.help%' or not exists (
                 select 1 from message s join notice t on t.site_id = s.site_id and t.message_id = s.id and t.class = n.class
                 where s.site_id = n.site_id and s.recipient_id = n.recipient_id and s.sealed_at > $2))
@@ -117,12 +120,9 @@ pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)]) -> Result<HashMap<
         tx,
         "select m.site_id, m.id, m.called, m.locale from {rows} join member m on m.site_id = {site:uuid} and m.id = {id:uuid}",
     );
-    let members: Vec<(Uuid, Uuid, String, String)> =
-        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
-    let mut found: HashMap<(Uuid, Uuid), Recipient> = members
-        .into_iter()
-        .map(|(site, id, called, locale)| ((site, id), Recipient { called, locale, routes: Vec::new() }))
-        .collect();
+    let members: Vec<(Uuid, Uuid, String, String)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    let mut found: HashMap<(Uuid, Uuid), Recipient> =
+        members.into_iter().map(|(site, id, called, locale)| ((site, id), Recipient { called, locale, routes: Vec::new() })).collect();
     let sql = bulk::text(
         tx,
         "select c.site_id, c.member_id, c.id, c.channel, c.address, (c.verified_at is not null and c.disabled_at is null) as works
@@ -153,7 +153,8 @@ pub async fn next_call_no(tx: &mut Tx, count: usize) -> Result<i64> {
 
 /// Writes the messages and ties their notices to them; `unrouted` lost their channel in between and wait for the next pass.
 pub async fn insert(tx: &mut Tx, messages: &[NewMessage], unrouted: &[(Uuid, Uuid)], now: DateTime<Utc>) -> Result<()> {
-    let sql = "insert into message (site_id, id, recipient_id, channel_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, state,
+    let sql =
+        "insert into message (site_id, id, recipient_id, channel_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, state,
             attempts, next_at, repeated, sealed_at)
         select {site:uuid}, {id:uuid}, {recipient:uuid}, {channel_id:uuid}, {channel:text}, {endpoint:text}, {priority:int}, {body:bytes},
             {locale:text}, {key:text}, {call_no:int}, 'ready', 0, {at:time}, {repeated:bool}, {at:time} from {rows}";

@@ -63,8 +63,7 @@ async fn lock_rungs(tx: &mut Tx, leased: &Leased) -> Result<Vec<Rung>> {
     let sql = "select distinct n.alert_id, n.epoch, n.step, a.senior_id from notice n
         join alert a on a.site_id = n.site_id and a.id = n.alert_id
         where n.site_id = $1 and n.message_id = $2 and n.class = 'alert'";
-    let rows: Vec<(Uuid, i64, i64, Uuid)> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
+    let rows: Vec<(Uuid, i64, i64, Uuid)> = on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
     let seniors: Vec<Uuid> = rows.iter().map(|row| row.3).collect();
     tx.lock_seniors(&seniors).await?;
     Ok(rows.into_iter().map(|(alert, epoch, step, _)| (leased.site_id, alert, epoch, step)).collect())
@@ -109,8 +108,13 @@ async fn has_channel_after(tx: &mut Tx, leased: &Leased, rank: i64) -> Result<bo
 async fn mark_sent(tx: &mut Tx, leased: &Leased, now: DateTime<Utc>) -> Result<bool> {
     let sql = "update message set state = 'sent', sent_at = $3, last_error = null, leased_by = null, lease_until = null
         where site_id = $1 and id = $2 and state in ('leased', 'ready')";
-    let changed =
-        on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.id).bind(now).execute(conn).await.map(|done| done.rows_affected()))?;
+    let changed = on!(tx, |conn| sqlx::query(sql)
+        .bind(leased.site_id)
+        .bind(leased.id)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(changed > 0)
 }
 

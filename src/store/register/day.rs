@@ -60,7 +60,8 @@ pub struct DaySignal {
 
 /// The days from `from` to `to`, both included, that have a check; oldest first.
 pub async fn list(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, from: NaiveDate, to: NaiveDate) -> Result<Vec<Day>> {
-    let sql = "select id, local_date, slot, state, expected_sign, counts_from, deadline_at, cutoff_at, day_ends_at, received_late, decided_at
+    let sql =
+        "select id, local_date, slot, state, expected_sign, counts_from, deadline_at, cutoff_at, day_ends_at, received_late, decided_at
         from daily_check where site_id = $1 and senior_id = $2 and local_date >= $3 and local_date <= $4
         order by local_date, counts_from, id";
     let mut checks: Vec<DayCheck> =

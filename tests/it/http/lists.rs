@@ -17,8 +17,15 @@ async fn the_audit_is_read_page_by_page_without_a_gap() {
         app.write(move |mut tx| async move {
             for number in 0..5 {
                 let fields: &[&str] = if number == 0 { &["name", "phone"] } else { &[] };
-                let entry =
-                    Entry { site_id: site, at, actor_id: Some(actor), act: "change", object_kind: "senior", object_id: Some(Uuid::now_v7()), fields };
+                let entry = Entry {
+                    site_id: site,
+                    at,
+                    actor_id: Some(actor),
+                    act: "change",
+                    object_kind: "senior",
+                    object_id: Some(Uuid::now_v7()),
+                    fields,
+                };
                 audit::write(&mut tx, &entry).await?;
             }
             Ok((tx, ()))
@@ -47,11 +54,12 @@ async fn message(app: &App, world: &World, senior: Uuid) -> Uuid {
     let (site, recipient, now, id) = (world.site, world.primary, app.clock.now(), Uuid::now_v7());
     app.write(move |mut tx| async move {
         let alert = Uuid::now_v7();
-        let raise = "insert into alert (site_id, id, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at, version)
+        let raise =
+            "insert into alert (site_id, id, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at, version)
             values ($1, $2, $3, 'open', 'missed', 'not_open', 1, 0, false, false, $4, $4, 1)";
         on!(&mut tx, |conn| sqlx::query(raise).bind(site).bind(alert).bind(senior).bind(now).execute(conn).await.map(|_| ()))?;
-        let seal = "insert into message (site_id, id, recipient_id, channel, body, locale, dedupe_key, call_no, state, attempts, next_at,
-            repeated, last_error, sealed_at) values ($1, $2, $3, 'webhook', $4, 'zh-CN', $5, 7, 'ready', 1, $6, true, 'timeout', $6)";
+        let seal = "insert into message (site_id, id, recipient_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, state, attempts,
+            next_at, repeated, last_error, sealed_at) values ($1, $2, $3, 'webhook', '', 1, $4, 'zh-CN', $5, 7, 'ready', 1, $6, true, 'timeout', $6)";
         on!(&mut tx, |conn| sqlx::query(seal)
             .bind(site)
             .bind(id)
@@ -75,7 +83,8 @@ async fn message(app: &App, world: &World, senior: Uuid) -> Uuid {
             .execute(conn)
             .await
             .map(|_| ()))?;
-        let attempt = "insert into message_attempt (site_id, id, message_id, at, outcome, detail) values ($1, $2, $3, $4, 'retry', 'timeout')";
+        let attempt =
+            "insert into message_attempt (site_id, id, message_id, at, outcome, detail) values ($1, $2, $3, $4, 'retry', 'timeout')";
         on!(&mut tx, |conn| sqlx::query(attempt).bind(site).bind(Uuid::now_v7()).bind(id).bind(now).execute(conn).await.map(|_| ()))?;
         Ok((tx, ()))
     })

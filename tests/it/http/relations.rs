@@ -180,7 +180,8 @@ async fn who_was_told_of_an_alert_sees_the_senior_until_it_is_resolved() {
         let world = World::seed(&app, 1).await;
         let (site, senior, member, now, alert) = (world.site, world.seniors[0], world.operator, app.clock.now(), Uuid::now_v7());
         app.write(move |mut tx| async move {
-            let raise = "insert into alert (site_id, id, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at, version)
+            let raise =
+                "insert into alert (site_id, id, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at, version)
                 values ($1, $2, $3, 'open', 'missed', 'not_open', 1, 0, false, false, $4, $4, 1)";
             on!(&mut tx, |conn| sqlx::query(raise).bind(site).bind(alert).bind(senior).bind(now).execute(conn).await.map(|_| ()))?;
             let tell = "insert into notice (site_id, id, alert_id, epoch, step, level, recipient_id, key, arguments, class, state,
@@ -218,9 +219,11 @@ async fn a_grid_shows_its_buildings_and_a_grant_without_scope_the_whole_site() {
         let (grid, building) = (Uuid::now_v7(), world.building);
         let grant = "insert into role_grant (site_id, id, member_id, role, grid_id, from_date, version, created_at)
             values ($1, $2, $3, $4, $5, $6, 1, $7)";
-        for (member, role, scope) in
-            [(world.operator, "grid_officer_full_time", Some(grid)), (world.backup, "social_worker", None), (world.primary, "volunteer", None)]
-        {
+        for (member, role, scope) in [
+            (world.operator, "grid_officer_full_time", Some(grid)),
+            (world.backup, "social_worker", None),
+            (world.primary, "volunteer", None),
+        ] {
             app.write(move |mut tx| async move {
                 on!(&mut tx, |conn| sqlx::query(grant)
                     .bind(site)

@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::contacts::{ReadQuery, reason};
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::http::HttpState;
@@ -17,7 +18,6 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{IfMatch, Page};
-use super::contacts::{ReadQuery, reason};
 use crate::store::register::consent::{self, Consent, NewConsent};
 use crate::store::register::senior;
 
