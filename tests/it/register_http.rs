@@ -8,6 +8,11 @@ use uuid::Uuid;
 use crate::harness::{World, on_each_engine};
 use crate::http::{Client, PASSWORD, Server, read, set_password};
 
+/// So long after a sign-in it is no longer recent.
+fn let_sign_ins_age(app: &App) {
+    app.clock.advance(app.config.http.recent_authentication.0 + chrono::TimeDelta::minutes(1));
+}
+
 /// A client that has just typed the password.
 async fn signed_in(app: &App, server: &Server, member: Uuid) -> Client {
     let digits: String = member.simple().to_string().bytes().rev().take(10).map(|byte| char::from(b'0' + byte % 10)).collect();
@@ -147,6 +152,7 @@ async fn silencing_by_agreement_or_absence_needs_a_role_and_a_password_typed_jus
         let senior = format!("/api/v1/seniors/{}", world.seniors[0]);
         let primary = server.client(&app, world.site, world.primary).await;
         let worker = server.client(&app, world.site, world.social_worker).await;
+        let_sign_ins_age(&app);
         let fresh = signed_in(&app, &server, world.social_worker).await;
 
         let agreement = json!({"id": Uuid::now_v7(), "slot": "morning", "expected_sign": "open", "deadline": "10:00", "sensor_policy": "sufficient"});
@@ -181,6 +187,7 @@ async fn a_site_is_changed_by_its_own_administrator_and_its_times_only_after_sig
         let (world, elsewhere) = (World::seed(&app, 0).await, World::seed(&app, 0).await);
         let server = Server::start(&app).await;
         let admin = server.client(&app, world.site, world.administrator).await;
+        let_sign_ins_age(&app);
         let (path, foreign) = (format!("/api/v1/sites/{}", world.site), format!("/api/v1/sites/{}", elsewhere.site));
         let (_, sites) = admin.get("/api/v1/sites").await;
         assert_eq!((&sites["items"][0]["id"], &sites["items"][1]), (&json!(world.site), &Value::Null));
@@ -274,6 +281,7 @@ async fn a_senior_is_registered_paired_and_a_member_is_reached_on_verified_chann
         let world = World::seed(&app, 1).await;
         let server = Server::start(&app).await;
         let worker = server.client(&app, world.site, world.social_worker).await;
+        let_sign_ins_age(&app);
         let admin = signed_in(&app, &server, world.administrator).await;
         let home = json!({"id": Uuid::now_v7(), "building_id": world.building, "unit": "1单元", "room": "301"});
         assert_eq!(worker.post("/api/v1/homes", home.clone()).await.0, StatusCode::CREATED);
