@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::clock::Clock;
+use crate::clock::{Clock, StepWatch};
 use crate::config::{Config, Log, LogLevel};
 use crate::domain::health::clock_jumped;
 use crate::seal::{SealError, SealKey};
@@ -240,16 +240,13 @@ where
 /// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); and says that
 /// this server lives if that could not be written at the start.
 async fn keep_time(app: App, mut is_entered: bool, mut stop: watch::Receiver<bool>) {
-    let look = || (app.clock.now(), app.clock.steady());
-    let mut before = look();
+    let mut steps = StepWatch::new(&app.clock);
     while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {
-        let now = look();
-        let steady = TimeDelta::from_std(now.1.saturating_sub(before.1)).unwrap_or(TimeDelta::MAX);
-        if clock_jumped(now.0 - before.0, steady) {
-            tracing::warn!(seconds = (now.0 - before.0 - steady).num_seconds(), "the clock was set or the machine slept; every job looks again");
+        let step = steps.step(&app.clock);
+        if clock_jumped(step) {
+            tracing::warn!(seconds = step.num_seconds(), "the clock was set or the machine slept; every job looks again");
             app.wake.all();
         }
-        before = now;
         if !is_entered {
             is_entered = enter(&app).await;
         }
