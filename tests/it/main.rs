@@ -10,6 +10,7 @@ mod morning;
 mod outbox;
 mod register;
 mod register_care;
+mod register_http;
 mod sensors;
 mod tidy;
 mod visits;
