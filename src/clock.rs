@@ -1,9 +1,9 @@
 //! The only clock. Whole milliseconds, because PostgreSQL keeps microseconds and SQLite keeps text: what is compared in
 //! memory must equal what is read back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
@@ -29,16 +29,6 @@ impl Clock {
             Self::Manual(millis) => {
                 DateTime::from_timestamp_millis(millis.load(Ordering::SeqCst)).expect("a clock is set within the calendar")
             }
-        }
-    }
-
-    /// Time passed on a clock that nobody sets: only its differences mean anything. It judges jumps of the wall clock (I24);
-    /// it stops while a machine sleeps, so nothing due may use it.
-    pub fn steady(&self) -> Duration {
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        match self {
-            Self::System => START.elapsed(),
-            Self::Manual(millis) => Duration::from_millis(millis.load(Ordering::SeqCst).unsigned_abs()),
         }
     }
 

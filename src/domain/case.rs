@@ -307,3 +307,6 @@ fn commands(before: &Case, after: &Case, extra: Vec<Command>) -> Vec<Command> {
     commands.extend(extra);
     commands
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,8 +211,9 @@ impl Sender {
         // A panic in a send is one unsettled attempt; its lease will run out.
         let (endpoint, settled) = landed.unwrap_or_default();
         if let Some(flying) = self.per_endpoint.get_mut(&endpoint) {
-            crowded |= *flying >= self.app.config.outbox.concurrency;
+            // Half the places at a time: one lease for each message would be as much work as sending it.
             *flying -= 1;
+            crowded |= *flying == self.app.config.outbox.concurrency / 2;
             if *flying == 0 {
                 self.per_endpoint.remove(&endpoint);
             }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch as signal;
 
 use crate::app::App;
+use crate::clock::{Clock, StepWatch};
 use crate::config::MqttMode;
 use crate::domain::health::{Ailment, Bounds, ailments, clock_jumped};
 use crate::store::{Error, Result, vitals};
@@ -22,23 +23,20 @@ pub struct Report {
     pub accepted: Option<bool>,
 }
 
-/// Remembers how wall clock and steady clock went together.
+/// Remembers whether the wall clock jumped lately.
 #[derive(Debug, Default)]
 pub struct ClockSense {
-    last: Option<(DateTime<Utc>, Duration)>,
-    suspect_until: Option<Duration>,
+    steps: Option<StepWatch>,
+    suspect_until: Option<DateTime<Utc>>,
 }
 
 impl ClockSense {
-    /// Whether the wall clock has jumped lately.
-    pub fn is_suspect(&mut self, wall: DateTime<Utc>, steady: Duration) -> bool {
-        if let Some((before, steady_before)) = self.last.replace((wall, steady)) {
-            let passed = TimeDelta::from_std(steady.saturating_sub(steady_before)).unwrap_or(TimeDelta::MAX);
-            if clock_jumped(wall - before, passed) {
-                self.suspect_until = Some(steady + CLOCK_SUSPECT.to_std().unwrap_or_default());
-            }
+    pub fn is_suspect(&mut self, clock: &Clock) -> bool {
+        let (now, steps) = (clock.now(), self.steps.get_or_insert_with(|| StepWatch::new(clock)));
+        if clock_jumped(steps.step(clock)) {
+            self.suspect_until = Some(now + CLOCK_SUSPECT);
         }
-        self.suspect_until.is_some_and(|until| steady < until)
+        self.suspect_until.is_some_and(|until| now < until)
     }
 }
 
@@ -52,7 +50,7 @@ pub async fn look(app: &App, clock: &mut ClockSense) -> Result<Vec<Ailment>> {
             Ok((tx, vitals))
         })
         .await?;
-    vitals.clock_suspect = clock.is_suspect(now, app.clock.steady());
+    vitals.clock_suspect = clock.is_suspect(&app.clock);
     let bounds = Bounds { tick: app.config.watch.tick.0, lease: app.config.outbox.lease.0 };
     Ok(ailments(&vitals, &bounds, now))
 }
@@ -110,14 +108,11 @@ mod tests {
 
     #[test]
     fn after_a_clock_step_the_heartbeat_pauses_for_five_minutes_and_no_longer() {
-        let wall = |minutes: i64| DateTime::from_timestamp(1_700_000_000 + minutes * 60, 0).unwrap();
-        let steady = |minutes: u64| Duration::from_secs(minutes * 60);
-        let mut clock = ClockSense::default();
-        assert!(!clock.is_suspect(wall(0), steady(0)));
-        assert!(!clock.is_suspect(wall(1), steady(1)));
-        assert!(clock.is_suspect(wall(62), steady(2)), "one hour forward");
-        assert!(clock.is_suspect(wall(66), steady(6)));
-        assert!(!clock.is_suspect(wall(67), steady(7)), "the new time is taken for true");
-        assert!(clock.is_suspect(wall(8), steady(8)), "and back");
+        let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let mut sense = ClockSense::default();
+        for (minutes, expected) in [(0, false), (1, false), (61, true), (4, true), (1, false), (-59, true), (5, false)] {
+            clock.advance(TimeDelta::minutes(minutes));
+            assert_eq!(sense.is_suspect(&clock), expected, "after {minutes} minutes");
+        }
     }
 }

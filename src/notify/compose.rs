@@ -81,9 +81,9 @@ fn shows_causes(key: &str) -> bool {
 
 /// 2单元张奶奶、李爷爷（看过，没拉开），3单元赵奶奶（还没人看）
 fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> String {
-    let (names_join, units_join) = (text::plain(locale, "notice.people.names"), text::plain(locale, "notice.people.units"));
+    let (comma, semicolon) = (text::plain(locale, "notice.people.names"), text::plain(locale, "notice.people.units"));
     let by_name = sentence.key == "notice.stand_down_well";
-    let mut named = 0;
+    let mut listed = 0;
     let units: Vec<String> = sentence
         .units
         .iter()
@@ -92,8 +92,8 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
                 .causes
                 .iter()
                 .map(|(cause, names)| {
-                    named += names.len();
-                    let names = names.join(&names_join);
+                    listed += names.len();
+                    let names = names.join(&comma);
                     let key = format!("notice.cause.{cause}");
                     let remark = text::plain(locale, &key);
                     if !causes_shown || remark == key {
@@ -102,7 +102,7 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
                     text::render(locale, "notice.people.cause", &BTreeMap::from([("names", names), ("cause", remark)]))
                 })
                 .collect();
-            let people = causes.join(&names_join);
+            let people = causes.join(&comma);
             if by_name {
                 return people;
             }
@@ -111,8 +111,8 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
                 .to_owned()
         })
         .collect();
-    let people = units.join(if by_name { &names_join } else { &units_join });
-    if named == sentence.count {
+    let people = units.join(if by_name { &comma } else { &semicolon });
+    if listed == sentence.count {
         return people;
     }
     text::render(locale, "notice.people.etc", &BTreeMap::from([("people", people), ("count", sentence.count.to_string())]))

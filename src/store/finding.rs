@@ -10,10 +10,11 @@ use uuid::Uuid;
 use super::register::{By, Page, Written, require_version, wrote};
 use super::visit::NewVisit;
 use super::{Result, Tx, bulk};
+use crate::domain::access::Who;
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, NOTE_CHARS_MAX};
 use crate::domain::visit::{FindingKind, FindingState, findings};
-use crate::on;
+use crate::{on, visible_seniors};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Finding {
@@ -47,7 +48,6 @@ pub struct FindingPatch {
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FindingFilter {
-    pub id: Option<Uuid>,
     pub visit_id: Option<Uuid>,
     pub senior_id: Option<Uuid>,
     pub kind: Option<FindingKind>,
@@ -73,19 +73,28 @@ pub(super) async fn open(tx: &mut Tx, by: &By, visit: &NewVisit) -> Result<()> {
 }
 
 pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Finding> {
-    let found = list(tx, site_id, FindingFilter { id: Some(id), ..FindingFilter::default() }, Page::default()).await?.pop();
+    let sql = "select id, visit_id, senior_id, kind, item, service_class, note, state, created_at, closed_at, closed_by, version
+        from finding where site_id = $1 and id = $2";
+    let found = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).fetch_optional(conn).await)?;
     found.ok_or_else(|| Refusal::not_found().into())
 }
 
-pub async fn list(tx: &mut Tx, site_id: Uuid, filter: FindingFilter, page: Page) -> Result<Vec<Finding>> {
-    let sql = "select id, visit_id, senior_id, kind, item, service_class, note, state, created_at, closed_at, closed_by, version
-        from finding where site_id = $1 and ($2 is null or id > $2) and ($3 is null or id = $3) and ($4 is null or visit_id = $4)
-            and ($5 is null or senior_id = $5) and ($6 is null or kind = $6) and ($7 is null or state = $7)
-        order by id limit $8";
+/// The findings about seniors whom a member sees, in the order of ids.
+pub async fn visible(tx: &mut Tx, who: &Who, filter: FindingFilter, page: Page) -> Result<Vec<Finding>> {
+    let sql = concat!(
+        "select f.id, f.visit_id, f.senior_id, f.kind, f.item, f.service_class, f.note, f.state, f.created_at, f.closed_at,
+            f.closed_by, f.version
+        from finding f where f.site_id = $1 and ($4 is null or f.id > $4) and ($5 is null or f.visit_id = $5)
+            and ($6 is null or f.senior_id = $6) and ($7 is null or f.kind = $7) and ($8 is null or f.state = $8)
+            and f.senior_id in (",
+        visible_seniors!(),
+        ") order by f.id limit $9"
+    );
     Ok(on!(tx, |conn| sqlx::query_as(sql)
-        .bind(site_id)
+        .bind(who.site_id)
+        .bind(who.member_id)
+        .bind(who.today)
         .bind(page.after)
-        .bind(filter.id)
         .bind(filter.visit_id)
         .bind(filter.senior_id)
         .bind(filter.kind.map(FindingKind::as_str))

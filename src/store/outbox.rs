@@ -20,6 +20,15 @@ macro_rules! usable_channel {
     };
 }
 
+/// A stand-down `n` waits for the alert that it takes back: the other way round somebody would go after all. An alert that
+/// cannot be sent ends within its attempts, and then the stand-down goes.
+macro_rules! before_its_alert {
+    () => {
+        "(n.class = 'stand_down' and exists (select 1 from notice t where t.site_id = n.site_id and t.alert_id = n.alert_id
+             and t.recipient_id = n.recipient_id and t.class = 'alert' and t.state = 'sealed'))"
+    };
+}
+
 mod fail;
 mod lease;
 mod seal;

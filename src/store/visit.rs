@@ -13,6 +13,7 @@ use super::case;
 use super::register::{By, JsonText, Page, Written, content_hash, id_conflict, json, lock_id, member};
 use super::register::{senior, site, unknown, wrote};
 use super::{Result, Tx, finding};
+use crate::domain::access::Who;
 use crate::domain::case::{Act, Actor, Resolution};
 use crate::domain::outcome::{ContactProof, Outcome};
 use crate::domain::refusal::Refusal;
@@ -21,7 +22,7 @@ use crate::domain::visit::{
     Condition, ConditionItem, ContactWith, Dossier, Need, SafetyItem, SafetyState, VisitFacts, VisitKind, VisitMethod, VisitResult,
     interval, validate,
 };
-use crate::on;
+use crate::{on, visible_seniors};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Visit {
@@ -55,7 +56,7 @@ pub struct Visit {
     pub entered_by: Uuid,
     pub received_at: DateTime<Utc>,
     #[serde(skip)]
-    content_hash: Vec<u8>,
+    pub(crate) content_hash: Vec<u8>,
     pub replaces_id: Option<Uuid>,
 }
 
@@ -134,8 +135,6 @@ pub struct VisitFilter {
     pub id: Option<Uuid>,
     pub senior_id: Option<Uuid>,
     pub alert_id: Option<Uuid>,
-    /// This place and everything below.
-    pub under: Option<Uuid>,
     /// Records that a correction replaced are history.
     pub with_replaced: bool,
 }
@@ -273,29 +272,33 @@ pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Visit> {
 }
 
 async fn find(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Visit>> {
-    let filter = VisitFilter { id: Some(id), with_replaced: true, ..VisitFilter::default() };
-    Ok(list(tx, site_id, filter, Page::default()).await?.pop())
+    let sql = "select id, senior_id, alert_id, kind, method, started_at, ended_at, result, contact_with, visitors, conditions, safety,
+            dossier, family_visits_last_month, note, next_due, entered_by, received_at, content_hash, replaces_id
+        from visit where site_id = $1 and id = $2";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).fetch_optional(conn).await)?)
 }
 
-pub async fn list(tx: &mut Tx, site_id: Uuid, filter: VisitFilter, page: Page) -> Result<Vec<Visit>> {
-    let sql = "select v.id, v.senior_id, v.alert_id, v.kind, v.method, v.started_at, v.ended_at, v.result, v.contact_with, v.visitors,
+/// The visits of seniors whom a member sees, in the order of ids.
+pub async fn visible(tx: &mut Tx, who: &Who, filter: VisitFilter, page: Page) -> Result<Vec<Visit>> {
+    let sql = concat!(
+        "select v.id, v.senior_id, v.alert_id, v.kind, v.method, v.started_at, v.ended_at, v.result, v.contact_with, v.visitors,
             v.conditions, v.safety, v.dossier, v.family_visits_last_month, v.note, v.next_due, v.entered_by, v.received_at,
             v.content_hash, v.replaces_id
-        from visit v where v.site_id = $1 and ($2 is null or v.id > $2) and ($3 is null or v.id = $3)
-            and ($4 is null or v.senior_id = $4) and ($5 is null or v.alert_id = $5)
-            and ($6 is null or v.senior_id in (select s.id from senior s
-                join home h on h.site_id = s.site_id and h.id = s.home_id
-                join place_closure c on c.site_id = h.site_id and c.descendant_id = h.building_id
-                where s.site_id = $1 and c.ancestor_id = $6))
-            and ($7 or not exists (select 1 from visit n where n.site_id = $1 and n.replaces_id = v.id))
-        order by v.id limit $8";
+        from visit v where v.site_id = $1 and ($4 is null or v.id > $4) and ($5 is null or v.id = $5)
+            and ($6 is null or v.senior_id = $6) and ($7 is null or v.alert_id = $7)
+            and ($8 or not exists (select 1 from visit n where n.site_id = $1 and n.replaces_id = v.id))
+            and v.senior_id in (",
+        visible_seniors!(),
+        ") order by v.id limit $9"
+    );
     Ok(on!(tx, |conn| sqlx::query_as(sql)
-        .bind(site_id)
+        .bind(who.site_id)
+        .bind(who.member_id)
+        .bind(who.today)
         .bind(page.after)
         .bind(filter.id)
         .bind(filter.senior_id)
         .bind(filter.alert_id)
-        .bind(filter.under)
         .bind(filter.with_replaced)
         .bind(page.limit)
         .fetch_all(conn)

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Result, Tx};
+use super::{Result, Tx, outbox};
 use crate::domain::health::Vitals;
 use crate::on;
 
@@ -13,28 +13,19 @@ pub const MQTT_UP: &str = "up";
 pub async fn vitals(tx: &mut Tx, mqtt_wanted: bool, now: DateTime<Utc>) -> Result<Vitals> {
     let watch = last_pass(tx, "watch").await?;
     let mqtt = last_pass(tx, "mqtt").await?;
-    let undecided = oldest(
-        tx,
-        [
-            "select min(next_action_at) from daily_check where next_action_at <= $1",
-            "select min(next_action_at) from alert where next_action_at <= $1",
-        ],
-        now,
-    )
-    .await?;
-    let outbox = oldest(
-        tx,
-        [
-            "select min(not_before) from notice where state = 'pending' and not_before <= $1",
-            "select min(coalesce(lease_until, next_at)) from message where state in ('ready', 'leased') and coalesce(lease_until, next_at) <= $1",
-        ],
-        now,
-    )
-    .await?;
+    let mut undecided_since: Option<DateTime<Utc>> = None;
+    for sql in [
+        "select min(next_action_at) from daily_check where next_action_at <= $1",
+        "select min(next_action_at) from alert where next_action_at <= $1",
+    ] {
+        let at: Option<DateTime<Utc>> = on!(tx, |conn| sqlx::query_scalar(sql).bind(now).fetch_one(conn).await)?;
+        undecided_since = undecided_since.into_iter().chain(at).min();
+    }
+    let outbox_due_since = outbox::next_due(tx).await?.filter(|due| *due <= now);
     Ok(Vitals {
         watch_passed_at: watch.map(|(at, _)| at),
-        undecided_since: undecided,
-        outbox_due_since: outbox,
+        undecided_since,
+        outbox_due_since,
         mqtt_up: mqtt_wanted.then(|| mqtt.is_some_and(|(_, detail)| detail == MQTT_UP)),
         clock_suspect: false,
     })
@@ -44,13 +35,4 @@ pub async fn vitals(tx: &mut Tx, mqtt_wanted: bool, now: DateTime<Utc>) -> Resul
 pub async fn last_pass(tx: &mut Tx, job: &str) -> Result<Option<(DateTime<Utc>, String)>> {
     let sql = "select at, detail from job_pass where job = $1";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(job).fetch_optional(conn).await)?)
-}
-
-async fn oldest(tx: &mut Tx, statements: [&'static str; 2], now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
-    let mut oldest: Option<DateTime<Utc>> = None;
-    for sql in statements {
-        let at: Option<DateTime<Utc>> = on!(tx, |conn| sqlx::query_scalar(sql).bind(now).fetch_one(conn).await)?;
-        oldest = oldest.into_iter().chain(at).min();
-    }
-    Ok(oldest)
 }

@@ -4,6 +4,8 @@ mod cli;
 mod deploy;
 mod harness;
 mod http;
+mod interleaving;
+mod invariants;
 mod morning;
 mod outbox;
 mod register;

@@ -1,7 +1,5 @@
 //! From a notice to a person's phone, over channels that break in every way.
 
-use std::time::Duration;
-
 use chenlian::app::App;
 use chenlian::config::Config;
 use chenlian::domain::notice::{NewNotice, NoticeClass};
@@ -17,6 +15,7 @@ use uuid::Uuid;
 use crate::harness::{World, local};
 use crate::morning::{look, pass_at, planned};
 
+mod daily;
 mod faults;
 mod receiver;
 mod shared;
@@ -124,6 +123,10 @@ pub async fn cutoff(app: &App) {
 
 /// Alert notices without an alert behind them, `each` for every member.
 pub async fn tell(app: &App, site: Uuid, members: &[Uuid], each: usize) {
+    tell_of(app, site, members, each, ("notice.alert_call", NoticeClass::Alert)).await;
+}
+
+pub async fn tell_of(app: &App, site: Uuid, members: &[Uuid], each: usize, (key, class): (&'static str, NoticeClass)) {
     let now = app.clock.now();
     let rows: Vec<serde_json::Value> = members
         .iter()
@@ -135,11 +138,11 @@ pub async fn tell(app: &App, site: Uuid, members: &[Uuid], each: usize) {
             step: 0,
             level: 0,
             recipient_id,
-            key: "notice.alert_call",
+            key,
             arguments: [("building", "3号楼"), ("unit", "2单元"), ("senior", "张奶奶"), ("cause", "not_open")]
                 .map(|(name, value)| (name.to_owned(), if name == "senior" { format!("{value}{n}") } else { value.to_owned() }))
                 .into(),
-            class: NoticeClass::Alert,
+            class,
             not_before: now,
         })
         .map(|notice| notice_row(site, &notice, now))
@@ -183,8 +186,6 @@ async fn insert_crowd(tx: &mut Tx, rows: &[serde_json::Value]) -> chenlian::stor
     Ok(())
 }
 
-pub async fn later(app: &App, seconds: i64) {
+pub fn later(app: &App, seconds: i64) {
     app.clock.advance(TimeDelta::seconds(seconds));
-    // Nothing else moves: the outbox alone is looked at.
-    tokio::time::sleep(Duration::ZERO).await;
 }

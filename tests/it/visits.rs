@@ -1,6 +1,7 @@
 //! The visit record through the store, on both engines.
 
 use chenlian::app::App;
+use chenlian::domain::access::Who;
 use chenlian::domain::case::Actor;
 use chenlian::domain::refusal::RefusalKind;
 use chenlian::domain::visit::FindingState;
@@ -17,6 +18,11 @@ use crate::register::{audited, body, day, refused};
 
 fn by(app: &App, world: &World) -> By {
     By { site_id: world.site, actor_id: Some(world.primary), now: app.clock.now() }
+}
+
+/// Somebody who sees the whole street.
+fn reader(world: &World) -> Who {
+    Who { site_id: world.site, member_id: world.administrator, today: day("2026-11-23") }
 }
 
 /// A care visit of just now with what is laid over it.
@@ -47,8 +53,9 @@ async fn a_visit_is_recorded_once_and_what_it_found_runs_through_its_stages() {
         assert_eq!(refused(done!(app, |tx| visit::create(&mut tx, &by, other, false))).kind, RefusalKind::Conflict);
         assert_eq!(audited(&app, id, "create").await, 1);
 
+        let who = reader(&world);
         let filter = FindingFilter { visit_id: Some(id), ..FindingFilter::default() };
-        let found = done!(app, |tx| finding::list(&mut tx, by.site_id, filter, Page::default())).unwrap();
+        let found = done!(app, |tx| finding::visible(&mut tx, &who, filter, Page::default())).unwrap();
         let items: Vec<_> = found.iter().map(|finding| (finding.item.as_str(), finding.service_class.as_deref())).collect();
         assert!(items.contains(&("gas", None)) && items.contains(&("shopping", Some("05"))) && items.len() == 2, "{items:?}");
         let gas = found[0].id;
@@ -74,9 +81,10 @@ async fn a_correction_replaces_the_record_and_opens_no_finding_twice() {
         let right = care_visit(&world, json!({"replaces_id": id, "note": "煤气阀已关"}));
         let right_id = right.id;
         done!(app, |tx| visit::create(&mut tx, &by, right, false)).unwrap();
-        let listed = done!(app, |tx| visit::list(&mut tx, by.site_id, VisitFilter::default(), Page::default())).unwrap();
+        let who = reader(&world);
+        let listed = done!(app, |tx| visit::visible(&mut tx, &who, VisitFilter::default(), Page::default())).unwrap();
         assert_eq!(listed.iter().map(|visit| visit.id).collect::<Vec<_>>(), [right_id]);
-        let found = done!(app, |tx| finding::list(&mut tx, by.site_id, FindingFilter::default(), Page::default())).unwrap();
+        let found = done!(app, |tx| finding::visible(&mut tx, &who, FindingFilter::default(), Page::default())).unwrap();
         assert_eq!(found.len(), 2);
         let third = care_visit(&world, json!({"replaces_id": id}));
         assert_eq!(refused(done!(app, |tx| visit::create(&mut tx, &by, third, false))).key, "visit.already_replaced");

@@ -14,7 +14,9 @@ impl Case {
     pub(super) fn apply_sightings(&mut self, fresh: &[SignalFact], extra: &mut Vec<Command>, now: DateTime<Utc>) {
         self.reopen_if_undone(extra, now);
         let Some(alert) = self.alert.clone().filter(Alert::is_unresolved) else { return };
-        if let Some((signal, proof)) = self.proof_among(&alert) {
+        // Only what has just come: an alert that a person opened again is not closed by the sign that she did not believe.
+        let is_fresh = |signal: &SignalFact| fresh.iter().any(|new| new.id == signal.id);
+        if let Some((signal, proof)) = self.proof_among(&alert, is_fresh) {
             self.close_by_signal(&signal, proof, extra, now);
             return;
         }
@@ -38,13 +40,13 @@ impl Case {
     }
 
     /// The first human signal that proves something about every trigger of a purely missed alert.
-    fn proof_among(&self, alert: &Alert) -> Option<(SignalFact, ContactProof)> {
+    fn proof_among(&self, alert: &Alert, may_prove: impl Fn(&SignalFact) -> bool) -> Option<(SignalFact, ContactProof)> {
         let proof_from = alert.proof_from().filter(|_| alert.is_purely_missed())?;
         let (sign, policy) = self.agreed(alert);
         self.signals
             .iter()
             .filter(|signal| signal.is_human() && signal.standing == Standing::Accepted && signal.observed_at >= proof_from)
-            .filter(|signal| !self.is_replaced(signal.id) && signal.polarity(sign, policy) == Polarity::Matches)
+            .filter(|signal| may_prove(signal) && !self.is_replaced(signal.id) && signal.polarity(sign, policy) == Polarity::Matches)
             // Paper typed in later proves only what it saw before the alert opened.
             .filter(|signal| signal.source != Source::Sheet || signal.observed_at < alert.opened_at)
             .min_by_key(|signal| (signal.observed_at, signal.id))
@@ -101,7 +103,7 @@ impl Case {
     fn reopen_if_undone(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
         let Some(alert) = self.alert.clone().filter(|alert| !alert.is_unresolved()) else { return };
         let Some(closing) = alert.resolved_by_signal.filter(|signal| self.is_replaced(*signal)) else { return };
-        if let Some((other, proof)) = self.proof_among(&alert) {
+        if let Some((other, proof)) = self.proof_among(&alert, |_| true) {
             if let Some(alert) = self.alert.as_mut() {
                 alert.resolved_by_signal = Some(other.id);
                 alert.contact_proof = Some(proof);

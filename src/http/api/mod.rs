@@ -1,14 +1,34 @@
 //! The JSON API, one file per noun. A new noun is one file with `routes()` and one line here.
 
 pub mod alerts;
+#[macro_use]
+mod entry;
+
+// First: its macros are the shape of the routes below.
+#[macro_use]
+mod entry;
+
+pub mod alerts;
 pub mod audit;
 pub mod checks;
 pub mod devices;
+pub mod duties;
 pub mod events;
+pub mod findings;
+pub mod grids;
+pub mod homes;
+pub mod leaves;
+pub mod members;
 pub mod notifications;
+pub mod places;
+pub mod reachability;
+pub mod role_grants;
 pub mod rounds;
+pub mod seniors;
 pub mod sessions;
 pub mod signals;
+pub mod sites;
+pub mod visits;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -25,4 +45,16 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(events::routes())
         .merge(audit::routes())
         .merge(notifications::routes())
+        .merge(sites::routes())
+        .merge(places::routes())
+        .merge(grids::routes())
+        .merge(homes::routes())
+        .merge(members::routes())
+        .merge(role_grants::routes())
+        .merge(duties::routes())
+        .merge(leaves::routes())
+        .merge(seniors::routes())
+        .merge(visits::routes())
+        .merge(findings::routes())
+        .merge(reachability::routes())
 }

@@ -251,14 +251,13 @@ async fn senior_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<U
     let mut rules_cache: BTreeMap<String, Arc<crate::domain::rules::Rules>> = BTreeMap::new();
     let mut cases = HashMap::with_capacity(found.len());
     for row in found {
-        let rules = match rules_cache.get(&row.settings) {
-            Some(rules) => Arc::clone(rules),
-            None => {
-                let parsed = serde_json::from_str(&row.settings).map_err(|error| Error::broken("site", site_id, error))?;
-                let rules = Arc::new(parsed);
-                rules_cache.insert(row.settings.clone(), Arc::clone(&rules));
-                rules
-            }
+        let rules = if let Some(rules) = rules_cache.get(&row.settings) {
+            Arc::clone(rules)
+        } else {
+            let parsed = serde_json::from_str(&row.settings).map_err(|error| Error::broken("site", site_id, error))?;
+            let rules = Arc::new(parsed);
+            rules_cache.insert(row.settings.clone(), Arc::clone(&rules));
+            rules
         };
         let zone = row.timezone.parse().map_err(|error| Error::broken("site", site_id, error))?;
         let senior = CaseSenior {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use crate::domain::case::Event;
+use crate::domain::notice::NoticeClass;
 use crate::on;
 use crate::store::case::{self, Span};
 use crate::store::{Result, Tx, bulk};
@@ -26,6 +27,18 @@ pub enum Escalate {
 /// One rung that somebody was to be told about.
 pub type Rung = (Uuid, Uuid, i64, i64);
 
+#[derive(FromRow)]
+struct Unreachable {
+    site_id: Uuid,
+    id: Uuid,
+    alert_id: Option<Uuid>,
+    epoch: i64,
+    step: i64,
+    senior_id: Option<Uuid>,
+    #[sqlx(try_from = "String")]
+    class: NoticeClass,
+}
+
 /// Ends the due notices of people who have no working channel left. Returns how many.
 pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc>) -> Result<usize> {
     let sql = concat!(
@@ -37,16 +50,19 @@ pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc
         usable_channel!(),
         ") order by n.not_before, n.id limit $2"
     );
-    type Row = (Uuid, Uuid, Option<Uuid>, i64, i64, Option<Uuid>, String);
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).fetch_all(conn).await)?;
+    let rows: Vec<Unreachable> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).fetch_all(conn).await)?;
     // Seniors first, as every writer: a claim that waits for our notices must not hold what we need.
-    let seniors: Vec<Uuid> = rows.iter().filter_map(|row| row.5).collect();
+    let seniors: Vec<Uuid> = rows.iter().filter_map(|row| row.senior_id).collect();
     tx.lock_seniors(&seniors).await?;
-    let ids: Vec<Value> = rows.iter().map(|row| json!({ "site": row.0, "id": row.1 })).collect();
+    let ids: Vec<Value> = rows.iter().map(|row| json!({ "site": row.site_id, "id": row.id })).collect();
     let sql = "update notice set state = 'failed' from {rows}
         where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";
     bulk::execute(tx, sql, &ids).await?;
-    let rungs: Vec<Rung> = rows.iter().filter(|row| row.6 == "alert").filter_map(|row| Some((row.0, row.2?, row.3, row.4))).collect();
+    let rungs: Vec<Rung> = rows
+        .iter()
+        .filter(|row| row.class == NoticeClass::Alert)
+        .filter_map(|row| Some((row.site_id, row.alert_id?, row.epoch, row.step)))
+        .collect();
     if escalate == Escalate::Yes {
         undeliverable(tx, &rungs, now).await?;
     }

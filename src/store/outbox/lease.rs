@@ -76,11 +76,11 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
     Ok(leased)
 }
 
-/// The next moment at which there is something to seal or to send.
+/// The next moment at which there is something to seal or to send; if it lies behind `now`, that much is late.
 pub async fn next_due(tx: &mut Tx) -> Result<Option<DateTime<Utc>>> {
     let mut next: Option<DateTime<Utc>> = None;
     for sql in [
-        "select min(not_before) from notice where state = 'pending'",
+        concat!("select min(n.not_before) from notice n where n.state = 'pending' and not ", before_its_alert!()),
         "select min(next_at) from message where state = 'ready'",
         "select min(lease_until) from message where state = 'leased'",
     ] {

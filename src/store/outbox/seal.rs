@@ -93,6 +93,9 @@ pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
               and exists (select 1 from member_channel c where c.site_id = n.site_id and c.member_id = n.recipient_id and ",
         usable_channel!(),
         ")
+              and not ",
+        before_its_alert!(),
+        "
               and (n.channels_tried > 0 or n.key like 'notice.help%' or not exists (
                 select 1 from message s join notice t on t.site_id = s.site_id and t.message_id = s.id and t.class = n.class
                 where s.site_id = n.site_id and s.recipient_id = n.recipient_id and s.sealed_at > $2))

@@ -62,6 +62,9 @@ pub struct ContactPatch {
     pub minutes_away: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreed_automatic: Option<bool>,
+    /// True ends it; nothing else is then changed in the same request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<bool>,
 }
 
 impl NewContact {

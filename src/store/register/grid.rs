@@ -46,6 +46,9 @@ pub struct GridPatch {
     /// Replaces the list of buildings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place_ids: Option<Vec<Uuid>>,
+    /// True ends it; nothing else is then changed in the same request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<bool>,
 }
 
 pub async fn create(tx: &mut Tx, by: &By, mut new: NewGrid) -> Result<Grid> {

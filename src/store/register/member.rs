@@ -52,6 +52,9 @@ pub struct MemberPatch {
     pub phone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// True ends it; nothing else is then changed in the same request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]

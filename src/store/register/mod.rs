@@ -34,6 +34,8 @@ pub mod agreement;
 
 pub mod absence;
 
+pub mod day;
+
 pub mod reach;
 
 use chrono::{DateTime, Utc};

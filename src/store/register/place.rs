@@ -54,6 +54,9 @@ pub struct PlacePatch {
     /// Today or a day before ends the trial now; a later day than agreed silences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial_until: Option<NaiveDate>,
+    /// True ends it; nothing else is then changed in the same request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]

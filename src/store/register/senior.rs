@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::{By, JsonText, Page, Written, agreement, home, lock_id, nullable, pairing, require_version, same_or_conflict};
 use super::{site, unknown, wrote};
+use crate::domain::access::Who;
 use crate::domain::place::{Category, Purpose, RiskBand};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, HINT_CHARS_MAX};
 use crate::store::{Result, Tx, audit};
-use crate::{on, words};
+use crate::{on, visible_seniors, words};
 
 words! {
     /// Why somebody is no longer looked after.
@@ -99,6 +100,9 @@ pub struct SeniorPatch {
     pub risk_band: Option<RiskBand>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hearing_hint: Option<String>,
+    /// Ends the care for her; nothing else is then changed in the same request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_why: Option<EndedWhy>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -190,6 +194,48 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, filter: SeniorFilter, page: Page) 
         order by id limit $7";
     Ok(on!(tx, |conn| sqlx::query_as(sql)
         .bind(site_id)
+        .bind(page.after)
+        .bind(filter.id)
+        .bind(filter.home_id)
+        .bind(filter.with_ended)
+        .bind(filter.under)
+        .bind(page.limit)
+        .fetch_all(conn)
+        .await)?)
+}
+
+/// A senior with what a person under her window needs.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct AtHome {
+    #[sqlx(flatten)]
+    pub senior: Senior,
+    pub building_id: Uuid,
+    pub building_name: String,
+    pub unit: String,
+    pub room: String,
+    pub window_hint: String,
+    pub walk_order: i64,
+}
+
+/// The seniors that a member sees, in the order of ids.
+pub async fn visible(tx: &mut Tx, who: &Who, filter: SeniorFilter, page: Page) -> Result<Vec<AtHome>> {
+    let sql = concat!(
+        "select s.id, s.home_id, s.name, s.called, s.phone, s.birth_year, s.categories, s.risk_band, s.hearing_hint, s.purpose,
+            s.ended_at, s.ended_why, s.version, s.created_at, h.building_id, p.name as building_name, h.unit, h.room, h.window_hint,
+            h.walk_order
+        from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
+        join place p on p.site_id = h.site_id and p.id = h.building_id
+        where s.site_id = $1 and ($4 is null or s.id > $4) and ($5 is null or s.id = $5) and ($6 is null or s.home_id = $6)
+            and (s.ended_at is null or $7)
+            and ($8 is null or h.building_id in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $8))
+            and s.id in (",
+        visible_seniors!(),
+        ") order by s.id limit $9"
+    );
+    Ok(on!(tx, |conn| sqlx::query_as(sql)
+        .bind(who.site_id)
+        .bind(who.member_id)
+        .bind(who.today)
         .bind(page.after)
         .bind(filter.id)
         .bind(filter.home_id)

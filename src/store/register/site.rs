@@ -14,7 +14,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Rules;
 use crate::on;
-use crate::store::{Error, Result, Tx};
+use crate::store::{Error, Result, Tx, case, plan};
 
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Site {
@@ -123,7 +123,21 @@ pub async fn patch(tx: &mut Tx, by: &By, version: i64, patch: SitePatch, may_sil
     require_version(rows)?;
     let what = Written { act: "change", table: "site", id: by.site_id, person_id: None, senior_id: None };
     wrote(tx, by, what, &patch).await?;
+    if patch.settings.is_some() {
+        replan_all(tx, by).await?;
+    }
     get(tx, by.site_id).await
+}
+
+/// Agreements that name no times follow the site: every senior's undecided checks follow, and the edit counts from then (I23).
+async fn replan_all(tx: &mut Tx, by: &By) -> Result<()> {
+    let sql = "select id from senior where site_id = $1 and ended_at is null order by id";
+    let seniors: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).fetch_all(conn).await)?;
+    tx.lock_seniors(&seniors).await?;
+    for senior in &seniors {
+        plan::replan_senior(tx, by.site_id, *senior, by.now).await?;
+    }
+    case::reassess(tx, by.site_id, &seniors, by.now).await
 }
 
 fn coordinates(latitude: f64, longitude: f64) -> Result<(), Refusal> {

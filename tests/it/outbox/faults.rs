@@ -16,7 +16,7 @@ async fn an_answer_that_is_lost_leads_to_the_same_message_under_the_same_key() {
         webhook(&app, &world, world.primary, 0, &receiver.url).await;
         tell(&app, world.site, &[world.primary], 1).await;
         for wait in [0, 7, 13] {
-            later(&app, wait).await;
+            later(&app, wait);
             deliver::run_once(&app).await.expect("the outbox passes");
         }
         let requests = receiver.requests();
@@ -72,10 +72,10 @@ async fn an_endpoint_that_asks_for_a_pause_gets_it_from_everybody() {
         let people = crowd(&app, &world, 3, Some(receiver.url.clone())).await;
         tell(&app, world.site, &people, 1).await;
         deliver::run_once(&app).await.expect("the outbox passes");
-        later(&app, 59).await;
+        later(&app, 59);
         deliver::run_once(&app).await.expect("the outbox passes");
         assert_eq!(receiver.requests().len(), 1, "nobody knocks during the pause");
-        later(&app, 1).await;
+        later(&app, 1);
         let report = deliver::run_once(&app).await.expect("the outbox passes");
         assert_eq!(report.sent, 3, "{report:?}");
     })
@@ -95,7 +95,7 @@ async fn a_dead_channel_hands_over_to_the_next_and_then_the_alert_asks_other_peo
         let app = hurried(&app);
         let first = deliver::run_once(&app).await.expect("the outbox passes");
         assert_eq!((first.retried, first.moved, first.failed), (1, 0, 0), "{first:?}");
-        later(&app, 7).await;
+        later(&app, 7);
         let second = deliver::run_once(&app).await.expect("the outbox passes");
         assert_eq!((second.moved, second.failed, second.sent), (1, 1, 2), "{second:?}");
         assert_eq!((dead.requests().len(), wrong.requests().len()), (2, 1));

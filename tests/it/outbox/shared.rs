@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use chenlian::app::App;
 use chenlian::domain::message::Channel;
 use chenlian::domain::message::retry::OutcomeClass;
+use chenlian::domain::notice::NoticeClass;
 use chenlian::jobs::deliver;
 use chenlian::notify::{Notifier, Outgoing};
 use chenlian::store::outbox::{self, Leased, Terms};
 use uuid::Uuid;
 
-use super::{Play, Receiver, crowd, instance, later, number, tell, texts};
+use super::{Play, Receiver, crowd, instance, later, number, tell, tell_of, texts};
 use crate::harness::{World, on_each_engine};
 
 async fn lease(app: &App, most: i64) -> Vec<Leased> {
@@ -66,6 +67,28 @@ async fn two_instances_never_lease_the_same_message() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_message_of_lesser_weight() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        let people = crowd(&app, &world, 3, None).await;
+        let idle = instance(&app, |config| config.outbox.concurrency = 0);
+        let told =
+            [("notice.no_cover", NoticeClass::Report), ("notice.alert_call", NoticeClass::Alert), ("notice.help_call", NoticeClass::Alert)];
+        for (member, what) in people.iter().zip(told) {
+            tell_of(&app, world.site, &[*member], 1, what).await;
+            deliver::run_once(&idle).await.expect("the notice is sealed");
+            later(&app, 1);
+        }
+        let mut order = Vec::new();
+        while let Some(message) = lease(&app, 1).await.pop() {
+            order.push(message.recipient_id);
+        }
+        assert_eq!(order, [people[2], people[1], people[0]], "the last to come is the first to go");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_sender_that_dies_after_sending_is_taken_over_and_the_receiver_can_tell_the_repeat() {
     on_each_engine(|app| async move {
         let receiver = Receiver::start(&[Play::Status(200)]).await;
@@ -86,9 +109,9 @@ async fn a_sender_that_dies_after_sending_is_taken_over_and_the_receiver_can_tel
         let outcome = Notifier::new(&dying.config.outbox).expect("a client").send(&outgoing).await;
         assert_eq!(outcome.class, OutcomeClass::Sent);
 
-        later(&app, 59).await;
+        later(&app, 59);
         assert_eq!(deliver::run_once(&app).await.expect("the lease still lives").sent, 0);
-        later(&app, 1).await;
+        later(&app, 1);
         assert_eq!(deliver::run_once(&app).await.expect("it is taken over").sent, 1);
         let requests = receiver.requests();
         assert_eq!(requests.len(), 2);
@@ -108,7 +131,7 @@ async fn a_late_failure_of_a_lost_lease_does_not_undo_what_the_next_sender_did()
         sealed(&app, 1, None).await;
         let slow = instance(&app, |_| {});
         let leased = lease(&slow, 10).await.remove(0);
-        later(&app, 60).await;
+        later(&app, 60);
         assert_eq!(deliver::run_once(&app).await.expect("it is taken over").sent, 1);
         let rules = RetryRules { first: chrono::TimeDelta::seconds(5), max: chrono::TimeDelta::seconds(5), attempts_max: 1 };
         let outcome = Outcome::new(OutcomeClass::Ambiguous, "timeout");
@@ -123,6 +146,28 @@ async fn a_late_failure_of_a_lost_lease_does_not_undo_what_the_next_sender_did()
         assert_eq!(texts(&app, "select state from message").await, ["sent"]);
         assert_eq!(texts(&app, "select state from notice").await, ["delivered"]);
         assert_eq!(number(&app, "select count(*) from message_attempt").await, 2, "both attempts are on record");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_running_server_sends_when_the_bell_rings_and_stops_in_order() {
+    on_each_engine(|app| async move {
+        let receiver = Receiver::start(&[Play::Status(200)]).await;
+        let world = World::seed(&app, 0).await;
+        let people = crowd(&app, &world, 20, Some(receiver.url.clone())).await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let running = tokio::spawn(deliver::run(app.clone(), stopped));
+        tell(&app, world.site, &people, 1).await;
+        app.wake.deliver.notify_one();
+        let all = async {
+            while receiver.requests().len() < 20 || number(&app, "select count(*) from message where state = 'sent'").await < 20 {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(8), all).await.expect("all are sent long before the next tick");
+        stop.send(true).expect("the loop listens");
+        tokio::time::timeout(std::time::Duration::from_secs(5), running).await.expect("it stops").expect("without a panic");
     })
     .await;
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use chenlian::domain::case::{Act, Actor};
+use chenlian::domain::notice::NoticeClass;
 use chenlian::domain::signal::SignalKind;
 use chenlian::jobs::deliver;
 use chenlian::notify::webhook;
@@ -9,9 +10,9 @@ use chenlian::on;
 use chenlian::store::case;
 use uuid::Uuid;
 
-use super::{Play, Receiver, SECRET, crowd, cutoff, later, number, shut_morning, silence, tell, texts};
+use super::{Play, Receiver, SECRET, crowd, cutoff, later, number, shut_morning, silence, tell, tell_of, texts};
 use crate::harness::{World, local, on_each_engine};
-use crate::morning::{alerts, look, pass_at};
+use crate::morning::{alerts, look};
 
 #[tokio::test]
 async fn one_message_tells_a_person_about_all_her_seniors_of_this_morning() {
@@ -60,6 +61,65 @@ async fn a_claim_before_sealing_cancels_what_nobody_needs_to_hear_any_more() {
     .await;
 }
 
+#[tokio::test]
+async fn a_claim_after_sealing_recalls_nothing_but_spares_the_next_channel() {
+    on_each_engine(|app| async move {
+        let receiver = Receiver::start(&[Play::Status(500), Play::Status(404)]).await;
+        let world = shut_morning(&app, 1).await;
+        super::webhook(&app, &world, world.primary, 0, &receiver.url).await;
+        cutoff(&app).await;
+        assert_eq!(deliver::run_once(&app).await.expect("an attempt").retried, 1);
+        claim(&app, &world).await;
+        later(&app, 10);
+        let report = deliver::run_once(&app).await.expect("the sealed message is tried again");
+        assert_eq!((report.moved, report.sent), (1, 0), "{report:?}");
+        assert_eq!(receiver.requests().len(), 2);
+        assert_eq!(texts(&app, "select state from notice").await, ["cancelled"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn good_news_never_overtakes_the_alert_that_it_takes_back() {
+    on_each_engine(|app| async move {
+        let receiver = Receiver::start(&[Play::Status(500), Play::Status(200)]).await;
+        let world = shut_morning(&app, 1).await;
+        super::webhook(&app, &world, world.primary, 0, &receiver.url).await;
+        cutoff(&app).await;
+        assert_eq!(deliver::run_once(&app).await.expect("an attempt").retried, 1);
+        look(&app, &world, 0, SignalKind::SeenInPerson, local("09:45:00")).await;
+        assert_eq!(deliver::run_once(&app).await.expect("the stand-down waits").sealed, 0);
+        later(&app, 10);
+        assert_eq!(deliver::run_once(&app).await.expect("both go").sent, 2);
+        let kinds: Vec<String> = receiver
+            .requests()
+            .iter()
+            .map(|request| serde_json::from_str::<serde_json::Value>(&request.body).expect("JSON")["data"]["class"].to_string())
+            .collect();
+        assert_eq!(kinds, ["\"alert\"", "\"alert\"", "\"stand_down\""]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_drill_says_so_before_everything_else() {
+    on_each_engine(|app| async move {
+        let receiver = Receiver::start(&[Play::Status(200)]).await;
+        let world = shut_morning(&app, 1).await;
+        super::webhook(&app, &world, world.primary, 0, &receiver.url).await;
+        cutoff(&app).await;
+        app.write(|mut tx| async move {
+            on!(&mut tx, |conn| sqlx::query("update alert set drill = true").execute(conn).await.map(|_| ()))?;
+            Ok((tx, ()))
+        })
+        .await
+        .expect("a drill");
+        deliver::run_once(&app).await.expect("the message goes out");
+        assert!(receiver.requests()[0].body.contains("\"text\":\"【演练，不用出门】王师傅，"), "{:?}", receiver.requests());
+    })
+    .await;
+}
+
 async fn claim(app: &chenlian::app::App, world: &World) {
     let (site, by, now) = (world.site, world.backup, app.clock.now());
     app.write(move |mut tx| async move {
@@ -82,7 +142,7 @@ async fn the_word_that_all_is_well_comes_over_the_channel_that_carried_the_alert
         let report = deliver::run_once(&app).await.expect("messages go out");
         assert_eq!((report.moved, report.sent), (1, 1), "{report:?}");
 
-        later(&app, 120).await;
+        later(&app, 120);
         look(&app, &world, 0, SignalKind::SeenInPerson, local("09:46:00")).await;
         let report = deliver::run_once(&app).await.expect("the stand-down goes out");
         assert_eq!((report.sealed, report.sent), (1, 1), "{report:?}");
@@ -125,17 +185,9 @@ async fn the_second_message_to_a_person_waits_a_moment_for_more_and_a_call_for_h
         assert_eq!(deliver::run_once(&app).await.expect("the first goes at once").sent, 1);
         tell(&app, world.site, &[world.primary], 1).await;
         assert_eq!(deliver::run_once(&app).await.expect("the second waits").sent, 0);
-        tell(&app, world.site, &[world.primary], 1).await;
-        app.write(|mut tx| async move {
-            let sql = "update notice set key = 'notice.help_call' where state = 'pending' and id = (select max(id) from (select id from notice where state = 'pending' order by created_at limit 1) x)";
-            let sql = if matches!(tx, chenlian::store::Tx::Sqlite(_)) { sql } else { "update notice set key = 'notice.help_call' where id = (select id from notice where state = 'pending' limit 1)" };
-            on!(&mut tx, |conn| sqlx::query(sql).execute(conn).await.map(|_| ()))?;
-            Ok((tx, ()))
-        })
-        .await
-        .expect("one of them is a call for help");
+        tell_of(&app, world.site, &[world.primary], 1, ("notice.help_call", NoticeClass::Alert)).await;
         assert_eq!(deliver::run_once(&app).await.expect("help goes at once").sent, 1);
-        later(&app, 5).await;
+        later(&app, 5);
         assert_eq!(deliver::run_once(&app).await.expect("then the rest").sent, 1);
     })
     .await;
@@ -153,21 +205,6 @@ async fn two_thousand_notices_become_fifty_messages_in_one_pass() {
         assert_eq!((report.sealed, report.sent), (50, 50), "{report:?}");
         assert_eq!(number(&app, "select count(*) from notice where state = 'delivered'").await, 2_000);
         assert_eq!(number(&app, "select count(distinct call_no) from message").await, 50);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn nobody_waits_for_a_message_of_lesser_weight() {
-    on_each_engine(|app| async move {
-        let world = shut_morning(&app, 1).await;
-        pass_at(&app, local("09:20:00")).await;
-        cutoff(&app).await;
-        let alarm = number(&app, "select count(*) from notice where class = 'alert'").await;
-        assert_eq!(alarm, 1);
-        super::webhook(&app, &world, world.primary, 0, "http://127.0.0.1:1/").await;
-        let report = deliver::run_once(&app).await.expect("the outbox passes");
-        assert_eq!((report.sealed, report.retried), (1, 1), "a refused connection is tried again: {report:?}");
     })
     .await;
 }

@@ -1,0 +1,113 @@
+//! 看窗值班. A duty lets its member see the seniors behind those windows, so each window must lie in the giver's scope.
+
+use axum::extract::State;
+use chrono::NaiveDate;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::entry::{self, Ending, by};
+use crate::app::App;
+use crate::domain::access::Capability;
+use crate::http::HttpState;
+use crate::http::answer::{Answer, IdempotencyKey};
+use crate::http::caller::Caller;
+use crate::http::error::{HttpError, Problem};
+use crate::http::json::{Segments, StrictJson, StrictQuery};
+use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::store::register::duty::{self, Duty, DutyFilter, NewDuty};
+use crate::store::{self, Tx};
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, change))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    #[serde(default)]
+    member: Option<Uuid>,
+    /// In force on this date.
+    #[serde(default)]
+    on: Option<NaiveDate>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<Uuid>>,
+}
+
+/// Give somebody windows to look at.
+#[utoipa::path(post, path = "/api/v1/duties", tag = "duties", request_body = NewDuty,
+    responses((status = 201, body = Duty), (status = 400, body = Problem), (status = 409, body = Problem)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    StrictJson(mut body, hash): StrictJson<NewDuty>,
+) -> Result<Answer, HttpError> {
+    caller.require(Capability::SeniorWrite)?;
+    let once = entry::once(key, &caller, &mut body.id, hash)?;
+    let by = by(&caller, &app);
+    made_once!(app, once, by, |tx| require_scopes(&mut tx, &caller, &body.building_ids, &body.senior_ids).await?, {
+        let made = duty::create(&mut tx, &by, body).await?;
+        Answer::created(&made).version(made.version)
+    })
+}
+
+async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], seniors: &[Uuid]) -> store::Result<()> {
+    for building in buildings {
+        caller.place(tx, *building, Capability::SeniorWrite).await?;
+    }
+    for senior in seniors {
+        caller.senior(tx, *senior, Capability::SeniorWrite).await?;
+    }
+    Ok(())
+}
+
+/// Duties, in the order of their ids. Who keeps no register sees her own.
+#[utoipa::path(get, path = "/api/v1/duties", tag = "duties", params(ListQuery), responses((status = 200, body = Page<Duty>)))]
+async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    let member_id = if caller.may(Capability::MembersRead) { query.member } else { Some(caller.member_id) };
+    let filter = DutyFilter { id: None, member_id, on: query.on };
+    let page = entry::page(query.cursor, query.limit);
+    let rows = looked_up!(app, |tx| duty::list(&mut tx, caller.site_id, filter, page).await?);
+    Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
+}
+
+/// One duty.
+#[utoipa::path(get, path = "/api/v1/duties/{id}", tag = "duties", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Duty), (status = 404, body = Problem)))]
+async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
+    let duty = looked_up!(app, |tx| duty::get(&mut tx, caller.site_id, id).await?);
+    if duty.member_id != caller.member_id && !caller.may(Capability::MembersRead) {
+        return Err(HttpError::NotFound);
+    }
+    Ok(Answer::ok(&duty).version(duty.version))
+}
+
+/// End a duty.
+#[utoipa::path(patch, path = "/api/v1/duties/{id}", tag = "duties", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
+    request_body = Ending, responses((status = 200, body = Duty), (status = 409, body = Problem), (status = 412, body = Problem)))]
+async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    if_match: IfMatch,
+    StrictJson(body, _): StrictJson<Ending>,
+) -> Result<Answer, HttpError> {
+    let by = by(&caller, &app);
+    changed!(
+        app,
+        if_match,
+        |tx| {
+            let duty = duty::get(&mut tx, caller.site_id, id).await?;
+            require_scopes(&mut tx, &caller, &duty.building_ids, &duty.senior_ids).await?;
+            duty
+        },
+        duty::end(&mut tx, &by, id, if_match.0, Some(body.to_date)).await?
+    )
+}

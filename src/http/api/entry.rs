@@ -1,0 +1,94 @@
+//! The one shape of the register's routes: made once under a client's key, changed against the version last seen.
+
+use chrono::NaiveDate;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::refusal::Refusal;
+use crate::http::answer::{IdempotencyKey, Once};
+use crate::http::caller::Caller;
+use crate::http::error::HttpError;
+use crate::http::json::ContentHash;
+use crate::store::register::{By, Page};
+
+/// Who writes.
+pub fn by(caller: &Caller, app: &App) -> By {
+    By { site_id: caller.site_id, actor_id: Some(caller.member_id), now: app.clock.now() }
+}
+
+/// The key of a POST. A body without an id (nil) gets the id of its key.
+pub fn once(key: IdempotencyKey, caller: &Caller, id: &mut Uuid, hash: ContentHash) -> Result<Once, HttpError> {
+    let once = key.once(caller, Some(*id).filter(|id| !id.is_nil()), hash)?;
+    *id = once.id;
+    Ok(once)
+}
+
+/// The rows after a cursor.
+pub fn page(cursor: Option<crate::http::page::Cursor<Uuid>>, limit: crate::http::page::Limit) -> Page {
+    Page { after: cursor.map(|cursor| cursor.0), limit: limit.rows() }
+}
+
+/// Whether a change is an ending, which is a change of its own.
+pub fn is_ending(change: &impl Serialize, ended: Option<bool>) -> Result<bool, Refusal> {
+    let fields = serde_json::to_value(change).expect("changes are plain data").as_object().map_or(0, serde_json::Map::len);
+    match ended {
+        None => Ok(false),
+        Some(true) if fields == 1 => Ok(true),
+        Some(_) => Err(Refusal::invalid("ended", "register.ended_alone")),
+    }
+}
+
+/// Ends a row that has a history.
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Ending {
+    /// The first day on which it no longer counts.
+    pub to_date: NaiveDate,
+}
+
+/// A POST in one transaction: may the caller, was it answered before, do it, keep the answer.
+macro_rules! made_once {
+    ($app:ident, $once:ident, $by:ident, |$tx:ident| $allowed:expr, $made:expr) => {
+        $app.write(move |mut $tx| async move {
+            let _ = $allowed;
+            if let Some(answer) = $once.replay(&mut $tx, $by.now).await? {
+                return Ok(($tx, answer));
+            }
+            let answer: $crate::http::answer::Answer = $made;
+            $once.keep(&mut $tx, &answer).await?;
+            Ok(($tx, answer))
+        })
+        .await
+        .map_err($crate::http::error::HttpError::from)
+    };
+}
+
+/// A PATCH in one transaction: may the caller, is it the version that she saw, do it. A stale one is shown the current value.
+macro_rules! changed {
+    ($app:ident, $if_match:ident, |$tx:ident| $old:expr, $changed:expr) => {
+        $app.write(move |mut $tx| async move {
+            let old = $old;
+            if let Err(stale) = $if_match.check(old.version, &old) {
+                return Ok(($tx, Err(stale)));
+            }
+            let new = $changed;
+            Ok(($tx, Ok($crate::http::answer::Answer::ok(&new).version(new.version))))
+        })
+        .await?
+    };
+}
+
+/// A GET in one snapshot.
+macro_rules! looked_up {
+    ($app:ident, |$tx:ident| $found:expr) => {
+        $app.read(move |mut $tx| async move {
+            let found = $found;
+            Ok(($tx, found))
+        })
+        .await?
+    };
+}

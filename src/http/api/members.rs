@@ -1,0 +1,149 @@
+//! Members, their passwords and the ways to reach them. Everybody reads her own entry; administrators keep all of them.
+
+pub mod channels;
+
+use axum::extract::State;
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::entry::{self, by, is_ending};
+use crate::app::App;
+use crate::domain::access::Capability;
+use crate::domain::place::Role;
+use crate::http::HttpState;
+use crate::http::answer::{Answer, IdempotencyKey};
+use crate::http::caller::Caller;
+use crate::http::error::{HttpError, Problem};
+use crate::http::json::{Segments, StrictJson, StrictQuery};
+use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::http::password;
+use crate::store::register::member::{self, Member, MemberFilter, MemberPatch, NewMember};
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, change)).routes(routes!(set_password)).merge(channels::routes())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    #[serde(default)]
+    role: Option<Role>,
+    /// Holders of a role at this place or below.
+    #[serde(default)]
+    place: Option<Uuid>,
+    /// Also those who have left.
+    #[serde(default)]
+    with_ended: bool,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<Uuid>>,
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Password {
+    /// 8 to 128 characters of any kind; null: this member signs in no more by password.
+    password: Option<String>,
+}
+
+/// Make a member. A password is set apart.
+#[utoipa::path(post, path = "/api/v1/members", tag = "members", request_body = NewMember,
+    responses((status = 201, body = Member), (status = 400, body = Problem), (status = 409, body = Problem)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    StrictJson(mut body, hash): StrictJson<NewMember>,
+) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::MembersWrite)?;
+    let once = entry::once(key, &caller, &mut body.id, hash)?;
+    let by = by(&caller, &app);
+    made_once!(app, once, by, |tx| (), {
+        let made = member::create(&mut tx, &by, body, None).await?;
+        Answer::created(&made).version(made.version)
+    })
+}
+
+/// Members, in the order of their ids. Who keeps no register sees her own entry.
+#[utoipa::path(get, path = "/api/v1/members", tag = "members", params(ListQuery), responses((status = 200, body = Page<Member>)))]
+async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    let only = Some(caller.member_id).filter(|_| !caller.may(Capability::MembersRead));
+    let filter = MemberFilter { id: only, role: query.role, under: query.place, with_ended: query.with_ended };
+    let page = entry::page(query.cursor, query.limit);
+    let rows = looked_up!(app, |tx| member::list(&mut tx, caller.site_id, filter, page).await?);
+    Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
+}
+
+/// One member.
+#[utoipa::path(get, path = "/api/v1/members/{id}", tag = "members", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Member), (status = 404, body = Problem)))]
+async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
+    if id != caller.member_id && !caller.may(Capability::MembersRead) {
+        return Err(HttpError::NotFound);
+    }
+    let member = looked_up!(app, |tx| member::get(&mut tx, caller.site_id, id).await?);
+    Ok(Answer::ok(&member).version(member.version))
+}
+
+/// Change or end a member. Whoever leaves takes her roles, pairings, duties and sign-ins along; alerts stay.
+#[utoipa::path(patch, path = "/api/v1/members/{id}", tag = "members", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
+    request_body = MemberPatch, responses((status = 200, body = Member), (status = 409, body = Problem), (status = 412, body = Problem)))]
+async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    if_match: IfMatch,
+    StrictJson(body, _): StrictJson<MemberPatch>,
+) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::MembersWrite)?;
+    let ending = is_ending(&body, body.ended)?;
+    let by = by(&caller, &app);
+    changed!(
+        app,
+        if_match,
+        |tx| member::get(&mut tx, caller.site_id, id).await?,
+        if ending { member::end(&mut tx, &by, id, if_match.0).await? } else { member::patch(&mut tx, &by, id, if_match.0, body).await? }
+    )
+}
+
+/// Set or remove a password, one's own or, as an administrator, another's; its owner is signed out everywhere.
+#[utoipa::path(put, path = "/api/v1/members/{id}/password", tag = "members", params(("id" = Uuid, Path)), request_body = Password,
+    responses((status = 204), (status = 400, body = Problem), (status = 403, body = Problem)))]
+async fn set_password(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    StrictJson(body, _): StrictJson<Password>,
+) -> Result<Answer, HttpError> {
+    if id != caller.member_id {
+        caller.require_site(Capability::MembersWrite)?;
+    }
+    caller.require_recent()?;
+    let hash = match body.password {
+        None => None,
+        Some(plain) => Some(
+            state
+                .hashing
+                .run(move || password::hash(&plain))
+                .await?
+                .map_err(|why| HttpError::field("password", "http.field_value", why))?,
+        ),
+    };
+    let by = by(&caller, &state.app);
+    state
+        .app
+        .write(move |mut tx| async move {
+            member::set_password(&mut tx, &by, id, hash).await?;
+            Ok((tx, ()))
+        })
+        .await?;
+    Ok(Answer::no_content())
+}

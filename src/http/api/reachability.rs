@@ -1,0 +1,50 @@
+//! Whom an alert would not reach: red until somebody closes the gap.
+
+use axum::extract::State;
+use chrono::NaiveDate;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::access::Capability;
+use crate::http::HttpState;
+use crate::http::answer::Answer;
+use crate::http::caller::Caller;
+use crate::http::error::{HttpError, Problem};
+use crate::http::json::StrictQuery;
+use crate::store::register::reach::{self, Reachability};
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(get))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    /// This place and below; may be left out by those whose role covers the whole site.
+    #[serde(default)]
+    place: Option<Uuid>,
+    /// Today if left out; tomorrow shows who has no cover.
+    #[serde(default)]
+    date: Option<NaiveDate>,
+}
+
+/// Gaps per senior: agreement, primary, backup, verified channels, leave, and the roles above.
+#[utoipa::path(get, path = "/api/v1/reachability", tag = "reachability", params(Query),
+    responses((status = 200, body = Reachability), (status = 403, body = Problem)))]
+async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<Query>) -> Result<Answer, HttpError> {
+    if query.place.is_none() {
+        caller.require_site(Capability::SeniorRead)?;
+    }
+    let date = query.date.unwrap_or(caller.today);
+    let found = looked_up!(app, |tx| {
+        if let Some(place) = query.place {
+            caller.place(&mut tx, place, Capability::SeniorRead).await?;
+        }
+        reach::reachability(&mut tx, caller.site_id, query.place, date).await?
+    });
+    Ok(Answer::ok(&found))
+}

@@ -1,0 +1,198 @@
+//! Seniors: who is looked after, with the fields that the reader's tie to her allows (domain.md §9).
+//!
+//! A list shows masked names to staff and full ones to the people who go; contacts and consents are opened with a reason,
+//! and each opening is on record.
+
+mod absences;
+mod agreements;
+mod consents;
+mod contacts;
+mod days;
+mod pairings;
+mod view;
+
+use axum::extract::State;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use self::view::SeniorView;
+use super::entry::{self, by};
+use crate::app::App;
+use crate::domain::access::Capability;
+use crate::domain::refusal::Refusal;
+use crate::http::HttpState;
+use crate::http::answer::{Answer, IdempotencyKey};
+use crate::http::caller::Caller;
+use crate::http::error::{HttpError, Problem};
+use crate::http::json::{Segments, StrictJson, StrictQuery};
+use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::store::register::consent::{self, Consent};
+use crate::store::register::contact::{self, Contact};
+use crate::store::register::home::{self, Home};
+use crate::store::register::senior::{self, NewSenior, RevealReason, Senior, SeniorFilter, SeniorPatch};
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, change))
+        .routes(routes!(reveal))
+        .merge(contacts::routes())
+        .merge(consents::routes())
+        .merge(pairings::routes())
+        .merge(agreements::routes())
+        .merge(absences::routes())
+        .merge(days::routes())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// This place and below.
+    #[serde(default)]
+    place: Option<Uuid>,
+    #[serde(default)]
+    home: Option<Uuid>,
+    /// Also those who are no longer looked after.
+    #[serde(default)]
+    with_ended: bool,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<Uuid>>,
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Reveal {
+    reason: RevealReason,
+}
+
+/// Everything on record about a senior.
+#[derive(Serialize, ToSchema)]
+struct Revealed {
+    senior: Senior,
+    home: Home,
+    contacts: Vec<Contact>,
+    consents: Vec<Consent>,
+}
+
+/// Register a senior in a home.
+#[utoipa::path(post, path = "/api/v1/seniors", tag = "seniors", request_body = NewSenior,
+    responses((status = 201, body = Senior), (status = 400, body = Problem), (status = 409, body = Problem)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    StrictJson(mut body, hash): StrictJson<NewSenior>,
+) -> Result<Answer, HttpError> {
+    caller.require(Capability::SeniorWrite)?;
+    let once = entry::once(key, &caller, &mut body.id, hash)?;
+    let by = by(&caller, &app);
+    made_once!(app, once, by, |tx| require_home(&mut tx, &caller, body.home_id).await?, {
+        let made = senior::create(&mut tx, &by, body).await?;
+        Answer::created(&made).version(made.version)
+    })
+}
+
+/// A home within the caller's scope.
+async fn require_home(tx: &mut crate::store::Tx, caller: &Caller, home_id: Uuid) -> crate::store::Result<()> {
+    let home = home::get(tx, caller.site_id, home_id).await?;
+    caller.place(tx, home.building_id, Capability::SeniorWrite).await
+}
+
+/// The seniors whom the caller sees, in the order of their ids.
+#[utoipa::path(get, path = "/api/v1/seniors", tag = "seniors", params(ListQuery), responses((status = 200, body = Page<SeniorView>)))]
+async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    let filter = SeniorFilter { id: None, home_id: query.home, under: query.place, with_ended: query.with_ended };
+    let page = entry::page(query.cursor, query.limit);
+    let rows = looked_up!(app, |tx| {
+        let mut shown = Vec::new();
+        for row in senior::visible(&mut tx, &caller.who(), filter, page).await? {
+            let relation = caller.senior(&mut tx, row.senior.id, Capability::SeniorRead).await?;
+            shown.push(SeniorView::in_list(row, &relation));
+        }
+        shown
+    });
+    Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
+}
+
+/// One senior.
+#[utoipa::path(get, path = "/api/v1/seniors/{id}", tag = "seniors", params(("id" = Uuid, Path)),
+    responses((status = 200, body = SeniorView), (status = 404, body = Problem)))]
+async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
+    let view = looked_up!(app, |tx| {
+        let relation = caller.senior(&mut tx, id, Capability::SeniorRead).await?;
+        let filter = SeniorFilter { id: Some(id), with_ended: true, ..SeniorFilter::default() };
+        let page = crate::store::register::Page::default();
+        let row = senior::visible(&mut tx, &caller.who(), filter, page).await?.pop().ok_or_else(Refusal::not_found)?;
+        SeniorView::single(row, &relation)
+    });
+    Ok(Answer::ok(&view).version(view.version))
+}
+
+/// Correct a senior's entry, or end the care for her, which silences: it needs the right to and a recent sign-in.
+#[utoipa::path(patch, path = "/api/v1/seniors/{id}", tag = "seniors", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
+    request_body = SeniorPatch, responses((status = 200, body = Senior), (status = 403, body = Problem), (status = 412, body = Problem)))]
+async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    if_match: IfMatch,
+    StrictJson(body, _): StrictJson<SeniorPatch>,
+) -> Result<Answer, HttpError> {
+    let ending = entry::is_ending(&body, body.ended_why.map(|_| true))?;
+    let by = by(&caller, &app);
+    let recent = caller.authenticated_recently();
+    let answer = changed!(
+        app,
+        if_match,
+        |tx| {
+            let relation = caller.senior(&mut tx, id, Capability::SeniorWrite).await?;
+            if ending && !(recent && relation.may(Capability::Silence)) {
+                return Err(Refusal::forbidden("register.silencing").into());
+            }
+            if let Some(home_id) = body.home_id {
+                require_home(&mut tx, &caller, home_id).await?;
+            }
+            senior::get(&mut tx, caller.site_id, id).await?
+        },
+        match body.ended_why {
+            Some(why) => senior::end(&mut tx, &by, id, if_match.0, why, true).await?,
+            None => senior::patch(&mut tx, &by, id, if_match.0, body).await?,
+        }
+    );
+    app.wake.all();
+    answer
+}
+
+/// Open everything on record about a senior. Says why; each opening is logged.
+#[utoipa::path(post, path = "/api/v1/seniors/{id}/reveal", tag = "seniors", params(("id" = Uuid, Path)), request_body = Reveal,
+    responses((status = 200, body = Revealed), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn reveal(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(id): Segments<Uuid>,
+    StrictJson(body, _): StrictJson<Reveal>,
+) -> Result<Answer, HttpError> {
+    let by = by(&caller, &app);
+    let site_id = caller.site_id;
+    let revealed = app
+        .write(move |mut tx| async move {
+            caller.senior(&mut tx, id, Capability::SensitiveRead).await?;
+            senior::reveal(&mut tx, &by, id, body.reason).await?;
+            let senior = senior::get(&mut tx, site_id, id).await?;
+            let home = home::get(&mut tx, site_id, senior.home_id).await?;
+            let contacts = contact::list(&mut tx, site_id, id).await?;
+            let consents = consent::list(&mut tx, site_id, id).await?;
+            Ok((tx, Revealed { senior, home, contacts, consents }))
+        })
+        .await?;
+    Ok(Answer::ok(&revealed))
+}
