@@ -39,3 +39,41 @@ impl Clock {
         }
     }
 }
+
+/// Notices that the wall clock was set or that the machine slept: then it and the monotonic clock went different ways (I24).
+#[derive(Debug)]
+pub struct StepWatch {
+    wall: DateTime<Utc>,
+    monotonic: Instant,
+}
+
+impl StepWatch {
+    pub fn new(clock: &Clock) -> Self {
+        Self { wall: clock.now(), monotonic: Instant::now() }
+    }
+
+    /// How far the wall clock ran ahead of the monotonic one since the last call; negative after it was set back.
+    pub fn step(&mut self, clock: &Clock) -> TimeDelta {
+        let current = Self::new(clock);
+        let passed = TimeDelta::from_std(current.monotonic - self.monotonic).unwrap_or(TimeDelta::MAX);
+        let step = (current.wall - self.wall) - passed;
+        *self = current;
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_is_told_apart_from_time_that_passes() {
+        let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let mut steps = StepWatch::new(&clock);
+        for (moved, least, most) in [(0, -5, 5), (3_600, 3_595, 3_605), (-90_000, -90_005, -89_995), (0, -5, 5)] {
+            clock.advance(TimeDelta::seconds(moved));
+            let step = steps.step(&clock).num_seconds();
+            assert!((least..=most).contains(&step), "moved by {moved}, noticed {step}");
+        }
+    }
+}

@@ -19,13 +19,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
-use crate::clock::Clock;
+use crate::clock::{Clock, StepWatch};
 use crate::config::{Config, Log, LogLevel};
 use crate::domain::health::clock_jumped;
+use crate::mqtt::external::Status;
 use crate::seal::{SealError, SealKey};
 use crate::store::open::{self, FileLock, OpenError};
 use crate::store::presence::Presence;
-use crate::store::{self, Db, life, verify};
+use crate::store::{self, Db, health, life, verify, vitals};
 use crate::{http, ingest, jobs};
 
 /// The parts of a stop; together they stay under ten seconds.
@@ -186,6 +187,8 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     let is_entered = enter(&app).await;
     let sensors = ingest::running::start(&app).await?;
     let mqtt_addr = sensors.listens_on();
+    let mut hearing = Hearing { broker: sensors.broker(), noted: None };
+    hearing.note(&app).await;
 
     let accepting = CancellationToken::new();
     let mut listeners = JoinSet::new();
@@ -193,7 +196,7 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     listeners.spawn(http::serve(app.clone(), api, accepting.clone()));
     let (stopped, stop) = watch::channel(false);
     let mut jobs = all_jobs(&app, &stop);
-    jobs.spawn(keep_time(app.clone(), is_entered, stop));
+    jobs.spawn(keep_time(app.clone(), is_entered, hearing, stop));
     tracing::info!(http = %http_addr, ops = %ops_addr, mqtt = ?mqtt_addr, "started");
     Ok(Running { http_addr, ops_addr, mqtt_addr, is_empty, app, accepting, listeners, sensors, stopped, jobs })
 }
@@ -237,21 +240,44 @@ where
     });
 }
 
-/// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); and says that
-/// this server lives if that could not be written at the start.
-async fn keep_time(app: App, mut is_entered: bool, mut stop: watch::Receiver<bool>) {
-    let look = || (app.clock.now(), app.clock.steady());
-    let mut before = look();
+/// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); notes whether
+/// sensors are heard; and says that this server lives if that could not be written at the start.
+async fn keep_time(app: App, mut is_entered: bool, mut hearing: Hearing, mut stop: watch::Receiver<bool>) {
+    let mut steps = StepWatch::new(&app.clock);
     while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {
-        let now = look();
-        let steady = TimeDelta::from_std(now.1.saturating_sub(before.1)).unwrap_or(TimeDelta::MAX);
-        if clock_jumped(now.0 - before.0, steady) {
-            tracing::warn!(seconds = (now.0 - before.0 - steady).num_seconds(), "the clock was set or the machine slept; every job looks again");
+        let step = steps.step(&app.clock);
+        if clock_jumped(step) {
+            tracing::warn!(seconds = step.num_seconds(), "the clock was set or the machine slept; every job looks again");
             app.wake.all();
         }
-        before = now;
+        hearing.note(&app).await;
         if !is_entered {
             is_entered = enter(&app).await;
+        }
+    }
+}
+
+/// Whether sensors can be heard, for the heartbeat (I26): the own endpoint always listens, a broker has to be subscribed.
+struct Hearing {
+    broker: Option<watch::Receiver<Status>>,
+    /// What was written last; a failed write is tried again at the next tick.
+    noted: Option<bool>,
+}
+
+impl Hearing {
+    async fn note(&mut self, app: &App) {
+        let hears = self.broker.as_ref().is_none_or(|status| status.borrow().subscribed);
+        if self.noted == Some(hears) {
+            return;
+        }
+        let (now, detail) = (app.clock.now(), if hears { vitals::MQTT_UP } else { "down" });
+        let written = app.write(move |mut tx| async move {
+            health::passed(&mut tx, "mqtt", now, detail).await?;
+            Ok((tx, ()))
+        });
+        match written.await {
+            Ok(()) => self.noted = Some(hears),
+            Err(error) => tracing::warn!(%error, "whether sensors are heard could not be recorded"),
         }
     }
 }

@@ -1,9 +1,5 @@
 //! The JSON API, one file per noun. A new noun is one file with `routes()` and one line here.
 
-pub mod alerts;
-#[macro_use]
-mod entry;
-
 // First: its macros are the shape of the routes below.
 #[macro_use]
 mod entry;

@@ -21,8 +21,11 @@ pub async fn change(file: &Path, sql: &'static str) {
 /// Every row of a table as text.
 pub async fn rows(file: &Path, table: &str) -> Vec<String> {
     let mut connection = sqlite(file).await;
-    let columns: Vec<String> =
-        sqlx::query_scalar("select 'quote(' || name || ')' from pragma_table_info($1)").bind(table).fetch_all(&mut connection).await.expect("columns");
+    let columns: Vec<String> = sqlx::query_scalar("select 'quote(' || name || ')' from pragma_table_info($1)")
+        .bind(table)
+        .fetch_all(&mut connection)
+        .await
+        .expect("columns");
     let sql = format!("select {} from {table}", columns.join(" || '|' || "));
     let mut rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("rows");
     connection.close().await.expect("the connection closes");
@@ -33,8 +36,10 @@ pub async fn rows(file: &Path, table: &str) -> Vec<String> {
 /// Every row of every table, with its table.
 async fn everything(file: &Path) -> Vec<(String, Vec<String>)> {
     let mut connection = sqlite(file).await;
-    let tables: Vec<String> =
-        sqlx::query_scalar("select name from sqlite_master where type = 'table' order by name").fetch_all(&mut connection).await.expect("tables");
+    let tables: Vec<String> = sqlx::query_scalar("select name from sqlite_master where type = 'table' order by name")
+        .fetch_all(&mut connection)
+        .await
+        .expect("tables");
     connection.close().await.expect("the connection closes");
     let mut all = Vec::new();
     for table in tables {
