@@ -32,8 +32,8 @@ pub mod vitals;
 pub mod watch;
 
 pub mod backup;
-pub mod presence;
 pub mod device;
+pub mod presence;
 pub mod register;
 pub mod verify;
 
