@@ -238,8 +238,8 @@ where
     });
 }
 
-/// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); and says that
-/// this server lives if that could not be written at the start.
+/// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); and says
+/// that this server lives if that could not be written at the start.
 async fn keep_time(app: App, mut is_entered: bool, mut stop: watch::Receiver<bool>) {
     let mut steps = StepWatch::new(&app.clock);
     while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {

@@ -92,6 +92,11 @@ pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
         }
     };
     let mut clock = ClockSense::default();
+    // The other jobs need a moment before their first pass is on record.
+    tokio::select! {
+        () = tokio::time::sleep(app.config.watch.tick.std().min(app.config.heartbeat.period.std())) => {}
+        _ = stop.changed() => {}
+    }
     while !*stop.borrow() {
         if let Err(error) = run_once(&app, &client, &mut clock).await {
             tracing::error!(job = "heartbeat", %error, "job failed");

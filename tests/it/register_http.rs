@@ -67,15 +67,50 @@ fn nouns(world: &World) -> Vec<Noun> {
         single: false,
     };
     vec![
-        noun("places", json!({"kind": "building", "name": "7号楼", "parent_id": world.compound}), ("name", json!("8号楼")), json!({"walk_order": 2})),
+        noun(
+            "places",
+            json!({"kind": "building", "name": "7号楼", "parent_id": world.compound}),
+            ("name", json!("8号楼")),
+            json!({"walk_order": 2}),
+        ),
         noun("grids", json!({"name": "二网格", "place_ids": [world.building]}), ("name", json!("三网格")), json!({"name": "四网格"})),
         noun("homes", json!({"building_id": world.building, "unit": "1单元", "room": "101"}), ("room", json!("102")), json!({"floor": 1})),
-        noun("members", json!({"name": "赵一", "called": "赵师傅", "phone": "13911112222"}), ("name", json!("赵二")), json!({"locale": "en"})),
-        noun("role-grants", json!({"member_id": world.backup, "role": "building_lead", "place_id": world.building}), ("role", json!("volunteer")), json!({"to_date": "2026-11-30"})),
-        noun("duties", json!({"member_id": world.backup, "slot": "morning", "weekdays": 127, "building_ids": [world.building]}), ("weekdays", json!(1)), json!({"to_date": "2026-11-30"})),
-        noun("leaves", json!({"member_id": world.backup, "from_date": "2026-12-01", "return_date": "2026-12-03"}), ("return_date", json!("2026-12-04")), json!({"cancelled": true})),
-        of_senior("contacts", json!({"position": 1, "name": "张强", "relation": "儿子", "phone": "13700000000"}), ("name", json!("张刚")), json!({"minutes_away": 20})),
-        of_senior("consents", json!({"scope": "visit", "given_at": "2026-11-20T10:00:00+08:00", "given_how": "书面"}), ("given_how", json!("口头")), json!({"withdrawn": true})),
+        noun(
+            "members",
+            json!({"name": "赵一", "called": "赵师傅", "phone": "13911112222"}),
+            ("name", json!("赵二")),
+            json!({"locale": "en"}),
+        ),
+        noun(
+            "role-grants",
+            json!({"member_id": world.backup, "role": "building_lead", "place_id": world.building}),
+            ("role", json!("volunteer")),
+            json!({"to_date": "2026-11-30"}),
+        ),
+        noun(
+            "duties",
+            json!({"member_id": world.backup, "slot": "morning", "weekdays": 127, "building_ids": [world.building]}),
+            ("weekdays", json!(1)),
+            json!({"to_date": "2026-11-30"}),
+        ),
+        noun(
+            "leaves",
+            json!({"member_id": world.backup, "from_date": "2026-12-01", "return_date": "2026-12-03"}),
+            ("return_date", json!("2026-12-04")),
+            json!({"cancelled": true}),
+        ),
+        of_senior(
+            "contacts",
+            json!({"position": 1, "name": "张强", "relation": "儿子", "phone": "13700000000"}),
+            ("name", json!("张刚")),
+            json!({"minutes_away": 20}),
+        ),
+        of_senior(
+            "consents",
+            json!({"scope": "visit", "given_at": "2026-11-20T10:00:00+08:00", "given_how": "书面"}),
+            ("given_how", json!("口头")),
+            json!({"withdrawn": true}),
+        ),
     ]
 }
 
@@ -310,7 +345,10 @@ async fn a_senior_is_registered_paired_and_a_member_is_reached_on_verified_chann
         let password = format!("/api/v1/members/{}/password", world.backup);
         let (status, problem) = read(admin.request(Method::PUT, &password).json(&json!({"password": "kurz"}))).await;
         assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("password")));
-        assert_eq!(read(admin.request(Method::PUT, &password).json(&json!({"password": "long enough 帘"}))).await.0, StatusCode::NO_CONTENT);
+        assert_eq!(
+            read(admin.request(Method::PUT, &password).json(&json!({"password": "long enough 帘"}))).await.0,
+            StatusCode::NO_CONTENT
+        );
         assert_eq!(own.get(&channels).await.0, StatusCode::UNAUTHORIZED, "her old sign-ins have ended");
     })
     .await;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use super::rows::{AbsenceRow, AlertRow, CheckRow, SeniorRow, SignalRow, StepRow, TriggerRow};
 use crate::domain::alert::Alert;
 use crate::domain::case::{Case, CaseSenior};
-use super::rows::{AbsenceRow, AlertRow, CheckRow, SeniorRow, SignalRow, StepRow, TriggerRow};
 use crate::domain::place::Purpose;
 use crate::on;
 use crate::store::{Error, Result, Tx, bulk, life};

@@ -30,9 +30,9 @@ const PLANTED: &[(&str, &[&str])] = &[
     ("notice_without_alert", &["update notice set alert_id = recipient_id"]),
     (
         "message_without_recipient",
-        &["insert into message (site_id, id, recipient_id, channel, endpoint, body, locale, dedupe_key, call_no, state, attempts, next_at,
+        &["insert into message (site_id, id, recipient_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, state, attempts, next_at,
                repeated, sealed_at)
-           select site_id, id, id, 'log', 'log', content_hash, 'zh-CN', 'x', 1, 'sent', 1, created_at, false, created_at
+           select site_id, id, id, 'log', '', 1, content_hash, 'zh-CN', 'x', 1, 'sent', 1, created_at, false, created_at
            from agreement order by id limit 1"],
     ),
     ("unplanned", &["update site set planned_through = null"]),

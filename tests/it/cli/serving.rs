@@ -199,6 +199,26 @@ async fn a_missing_key_file_stops_the_start_once_secrets_depend_on_it() {
 }
 
 #[test]
+fn a_healthy_server_tells_the_outside_that_it_lives() {
+    let home = Installation::new();
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let mut command = home.command(&["serve"]);
+    command.env("CHENLIAN_HEARTBEAT__URL", format!("http://{}/beat", outside.local_addr().expect("a bound socket has an address")));
+    command.env("CHENLIAN_HEARTBEAT__PERIOD", "1s");
+    let server = Server::start(command);
+    let (heard, beats) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut beat, _) = outside.accept().expect("a beat comes");
+        let mut request = [0; 9];
+        std::io::Read::read_exact(&mut beat, &mut request).expect("a request is sent");
+        let _ = heard.send(request);
+    });
+    let request = beats.recv_timeout(Duration::from_secs(20)).expect("nobody outside hears from a healthy server");
+    assert_eq!(&request, b"GET /beat");
+    server.stop();
+}
+
+#[test]
 fn the_terminal_chooses_the_language() {
     let home = Installation::new();
     let help = |language: &str| {
