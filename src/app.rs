@@ -57,6 +57,7 @@ impl Wake {
         self.watch.notify_one();
         self.escalate.notify_one();
         self.deliver.notify_one();
+        self.settle.notify_one();
     }
 }
 

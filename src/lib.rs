@@ -13,7 +13,7 @@
 //! }).await?;
 //! ```
 //!
-//! Read in the order of the modules below.
+//! Read in the order of the modules below. Numbers in comments, such as I3 or F1, are the rules of `docs/invariants.md`.
 
 rust_i18n::i18n!("locales", fallback = "zh-CN");
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,8 +21,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::app::App;
 use crate::clock::{Clock, StepWatch};
 use crate::config::{Config, Log, LogLevel};
+use crate::domain::health::clock_jumped;
 use crate::seal::{SealError, SealKey};
 use crate::store::open::{self, FileLock, OpenError};
+use crate::store::presence::Presence;
 use crate::store::{self, Db, life, verify};
 use crate::{http, ingest, jobs};
 
@@ -34,8 +36,8 @@ const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// A job that panicked rests this long, so that it does not spin.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
-/// A larger step of the wall clock is told to the operator, and every job looks again (I24).
-const CLOCK_STEP_MAX: TimeDelta = TimeDelta::minutes(10);
+/// How often the server looks whether its database file still has its name.
+const FILE_LOOK: Duration = Duration::from_secs(2);
 
 /// What keeps a server from starting, or ends it.
 #[derive(Debug, thiserror::Error)]
@@ -58,24 +60,45 @@ pub enum StartError {
     Sensors(#[from] ingest::running::StartError),
     #[error("a listener ended by itself")]
     ListenerEnded,
+    #[error("{path} was taken away under the running server")]
+    FileGone { path: String, rescued: Option<String> },
 }
 
 /// Serves until `stop`. `greet` is called once, when requests are taken.
 pub async fn run(config: Config, stop: impl Future<Output = ()>, greet: impl FnOnce(&Running)) -> Result<(), StartError> {
     start_log(&config.log);
     let (app, lock) = open(config).await?;
-    let mut running = start(app).await?;
+    let mut running = start(app.clone()).await?;
+    let presence = Presence::of(&app.config.database_url());
     greet(&running);
     // Without a service manager there is nobody to tell, which is no failure.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let ended = tokio::select! {
         () = stop => Ok(()),
         () = running.listener_ended() => Err(StartError::ListenerEnded),
+        gone = taken_away(presence.as_ref()) => Err(rescued(gone, &app).await),
     };
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     running.stop().await;
     drop(lock);
     ended
+}
+
+/// Resolves when the database's files are gone or replaced.
+async fn taken_away(presence: Option<&Presence>) -> &Presence {
+    let Some(presence) = presence else { return std::future::pending().await };
+    while presence.holds() {
+        tokio::time::sleep(FILE_LOOK).await;
+    }
+    presence
+}
+
+async fn rescued(presence: &Presence, app: &App) -> StartError {
+    let path = presence.path().display().to_string();
+    tracing::error!(path, "the database file was taken away; saving what the open connection still holds");
+    let saved = presence.rescue(&app.db, app.clock.now()).await;
+    let saved = saved.inspect_err(|error| tracing::error!(%error, "nothing could be saved"));
+    StartError::FileGone { path, rescued: saved.ok().map(|copy| copy.display().to_string()) }
 }
 
 /// Resolves at the first SIGTERM or Ctrl-C; a second one ends the process at once.
@@ -170,6 +193,7 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     listeners.spawn(http::serve(app.clone(), api, accepting.clone()));
     let (stopped, stop) = watch::channel(false);
     let mut jobs = all_jobs(&app, &stop);
+    jobs.spawn(jobs::heartbeat::follow_sensors(app.clone(), sensors.broker(), stop.clone()));
     jobs.spawn(keep_time(app.clone(), is_entered, stop));
     tracing::info!(http = %http_addr, ops = %ops_addr, mqtt = ?mqtt_addr, "started");
     Ok(Running { http_addr, ops_addr, mqtt_addr, is_empty, app, accepting, listeners, sensors, stopped, jobs })
@@ -214,12 +238,13 @@ where
     });
 }
 
-/// Compares the clocks once per tick, and says that this server lives if that could not be written at the start.
+/// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); and says that
+/// this server lives if that could not be written at the start.
 async fn keep_time(app: App, mut is_entered: bool, mut stop: watch::Receiver<bool>) {
     let mut steps = StepWatch::new(&app.clock);
     while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {
         let step = steps.step(&app.clock);
-        if step.abs() > CLOCK_STEP_MAX {
+        if clock_jumped(step) {
             tracing::warn!(seconds = step.num_seconds(), "the clock was set or the machine slept; every job looks again");
             app.wake.all();
         }

@@ -639,6 +639,8 @@ create table device (
 );
 create unique index device_name on device (name) where revoked_at is null and gateway_id is null;
 create unique index device_behind_gateway on device (gateway_id, name) where revoked_at is null and gateway_id is not null;
+-- Messages name devices by id alone; ids are unique over sites.
+create unique index device_by_id on device (id);
 create index device_by_senior on device (site_id, senior_id);
 create index device_settling on device (settle_at) where settle_at is not null;
 create index device_revoked on device (revoked_at) where revoked_at is not null;
@@ -655,6 +657,7 @@ create table device_credential (
     valid_to timestamptz,
     primary key (site_id, device_id, kid)
 );
+create index device_credential_by_device on device_credential (device_id);
 
 -- Messages kept for a person to look at: poison, unknown topics, over the limit. A sample of 1 kB at most.
 create table quarantined_message (

@@ -52,11 +52,13 @@ impl Console {
     }
 
     /// To stdout.
+    #[expect(clippy::unused_self, reason = "a sentence is said on a console, and the call reads so")]
     pub fn say(self, text: &str) {
         let _ = writeln!(std::io::stdout().lock(), "{text}");
     }
 
     /// To stderr, where it does not mix with an answer that a program reads.
+    #[expect(clippy::unused_self, reason = "a sentence is said on a console, and the call reads so")]
     pub fn complain(self, text: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
@@ -74,8 +76,7 @@ impl Console {
         match error {
             StartError::Open(error) => self.open_failure(error),
             StartError::Store(error) => self.store_failure(error),
-            StartError::Folder { path, source } => self.file_failure(path, source),
-            StartError::Key(SealError::File { path, source }) => self.file_failure(path, source),
+            StartError::Folder { path, source } | StartError::Key(SealError::File { path, source }) => self.file_failure(path, source),
             StartError::Key(_) => self.failure("console.key_wrong", &[("why", &why)]),
             StartError::KeyMissing { path } => self.failure("console.key_missing", &[("path", path)]),
             StartError::Outdated { pending } => self.failure("console.outdated", &[("pending", &pending.join(", "))]),
@@ -85,6 +86,8 @@ impl Console {
             }
             StartError::Sensors(error) => self.sensors_failure(error),
             StartError::ListenerEnded => self.failure("console.listener_ended", &[]),
+            StartError::FileGone { path, rescued: Some(copy) } => self.failure("console.file_gone", &[("path", path), ("copy", copy)]),
+            StartError::FileGone { path, rescued: None } => self.failure("console.file_lost", &[("path", path)]),
         }
     }
 
@@ -159,7 +162,8 @@ pub fn program(config: Option<&Path>) -> String {
     let called = env::args().next().unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
     let mut words = quoted(&called);
     if let Some(file) = config {
-        words += &format!(" --config {}", quoted(&file.to_string_lossy()));
+        words.push_str(" --config ");
+        words.push_str(&quoted(&file.to_string_lossy()));
     }
     words
 }

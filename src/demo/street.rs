@@ -199,7 +199,7 @@ async fn new_senior(tx: &mut Tx, by: &By, building_id: Uuid, order: usize) -> Re
         phone: Some(format!("03511000{order:04}")),
         birth_year: Some(1940 + number),
         categories: [Category::LivingAlone, Category::AdvancedAge].into(),
-        risk_band: if order % 3 == 0 { RiskBand::Yellow } else { RiskBand::Green },
+        risk_band: if order.is_multiple_of(3) { RiskBand::Yellow } else { RiskBand::Green },
         hearing_hint: if order == 2 { "耳背，请多敲几下" } else { "" }.to_owned(),
         purpose: Purpose::Real,
     };

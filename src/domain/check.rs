@@ -113,7 +113,7 @@ impl CheckView {
             missed,
             reminder: self.reminder_due(state, rules, now),
             next_action_at: match state {
-                _ if state.is_undecided() => self.next_moment(state, rules, now),
+                _ if state.is_undecided() => Some(self.next_moment(state, rules, now)),
                 _ if waits_for_delay => Some(alert_due),
                 _ => None,
             },
@@ -160,14 +160,14 @@ impl CheckView {
         ]
     }
 
-    fn next_moment(&self, state: CheckState, rules: &CheckRules, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    fn next_moment(&self, state: CheckState, rules: &CheckRules, now: DateTime<Utc>) -> DateTime<Utc> {
         let reminder = self
             .moments(rules)
             .into_iter()
             .filter(|(at, kind)| *at > now && *at < self.cutoff_at && (*kind != ReminderKind::LookAgain || state != CheckState::Expected))
             .map(|(at, _)| at)
             .min();
-        Some(reminder.unwrap_or(self.cutoff_at))
+        reminder.unwrap_or(self.cutoff_at)
     }
 
     /// The latest reminder whose moment came since the last pass; after a break only one is sent, not all.
@@ -216,11 +216,11 @@ impl Looks {
                 }
                 // A late reading of a sensor never resolves: it asks for a call.
                 Polarity::Matches => looks.after_cutoff |= signal.is_human(),
-                negative @ (Polarity::Contradicts | Polarity::Blind) if in_time => {
-                    if latest.is_none_or(|key| key < (signal.observed_at, signal.id)) {
-                        latest = Some((signal.observed_at, signal.id));
-                        looks.latest_negative = Some(negative);
-                    }
+                negative @ (Polarity::Contradicts | Polarity::Blind)
+                    if in_time && latest.is_none_or(|key| key < (signal.observed_at, signal.id)) =>
+                {
+                    latest = Some((signal.observed_at, signal.id));
+                    looks.latest_negative = Some(negative);
                 }
                 _ => {}
             }

@@ -19,6 +19,7 @@ pub mod health;
 pub mod id;
 pub mod ladder;
 pub mod message;
+pub mod moment;
 pub mod notice;
 pub mod outcome;
 pub mod phone;

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::HttpState;
-use super::envelope::SpokenLocale;
+use super::envelope::SignInNote;
 use super::error::HttpError;
 use crate::app::App;
 use crate::domain::access::{Capability, Grant, Relation, Who, allows};
@@ -37,6 +37,7 @@ pub struct Caller {
     /// To look again later whether the sign-in still holds.
     pub token: TokenHash,
     recent: bool,
+    prolonged: bool,
 }
 
 impl Caller {
@@ -91,13 +92,16 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
         let state = HttpState::from_ref(state);
-        let (token, via) = presented(&parts.headers, state.cookie_name).ok_or(HttpError::SignInRequired)?;
+        let (text, token, via) = presented(&parts.headers, state.cookie_name).ok_or(HttpError::SignInRequired)?;
         if via == SessionKind::Cookie && !is_safe(&parts.method) && !is_same_site(&parts.headers, &state.app.config.http.public_url) {
             return Err(HttpError::CrossSite);
         }
         let caller = load(&state.app, token, via).await?.ok_or(HttpError::SignInRequired)?;
-        if let Some(spoken) = parts.extensions.get::<SpokenLocale>() {
-            spoken.set(caller.locale);
+        if let Some(note) = parts.extensions.get::<SignInNote>() {
+            note.speaks(caller.locale);
+            if caller.prolonged {
+                note.prolongs(state.cookie(&text));
+            }
         }
         Ok(caller)
     }
@@ -118,7 +122,8 @@ pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Optio
         .await?;
     let Some((session, today, grants)) = found else { return Ok(None) };
     let length = app.config.http.session.0;
-    if session.expires_at - now < length - length / RENEW_PARTS && session.kind == SessionKind::Cookie {
+    let prolonged = session.kind == SessionKind::Cookie && session.expires_at - now < length - length / RENEW_PARTS;
+    if prolonged {
         let (site_id, id) = (session.site_id, session.id);
         app.write(move |mut tx| async move {
             store::session::renew(&mut tx, site_id, id, now + length).await?;
@@ -139,19 +144,21 @@ pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Optio
         authenticated_at: session.authenticated_at,
         token,
         recent,
+        prolonged,
     }))
 }
 
 /// The token of a request: a bearer token wins over a cookie, because a program sent it on purpose.
-fn presented(headers: &HeaderMap, cookie_name: &str) -> Option<(TokenHash, SessionKind)> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
+fn presented(headers: &HeaderMap, cookie_name: &str) -> Option<(String, TokenHash, SessionKind)> {
+    let (text, kind) = if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        let bearer = scheme.eq_ignore_ascii_case("bearer");
-        return bearer.then(|| TokenHash::of(token.trim())).flatten().map(|hash| (hash, SessionKind::Bearer));
-    }
-    let jar = axum_extra::extract::CookieJar::from_headers(headers);
-    let hash = TokenHash::of(jar.get(cookie_name)?.value())?;
-    Some((hash, SessionKind::Cookie))
+        (scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())?, SessionKind::Bearer)
+    } else {
+        let jar = axum_extra::extract::CookieJar::from_headers(headers);
+        (jar.get(cookie_name)?.value().to_owned(), SessionKind::Cookie)
+    };
+    let hash = TokenHash::of(&text)?;
+    Some((text, hash, kind))
 }
 
 fn is_safe(method: &Method) -> bool {

@@ -36,13 +36,25 @@ pub struct Peer(pub IpAddr);
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Set by the caller's sign-in: a member reads her own language, whatever the browser says.
+/// What the sign-in has to say to the answer.
 #[derive(Debug, Clone, Default)]
-pub struct SpokenLocale(Arc<OnceLock<&'static str>>);
+pub struct SignInNote(Arc<Noted>);
 
-impl SpokenLocale {
-    pub fn set(&self, locale: &'static str) {
-        let _ = self.0.set(locale);
+#[derive(Debug, Default)]
+struct Noted {
+    locale: OnceLock<&'static str>,
+    cookie: OnceLock<HeaderValue>,
+}
+
+impl SignInNote {
+    /// A member reads her own language, whatever the browser says.
+    pub fn speaks(&self, locale: &'static str) {
+        let _ = self.0.locale.set(locale);
+    }
+
+    /// The session was prolonged: the browser keeps its cookie as long.
+    pub fn prolongs(&self, cookie: HeaderValue) {
+        let _ = self.0.cookie.set(cookie);
     }
 }
 
@@ -53,17 +65,21 @@ pub async fn envelope(State(state): State<HttpState>, mut request: Request, next
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
     let wanted = accepted_locale(request.headers());
-    let spoken = SpokenLocale::default();
+    let note = SignInNote::default();
     let peer = peer_of(&request, state.app.config.http.trusted_proxy);
     request.extensions_mut().insert(RequestId(request_id.clone()));
-    request.extensions_mut().insert(spoken.clone());
+    request.extensions_mut().insert(note.clone());
     request.extensions_mut().insert(peer);
 
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let response = answered.unwrap_or_else(|_| HttpError::Panicked.into_response());
-    let locale = spoken.0.get().copied().unwrap_or(wanted);
+    let locale = note.0.locale.get().copied().unwrap_or(wanted);
     let mut response = error::render(response, locale, &request_id);
     protect(response.headers_mut(), &route, &request_id);
+    if let Some(cookie) = note.0.cookie.get() {
+        // A sign-out in the same answer wins.
+        response.headers_mut().entry(header::SET_COOKIE).or_insert(cookie.clone());
+    }
 
     let (status, took) = (response.status().as_u16(), started.elapsed());
     tracing::info!(request_id, %method, route, status, ms = took.as_millis(), "request");

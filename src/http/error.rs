@@ -218,7 +218,7 @@ impl From<store::Error> for HttpError {
         match error {
             store::Error::Refused(refusal) => Self::Refused(refusal),
             // The store's own look before the insert lost a race: the thing is there, which is no failure of ours.
-            store::Error::Database(error) if error.as_database_error().is_some_and(|refused| refused.is_unique_violation()) => {
+            store::Error::Database(error) if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation) => {
                 Self::Refused(Refusal::conflict("http.already_exists"))
             }
             other => Self::Store(other),

@@ -120,7 +120,7 @@ impl FromRef<HttpState> for App {
 }
 
 impl HttpState {
-    fn new(app: App, stop: CancellationToken) -> Self {
+    pub fn new(app: App, stop: CancellationToken) -> Self {
         // A `__Host-` cookie cannot be set by a neighbouring subdomain; browsers want TLS for it.
         let cookie_name = if is_tls(&app) { "__Host-chenlian" } else { "chenlian" };
         Self { app, throttle: Arc::default(), hashing: password::Hashing::default(), stop, cookie_name }
@@ -156,7 +156,12 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
     let state = HttpState::new(app, stop);
     let (api, document) = documented().split_for_parts();
     let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/v1/openapi.json", document);
-    api.merge(docs)
+    enveloped(api.merge(docs), state)
+}
+
+/// Routes with what every answer gets; nothing is served without it.
+pub fn enveloped(routes: Router<HttpState>, state: HttpState) -> Router {
+    routes
         .fallback(|| async { HttpError::NotFound })
         .method_not_allowed_fallback(|| async { HttpError::Method })
         .layer(axum::middleware::from_fn_with_state(state.clone(), envelope::envelope))

@@ -73,8 +73,8 @@ fn written(path: &[Step]) -> String {
     for step in path {
         match step {
             Step::Key(key) if out.is_empty() => out.push_str(key),
-            Step::Key(key) => out.push_str(&format!(".{key}")),
-            Step::Index(index) => out.push_str(&format!("[{index}]")),
+            Step::Key(key) => out.extend([".", key]),
+            Step::Index(index) => out.extend(["[", &index.to_string(), "]"]),
         }
     }
     out

@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::domain::phone;
+use crate::domain::{moment, phone};
 
 const YEAR_MIN: i32 = 2000;
 const YEAR_MAX: i32 = 2100;
@@ -40,14 +40,7 @@ pub struct MaybeText<const MAX: usize>(pub String);
 
 impl Timestamp {
     pub fn parse(text: &str) -> Option<Self> {
-        let shaped = text.len() <= 40 && text.is_ascii() && text.as_bytes().get(10) == Some(&b'T');
-        // A leap second would be read back as the next minute.
-        let leap = text.get(17..19) == Some("60");
-        if !shaped || leap {
-            return None;
-        }
-        let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-        (YEAR_MIN..=YEAR_MAX).contains(&at.year()).then(|| Self(at.trunc_subsecs(3)))
+        moment::parse(text).map(Self)
     }
 }
 

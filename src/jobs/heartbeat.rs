@@ -9,7 +9,8 @@ use crate::app::App;
 use crate::clock::{Clock, StepWatch};
 use crate::config::MqttMode;
 use crate::domain::health::{Ailment, Bounds, ailments, clock_jumped};
-use crate::store::{Error, Result, vitals};
+use crate::mqtt::external::Status;
+use crate::store::{Error, Result, health, vitals};
 
 /// After a jump of the clock the heartbeat is silent this long, then the new time is taken for true (I24).
 const CLOCK_SUSPECT: TimeDelta = TimeDelta::minutes(5);
@@ -100,6 +101,46 @@ pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
             _ = stop.changed() => {}
         }
     }
+}
+
+/// Keeps on record whether sensors can be heard. `broker` is the state of the link to an external broker; the server's own
+/// endpoint can be heard as long as the server runs.
+pub async fn follow_sensors(app: App, mut broker: Option<signal::Receiver<Status>>, mut stop: signal::Receiver<bool>) {
+    if app.config.mqtt.mode == MqttMode::Off {
+        return;
+    }
+    let mut noted = None;
+    while !*stop.borrow() {
+        let up = broker.as_ref().is_none_or(|status| status.borrow().subscribed);
+        if noted != Some(up) {
+            let written = note(&app, up).await;
+            noted = written.inspect_err(|error| tracing::error!(%error, "the link to the sensors could not be recorded")).ok();
+        }
+        let changed = async {
+            let still_told = match &mut broker {
+                Some(status) => status.changed().await.is_ok(),
+                None => false,
+            };
+            if !still_told {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            // Also the next try after a failure.
+            () = tokio::time::sleep(app.config.heartbeat.period.std()) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+async fn note(app: &App, up: bool) -> Result<bool> {
+    let now = app.clock.now();
+    app.write(move |mut tx| async move {
+        health::passed(&mut tx, "mqtt", now, if up { vitals::MQTT_UP } else { "down" }).await?;
+        Ok((tx, up))
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -93,6 +93,16 @@ async fn copy_sqlite(path: &Path, copy: &Path) -> Result<()> {
     check_sqlite(copy).await
 }
 
+/// Copies through a connection that is open, when the file itself has no name any more.
+pub(super) async fn copy_open(db: &Db, copy: &Path) -> Result<()> {
+    let Db::Sqlite { write, .. } = db else { return Ok(()) };
+    create_private(copy)?.sync_all().map_err(file_error(copy))?;
+    sqlx::query("vacuum into $1").bind(utf8(copy)?).execute(write).await?;
+    check_sqlite(copy).await?;
+    std::fs::File::open(copy).and_then(|saved| saved.sync_all()).map_err(file_error(copy))?;
+    sync_folder(copy)
+}
+
 async fn open_read_only(path: &Path) -> Result<SqliteConnection> {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_WAIT);
     Ok(options.connect().await?)
@@ -142,19 +152,13 @@ fn move_aside(path: &Path, now: DateTime<Utc>) -> Result<Option<PathBuf>> {
     let mut aside = None;
     let kept = open::beside(path, &format!("before-restore-{}", now.format("%Y%m%dT%H%M%SZ")));
     for ending in ["", "-wal", "-shm"] {
-        let (old, new) = (with_suffix(path, ending), with_suffix(&kept, ending));
+        let (old, new) = (open::with_suffix(path, ending), open::with_suffix(&kept, ending));
         if old.exists() {
             std::fs::rename(&old, &new).map_err(file_error(&old))?;
             aside = Some(kept.clone());
         }
     }
     Ok(aside)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// What the PostgreSQL tools need, without the password: arguments are visible to every user of the machine.

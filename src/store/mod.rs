@@ -33,6 +33,7 @@ pub mod watch;
 
 pub mod backup;
 pub mod device;
+pub mod presence;
 pub mod register;
 pub mod verify;
 

@@ -163,9 +163,12 @@ fn open_private(path: &Path) -> Result<std::fs::File, OpenError> {
 }
 
 pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    with_suffix(path, &format!(".{ending}"))
+}
+
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
+    name.push(suffix);
     PathBuf::from(name)
 }
 

@@ -201,12 +201,12 @@ pub async fn replan_senior(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: Dat
             let key = id::check(site_id, senior_id, date, agreement.slot);
             wanted.insert(key);
             match existing.get(&key) {
-                Some((state, cutoff)) if state.is_undecided() || *state == CheckState::Excused => {
-                    if *cutoff > now && plan.cutoff_at > now {
+                Some((state, cutoff)) => {
+                    let is_open = state.is_undecided() || *state == CheckState::Excused;
+                    if is_open && *cutoff > now && plan.cutoff_at > now {
                         updates.push(row);
                     }
                 }
-                Some(_) => {}
                 None if plan.cutoff_at > now => inserts.push(row),
                 None => {}
             }

@@ -84,20 +84,19 @@ pub async fn append(tx: &mut Tx, site_id: Uuid, signals: &[NewSignal], now: Date
             Some(_) => Receipt::Conflict,
             None if seen.get(&signal.id).is_some_and(|first| *first != hash) => Receipt::Conflict,
             None if !existing.contains(&signal.senior_id) => Receipt::Refused(Refusal::invalid("senior_id", "problem.not_found")),
-            None => match replaced_exists(tx, site_id, signal, &fresh).await? {
-                false => Receipt::Refused(Refusal::invalid("replaces", "problem.replaced_unknown")),
-                true => {
-                    let skew =
-                        if signal.source == Source::Device { site.rules.check.future_devices } else { site.rules.check.future_people };
-                    let standing = standing(signal.observed_at, now, skew.0, site.rules.check.look_back.0);
-                    if seen.insert(signal.id, hash).is_none() {
-                        fresh.push((signal, standing));
-                        Receipt::Stored(standing)
-                    } else {
-                        Receipt::Known(standing)
-                    }
+            None if !replaced_exists(tx, site_id, signal, &fresh).await? => {
+                Receipt::Refused(Refusal::invalid("replaces", "problem.replaced_unknown"))
+            }
+            None => {
+                let skew = if signal.source == Source::Device { site.rules.check.future_devices } else { site.rules.check.future_people };
+                let standing = standing(signal.observed_at, now, skew.0, site.rules.check.look_back.0);
+                if seen.insert(signal.id, hash).is_none() {
+                    fresh.push((signal, standing));
+                    Receipt::Stored(standing)
+                } else {
+                    Receipt::Known(standing)
                 }
-            },
+            }
         };
         receipts.push(receipt);
     }

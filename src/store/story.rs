@@ -31,6 +31,10 @@ fn arguments<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, Str
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+type LookRow = (Uuid, String, String, DateTime<Utc>, String, String, i64);
+type SensorRow = (Uuid, DateTime<Utc>, String, String, String, String);
+type EventRow = (Uuid, DateTime<Utc>, String, String, String, String, String);
+
 /// One line per walk past a building, and one per curtain that was not open.
 async fn looks(tx: &mut Tx, since: DateTime<Utc>) -> Result<Vec<Line>> {
     let sql = "select h.building_id, b.name, m.called, s.received_at, s.kind, sr.called, count(*)
@@ -40,8 +44,7 @@ async fn looks(tx: &mut Tx, since: DateTime<Utc>) -> Result<Vec<Line>> {
         join member m on m.site_id = s.site_id and m.id = s.entered_by
         where s.received_at >= $1 and s.source = 'member'
         group by h.building_id, b.name, m.called, s.received_at, s.kind, sr.called order by s.received_at";
-    type Row = (Uuid, String, String, DateTime<Utc>, String, String, i64);
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql).bind(since).fetch_all(conn).await)?;
+    let rows: Vec<LookRow> = on!(tx, |conn| sqlx::query_as(sql).bind(since).fetch_all(conn).await)?;
     let mut open: BTreeMap<(DateTime<Utc>, Uuid), (String, String, i64)> = BTreeMap::new();
     let mut lines = Vec::new();
     for (building_id, building, member, at, kind, senior, count) in rows {
@@ -65,9 +68,8 @@ async fn sensors(tx: &mut Tx, since: DateTime<Utc>) -> Result<Vec<Line>> {
         join home h on h.site_id = sr.site_id and h.id = sr.home_id
         join place b on b.site_id = h.site_id and b.id = h.building_id
         where s.received_at >= $1 and s.source = 'device' order by s.received_at";
-    type Row = (Uuid, DateTime<Utc>, String, String, String, String);
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql).bind(since).fetch_all(conn).await)?;
-    let line = |(id, at, kind, building, unit, senior): Row| {
+    let rows: Vec<SensorRow> = on!(tx, |conn| sqlx::query_as(sql).bind(since).fetch_all(conn).await)?;
+    let line = |(id, at, kind, building, unit, senior): SensorRow| {
         let arguments = arguments([("kind", kind), ("building", building), ("unit", unit), ("senior", senior)]);
         Line { id, at, key: "demo.sensor".to_owned(), arguments }
     };
@@ -81,9 +83,8 @@ async fn alerts(tx: &mut Tx, since: DateTime<Utc>) -> Result<Vec<Line>> {
         join home h on h.site_id = sr.site_id and h.id = sr.home_id
         join place b on b.site_id = h.site_id and b.id = h.building_id
         where e.at >= $1 order by e.at, e.id";
-    type Row = (Uuid, DateTime<Utc>, String, String, String, String, String);
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql).bind(since).fetch_all(conn).await)?;
-    let line = |(id, at, kind, detail, senior, building, unit): Row| {
+    let rows: Vec<EventRow> = on!(tx, |conn| sqlx::query_as(sql).bind(since).fetch_all(conn).await)?;
+    let line = |(id, at, kind, detail, senior, building, unit): EventRow| {
         let mut all: BTreeMap<String, String> = serde_json::from_str(&detail).unwrap_or_default();
         // The kind of an event is the key; the detail's own `kind` would only repeat it.
         all.remove("kind");

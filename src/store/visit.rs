@@ -56,7 +56,7 @@ pub struct Visit {
     pub entered_by: Uuid,
     pub received_at: DateTime<Utc>,
     #[serde(skip)]
-    content_hash: Vec<u8>,
+    pub(crate) content_hash: Vec<u8>,
     pub replaces_id: Option<Uuid>,
 }
 

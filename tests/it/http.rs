@@ -2,9 +2,11 @@
 
 pub mod access;
 pub mod events;
+pub mod failures;
 pub mod input;
 pub mod lists;
 pub mod relations;
+pub mod repeats;
 pub mod sessions;
 pub mod sockets;
 
@@ -12,7 +14,7 @@ use std::net::SocketAddr;
 
 use chenlian::app::App;
 use chenlian::http::password;
-use chenlian::store::session;
+use chenlian::store::session::{self, NewSession, SessionKind, Token};
 use chenlian::{http, on};
 use chrono::TimeDelta;
 use reqwest::{Method, StatusCode};
@@ -64,11 +66,22 @@ pub fn plain_client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().expect("a client without TLS files")
 }
 
-/// A token as `token create` makes it.
+/// A token of a member who has just typed the password.
 pub async fn bearer(app: &App, site: Uuid, member: Uuid) -> String {
     let now = app.clock.now();
     app.write(move |mut tx| async move {
-        let token = session::create_bearer(&mut tx, site, member, "test", now, TimeDelta::days(1)).await?;
+        let token = Token::random();
+        let new = NewSession {
+            site_id: site,
+            id: Uuid::now_v7(),
+            member_id: member,
+            kind: SessionKind::Bearer,
+            label: "test",
+            created_at: now,
+            authenticated_at: Some(now),
+            expires_at: now + TimeDelta::days(1),
+        };
+        session::create(&mut tx, &new, &token.hash()).await?;
         Ok((tx, token.text().to_owned()))
     })
     .await

@@ -54,7 +54,7 @@ pub struct Ending {
 macro_rules! made_once {
     ($app:ident, $once:ident, $by:ident, |$tx:ident| $allowed:expr, $made:expr) => {
         $app.write(move |mut $tx| async move {
-            $allowed;
+            let _ = $allowed;
             if let Some(answer) = $once.replay(&mut $tx, $by.now).await? {
                 return Ok(($tx, answer));
             }

@@ -1,9 +1,10 @@
 //! The JSON API, one file per noun. A new noun is one file with `routes()` and one line here.
 
-pub mod alerts;
+// First: its macros are the shape of the routes below.
 #[macro_use]
 mod entry;
 
+pub mod alerts;
 pub mod audit;
 pub mod checks;
 pub mod devices;

@@ -1,6 +1,7 @@
 //! 走访 · 探访. Whoever may visit a senior writes the record; what it says about health is for those who may read that.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use axum::extract::State;
 use serde::Deserialize;
@@ -81,9 +82,8 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         let mut relations: BTreeMap<Uuid, Relation> = BTreeMap::new();
         let mut shown = Vec::new();
         for visit in visit::visible(&mut tx, &caller.who(), filter, page).await? {
-            if !relations.contains_key(&visit.senior_id) {
-                let relation = caller.senior(&mut tx, visit.senior_id, Capability::SeniorRead).await?;
-                relations.insert(visit.senior_id, relation);
+            if let Entry::Vacant(unknown) = relations.entry(visit.senior_id) {
+                unknown.insert(caller.senior(&mut tx, visit.senior_id, Capability::SeniorRead).await?);
             }
             shown.push(readable(visit, &caller, &relations));
         }
@@ -93,19 +93,16 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
 }
 
 /// Without the right to read about health a record says that somebody came, unless one wrote it oneself.
-fn readable(visit: Visit, caller: &Caller, relations: &BTreeMap<Uuid, Relation>) -> Visit {
+fn readable(mut visit: Visit, caller: &Caller, relations: &BTreeMap<Uuid, Relation>) -> Visit {
     let health = relations.get(&visit.senior_id).is_some_and(|relation| relation.may(Capability::HealthRead));
-    if health || visit.entered_by == caller.member_id {
-        return visit;
+    if !health && visit.entered_by != caller.member_id {
+        visit.conditions = JsonText::default();
+        visit.safety = JsonText::default();
+        visit.dossier = JsonText(None);
+        visit.family_visits_last_month = None;
+        visit.note = None;
     }
-    Visit {
-        conditions: JsonText::default(),
-        safety: JsonText::default(),
-        dossier: JsonText(None),
-        family_visits_last_month: None,
-        note: None,
-        ..visit
-    }
+    visit
 }
 
 /// One visit.
@@ -115,7 +112,8 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     let visit = looked_up!(app, |tx| {
         let visit = visit::get(&mut tx, caller.site_id, id).await?;
         let relation = caller.senior(&mut tx, visit.senior_id, Capability::SeniorRead).await?;
-        readable(visit.clone(), &caller, &BTreeMap::from([(visit.senior_id, relation)]))
+        let relations = BTreeMap::from([(visit.senior_id, relation)]);
+        readable(visit, &caller, &relations)
     });
     Ok(Answer::ok(&visit))
 }

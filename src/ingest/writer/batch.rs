@@ -180,15 +180,18 @@ async fn store_signals(
         match device.senior_id {
             Some(senior_id) => by_site.entry(device.site_id).or_default().push(new_signal(&said, senior_id)),
             // A press for help must not vanish because nobody finished the set-up.
-            None if said.kind == SignalKind::Help => orphans.push(Quarantined {
-                site_id: Some(device.site_id),
-                device_id: Some(device.id),
-                topic: device.name.clone(),
-                why: "a press for help on a device that is bound to nobody".to_owned(),
-                payload: Vec::new(),
-                size_bytes: 0,
-                received_at: said.observed_at,
-            }),
+            None if said.kind == SignalKind::Help => {
+                tracing::error!(device = %device.id, "a press for help on a device that is bound to nobody");
+                orphans.push(Quarantined {
+                    site_id: Some(device.site_id),
+                    device_id: Some(device.id),
+                    topic: device.name.clone(),
+                    why: "a press for help on a device that is bound to nobody".to_owned(),
+                    payload: Vec::new(),
+                    size_bytes: 0,
+                    received_at: said.observed_at,
+                });
+            }
             None => {}
         }
     }

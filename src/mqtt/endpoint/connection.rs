@@ -28,7 +28,7 @@ use crate::mqtt::ports::{Downlink, Fault, Identity, Inbound, Outcome, Ports, Sou
 /// What is kept of a faulty message for a person to look at.
 pub const SAMPLE_BYTES_MAX: usize = 1024;
 /// How long a stopping connection waits for commits under way, to acknowledge them.
-const STOP_GRACE: Duration = Duration::from_secs(5);
+const STOP_GRACE: Duration = Duration::from_secs(3);
 
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             ControlFlow::Continue(()) => self.serve().await,
         };
         if closing == Closing::Stopping {
-            self.acknowledge_what_commits().await;
+            // A peer that does not read must not hold up the stop either.
+            let _ = timeout(STOP_GRACE, self.acknowledge_what_commits()).await;
         }
         self.downlinks.close();
         let mut undelivered: Vec<Downlink> = self.unacknowledged.drain(..).map(|(_, downlink)| downlink).collect();
@@ -278,8 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// While stopping nothing is read any more, but what is being committed is still acknowledged.
     async fn acknowledge_what_commits(&mut self) {
-        let deadline = Instant::now() + STOP_GRACE;
-        while let Ok(Some(answer)) = timeout(deadline.duration_since(Instant::now()), self.in_flight.next()).await {
+        while let Some(answer) = self.in_flight.next().await {
             if self.answered(answer).await.is_break() {
                 return;
             }

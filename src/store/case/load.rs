@@ -3,18 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::domain::absence::AbsenceFact;
-use crate::domain::alert::{Alert, AlertState, Ladder, Step, StepAct, StepState, Trigger, TriggerKind};
+use crate::domain::alert::Alert;
 use crate::domain::case::{Case, CaseSenior};
-use crate::domain::check::{Cause, CheckState, CheckView, Slot};
-use crate::domain::outcome::{ContactProof, Outcome};
-use crate::domain::place::Purpose;
-use crate::domain::signal::{Evidence, SensorPolicy, Sign, SignalFact, SignalKind, Source, Standing};
+use super::rows::{AbsenceRow, AlertRow, CheckRow, SeniorRow, SignalRow, StepRow, TriggerRow};
 use crate::on;
 use crate::store::{Error, Result, Tx, bulk, life};
 
@@ -43,141 +39,6 @@ impl Span {
 
 /// No view reaches further back than this, whatever a signal claims.
 const HISTORY_DAYS_MAX: i64 = 32;
-
-#[derive(FromRow)]
-struct SeniorRow {
-    id: Uuid,
-    called: String,
-    #[sqlx(try_from = "String")]
-    purpose: Purpose,
-    unit: String,
-    building_name: String,
-    timezone: String,
-    settings: String,
-    trial_until: Option<NaiveDate>,
-}
-
-#[derive(FromRow)]
-struct CheckRow {
-    senior_id: Uuid,
-    id: Uuid,
-    local_date: NaiveDate,
-    #[sqlx(try_from = "String")]
-    slot: Slot,
-    #[sqlx(try_from = "String")]
-    state: CheckState,
-    #[sqlx(try_from = "String")]
-    expected_sign: Sign,
-    #[sqlx(try_from = "String")]
-    sensor_policy: SensorPolicy,
-    counts_from: DateTime<Utc>,
-    deadline_at: DateTime<Utc>,
-    cutoff_at: DateTime<Utc>,
-    day_ends_at: DateTime<Utc>,
-    unobserved_delay_seconds: i64,
-    received_late: bool,
-    triggered: bool,
-    next_action_at: Option<DateTime<Utc>>,
-    decided_at: Option<DateTime<Utc>>,
-}
-
-#[derive(FromRow)]
-struct AlertRow {
-    senior_id: Uuid,
-    id: Uuid,
-    #[sqlx(try_from = "String")]
-    state: AlertState,
-    #[sqlx(try_from = "String")]
-    ladder: Ladder,
-    #[sqlx(try_from = "String")]
-    cause: Cause,
-    epoch: i64,
-    level: i64,
-    trial: bool,
-    drill: bool,
-    opened_at: DateTime<Utc>,
-    epoch_at: DateTime<Utc>,
-    claimed_by: Option<Uuid>,
-    claim_until: Option<DateTime<Utc>>,
-    emergency_at: Option<DateTime<Utc>>,
-    looked_at: Option<DateTime<Utc>>,
-    resolved_at: Option<DateTime<Utc>>,
-    resolved_by: Option<Uuid>,
-    resolved_by_signal: Option<Uuid>,
-    contact_proof: Option<String>,
-    proof_by: Option<String>,
-    proof_at: Option<DateTime<Utc>>,
-    safe: Option<bool>,
-    outcome: Option<String>,
-    outcome_note: Option<String>,
-    reviewed_at: Option<DateTime<Utc>>,
-    reviewed_by: Option<Uuid>,
-    outage_from: Option<DateTime<Utc>>,
-    outage_to: Option<DateTime<Utc>>,
-    next_action_at: Option<DateTime<Utc>>,
-    version: i64,
-}
-
-#[derive(FromRow)]
-struct TriggerRow {
-    alert_id: Uuid,
-    id: Uuid,
-    check_id: Option<Uuid>,
-    #[sqlx(try_from = "String")]
-    kind: TriggerKind,
-    #[sqlx(try_from = "String")]
-    cause: Cause,
-    local_date: NaiveDate,
-    slot: Option<String>,
-    proof_from: DateTime<Utc>,
-    note: Option<String>,
-    raised_by: Option<Uuid>,
-    at: DateTime<Utc>,
-}
-
-#[derive(FromRow)]
-struct StepRow {
-    alert_id: Uuid,
-    epoch: i64,
-    step: i64,
-    level: i64,
-    #[sqlx(try_from = "String")]
-    act: StepAct,
-    due_at: DateTime<Utc>,
-    due_if_claimed_at: DateTime<Utc>,
-    due_if_unseen_at: DateTime<Utc>,
-    held: bool,
-    #[sqlx(try_from = "String")]
-    state: StepState,
-    fired_at: Option<DateTime<Utc>>,
-    told: i64,
-}
-
-#[derive(FromRow)]
-struct SignalRow {
-    senior_id: Uuid,
-    id: Uuid,
-    #[sqlx(try_from = "String")]
-    kind: SignalKind,
-    observed_at: DateTime<Utc>,
-    received_at: DateTime<Utc>,
-    #[sqlx(try_from = "String")]
-    source: Source,
-    evidence: Option<String>,
-    #[sqlx(try_from = "String")]
-    standing: Standing,
-    replaces_id: Option<Uuid>,
-}
-
-#[derive(FromRow)]
-struct AbsenceRow {
-    senior_id: Uuid,
-    id: Uuid,
-    from_date: NaiveDate,
-    return_date: NaiveDate,
-    confirmed_at: Option<DateTime<Utc>>,
-    cancelled_at: Option<DateTime<Utc>>,
-}
 
 const CHECK_COLUMNS: &str = "c.senior_id, c.id, c.local_date, c.slot, c.state, c.expected_sign, c.sensor_policy, c.counts_from, c.deadline_at, \
     c.cutoff_at, c.day_ends_at, c.unobserved_delay_seconds, c.received_late, c.triggered, c.next_action_at, c.decided_at";
@@ -251,14 +112,13 @@ async fn senior_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<U
     let mut rules_cache: BTreeMap<String, Arc<crate::domain::rules::Rules>> = BTreeMap::new();
     let mut cases = HashMap::with_capacity(found.len());
     for row in found {
-        let rules = match rules_cache.get(&row.settings) {
-            Some(rules) => Arc::clone(rules),
-            None => {
-                let parsed = serde_json::from_str(&row.settings).map_err(|error| Error::broken("site", site_id, error))?;
-                let rules = Arc::new(parsed);
-                rules_cache.insert(row.settings.clone(), Arc::clone(&rules));
-                rules
-            }
+        let rules = if let Some(rules) = rules_cache.get(&row.settings) {
+            Arc::clone(rules)
+        } else {
+            let parsed = serde_json::from_str(&row.settings).map_err(|error| Error::broken("site", site_id, error))?;
+            let rules = Arc::new(parsed);
+            rules_cache.insert(row.settings.clone(), Arc::clone(&rules));
+            rules
         };
         let zone = row.timezone.parse().map_err(|error| Error::broken("site", site_id, error))?;
         let senior = CaseSenior {
@@ -400,138 +260,4 @@ async fn absence_rows(tx: &mut Tx, rows: &str, now: DateTime<Utc>) -> Result<Vec
          order by a.from_date, a.id",
     );
     on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).bind(oldest).fetch_all(conn).await).map_err(broken_row)
-}
-
-impl CheckRow {
-    fn view(self) -> CheckView {
-        CheckView {
-            id: self.id,
-            local_date: self.local_date,
-            slot: self.slot,
-            state: self.state,
-            expected_sign: self.expected_sign,
-            sensor_policy: self.sensor_policy,
-            counts_from: self.counts_from,
-            deadline_at: self.deadline_at,
-            cutoff_at: self.cutoff_at,
-            day_ends_at: self.day_ends_at,
-            unobserved_delay: TimeDelta::seconds(self.unobserved_delay_seconds),
-            received_late: self.received_late,
-            triggered: self.triggered,
-            next_action_at: self.next_action_at,
-            decided_at: self.decided_at,
-        }
-    }
-}
-
-/// An optional word, or the broken record it stands in.
-fn word<T: std::str::FromStr<Err = crate::domain::words::UnknownWord>>(
-    text: Option<String>,
-    what: &'static str,
-    id: Uuid,
-) -> Result<Option<T>> {
-    text.map(|text| text.parse().map_err(|error| Error::broken(what, id, error))).transpose()
-}
-
-impl AlertRow {
-    fn alert(self) -> Result<Alert> {
-        let contact_proof: Option<ContactProof> = word(self.contact_proof, "alert", self.id)?;
-        let outcome: Option<Outcome> = word(self.outcome, "alert", self.id)?;
-        Ok(Alert {
-            id: self.id,
-            state: self.state,
-            ladder: self.ladder,
-            cause: self.cause,
-            epoch: self.epoch,
-            level: self.level,
-            trial: self.trial,
-            drill: self.drill,
-            opened_at: self.opened_at,
-            epoch_at: self.epoch_at,
-            claimed_by: self.claimed_by,
-            claim_until: self.claim_until,
-            emergency_at: self.emergency_at,
-            looked_at: self.looked_at,
-            resolved_at: self.resolved_at,
-            resolved_by: self.resolved_by,
-            resolved_by_signal: self.resolved_by_signal,
-            contact_proof,
-            proof_by: self.proof_by,
-            proof_at: self.proof_at,
-            safe: self.safe,
-            outcome,
-            outcome_note: self.outcome_note,
-            reviewed_at: self.reviewed_at,
-            reviewed_by: self.reviewed_by,
-            outage: self.outage_from.zip(self.outage_to),
-            next_action_at: self.next_action_at,
-            version: self.version,
-            triggers: Vec::new(),
-            steps: Vec::new(),
-        })
-    }
-}
-
-impl TriggerRow {
-    fn trigger(self) -> Result<Trigger> {
-        let slot = word(self.slot, "alert_trigger", self.id)?;
-        Ok(Trigger {
-            id: self.id,
-            check_id: self.check_id,
-            kind: self.kind,
-            cause: self.cause,
-            local_date: self.local_date,
-            slot,
-            proof_from: self.proof_from,
-            note: self.note,
-            raised_by: self.raised_by,
-            at: self.at,
-        })
-    }
-}
-
-impl StepRow {
-    fn step(self) -> Step {
-        Step {
-            epoch: self.epoch,
-            step: self.step,
-            level: self.level,
-            act: self.act,
-            due_at: self.due_at,
-            due_if_claimed_at: self.due_if_claimed_at,
-            due_if_unseen_at: self.due_if_unseen_at,
-            held: self.held,
-            state: self.state,
-            fired_at: self.fired_at,
-            told: self.told,
-        }
-    }
-}
-
-impl SignalRow {
-    fn fact(self) -> Result<SignalFact> {
-        let evidence: Option<Evidence> = word(self.evidence, "signal", self.id)?;
-        Ok(SignalFact {
-            id: self.id,
-            kind: self.kind,
-            observed_at: self.observed_at,
-            received_at: self.received_at,
-            source: self.source,
-            evidence,
-            standing: self.standing,
-            replaces: self.replaces_id,
-        })
-    }
-}
-
-impl AbsenceRow {
-    fn fact(self) -> AbsenceFact {
-        AbsenceFact {
-            id: self.id,
-            from_date: self.from_date,
-            return_date: self.return_date,
-            confirmed_at: self.confirmed_at,
-            cancelled_at: self.cancelled_at,
-        }
-    }
 }

@@ -6,6 +6,7 @@
 mod apply;
 mod load;
 mod remind;
+mod rows;
 mod tell;
 
 use std::collections::BTreeMap;

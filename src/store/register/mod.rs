@@ -43,8 +43,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::{Result, Tx, audit, case, feed, plan};
+use crate::domain::moment;
 use crate::domain::refusal::{Refusal, RefusalKind};
-use crate::http::value::Timestamp;
 
 /// Rows per page.
 pub const PAGE_ROWS_MAX: i64 = 200;
@@ -153,11 +153,14 @@ where
 
 /// An instant as strict as everywhere in the API.
 pub(super) fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-    Timestamp::deserialize(deserializer).map(|at| at.0)
+    let text = String::deserialize(deserializer)?;
+    moment::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("expected {}", moment::ALLOWED)))
 }
 
 pub(super) fn optional_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    Ok(Option::<Timestamp>::deserialize(deserializer)?.map(|at| at.0))
+    let text = Option::<String>::deserialize(deserializer)?;
+    let read = |text: String| moment::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("expected {}", moment::ALLOWED)));
+    text.map(read).transpose()
 }
 
 /// JSON kept as text.

@@ -58,8 +58,8 @@ async fn message(app: &App, world: &World, senior: Uuid) -> Uuid {
             "insert into alert (site_id, id, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at, version)
             values ($1, $2, $3, 'open', 'missed', 'not_open', 1, 0, false, false, $4, $4, 1)";
         on!(&mut tx, |conn| sqlx::query(raise).bind(site).bind(alert).bind(senior).bind(now).execute(conn).await.map(|_| ()))?;
-        let seal = "insert into message (site_id, id, recipient_id, channel, body, locale, dedupe_key, call_no, state, attempts, next_at,
-            repeated, last_error, sealed_at) values ($1, $2, $3, 'webhook', $4, 'zh-CN', $5, 7, 'ready', 1, $6, true, 'timeout', $6)";
+        let seal = "insert into message (site_id, id, recipient_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, state, attempts,
+            next_at, repeated, last_error, sealed_at) values ($1, $2, $3, 'webhook', '', 1, $4, 'zh-CN', $5, 7, 'ready', 1, $6, true, 'timeout', $6)";
         on!(&mut tx, |conn| sqlx::query(seal)
             .bind(site)
             .bind(id)

@@ -51,6 +51,37 @@ async fn a_member_signs_in_sees_her_devices_and_signs_out() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_signs_nobody_in() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, PHONE).await;
+        let server = Server::start(&app).await;
+        let request = server.stranger().request(Method::POST, "/api/v1/sessions").header(header::ORIGIN, "https://evil.example");
+        let (status, _) = read(request.json(&json!({ "phone": PHONE, "password": PASSWORD }))).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert_eq!(count(&app, "select count(*) from session").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn behind_tls_the_cookie_is_bound_to_this_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("test.db").display());
+    let (db, _lock) = chenlian::store::open::open(&url).await.unwrap();
+    let mut config = chenlian::config::Config::defaults();
+    config.http.public_url = "https://chenlian.example".to_owned();
+    let clock = chenlian::clock::Clock::manual(crate::harness::morning());
+    let app = chenlian::app::App::new(config, db, clock, chenlian::seal::SealKey::from_bytes([42; 32]));
+    let world = World::seed(&app, 0).await;
+    set_password(&app, world.primary, PHONE).await;
+    let server = Server::start(&app).await;
+    let (_, _, cookie) = sign_in(&server.stranger(), PHONE, PASSWORD).await;
+    let cookie = cookie.unwrap();
+    assert!(cookie.starts_with("__Host-chenlian=") && cookie.contains("; Secure"), "{cookie}");
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_an_unknown_phone_are_told_apart_by_nobody() {
     on_each_engine(|app| async move {
         let world = World::seed(&app, 0).await;
@@ -147,6 +178,9 @@ async fn a_cookie_lives_as_long_as_it_is_used_and_the_password_ages() {
         let get = || read(stranger.request(Method::GET, "/api/v1/sessions").header(header::COOKIE, pair.clone()));
         for _ in 0..3 {
             app.clock.advance(chrono::TimeDelta::days(100));
+            let again = stranger.request(Method::GET, "/api/v1/sessions").header(header::COOKIE, pair.clone()).send().await.unwrap();
+            let renewed = again.headers().get(header::SET_COOKIE).expect("the browser keeps it as long as we do");
+            assert!(renewed.to_str().unwrap().starts_with(&pair), "the same token, longer");
             assert_eq!(get().await.0, StatusCode::OK);
         }
         app.clock.advance(chrono::TimeDelta::days(181));

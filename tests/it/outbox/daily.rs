@@ -5,8 +5,9 @@ use chenlian::domain::health::Ailment;
 use chenlian::domain::signal::SignalKind;
 use chenlian::jobs::heartbeat::{self, ClockSense};
 use chenlian::jobs::{deliver, prove, watch};
+use chenlian::mqtt::external::Status;
 use chenlian::on;
-use chenlian::store::{health, vitals};
+use chenlian::store::vitals;
 use uuid::Uuid;
 
 use super::{Play, Receiver, instance, later, tell};
@@ -109,7 +110,10 @@ async fn the_heartbeat_goes_out_while_all_is_well_and_stops_when_something_is_no
         let before = heartbeat::run_once(&app, &client, &mut clock).await.expect("a look");
         assert_eq!(before.ailments, [Ailment::WatchStopped, Ailment::MqttDown]);
         watch::run_once(&app).await.expect("the watch passes");
-        hear(&app).await;
+        let (status, broker) = tokio::sync::watch::channel(Status { subscribed: true, ..Status::default() });
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let following = tokio::spawn(heartbeat::follow_sensors(app.clone(), Some(broker), stopped));
+        heard(&app, vitals::MQTT_UP).await;
         let well = heartbeat::run_once(&app, &client, &mut clock).await.expect("a beat");
         assert_eq!((well.ailments, well.accepted), (vec![], Some(true)));
         assert!(outside.requests()[0].line.starts_with("GET /hook"), "{:?}", outside.requests());
@@ -121,17 +125,23 @@ async fn the_heartbeat_goes_out_while_all_is_well_and_stops_when_something_is_no
         assert_eq!((stuck.ailments, stuck.accepted), (vec![Ailment::OutboxStuck], None));
         deliver::run_once(&app).await.expect("the outbox moves");
         assert_eq!(heartbeat::run_once(&app, &client, &mut clock).await.expect("a beat").accepted, Some(true));
+        status.send_modify(|status| status.subscribed = false);
+        heard(&app, "down").await;
+        let deaf = heartbeat::run_once(&app, &client, &mut clock).await.expect("a look");
+        assert_eq!(deaf.ailments, [Ailment::MqttDown]);
         assert_eq!(outside.requests().len(), 2);
+        stop.send(true).expect("it listens");
+        following.await.expect("it ends");
     })
     .await;
 }
 
-async fn hear(app: &chenlian::app::App) {
-    let now = app.clock.now();
-    app.write(move |mut tx| async move {
-        health::passed(&mut tx, "mqtt", now, vitals::MQTT_UP).await?;
-        Ok((tx, ()))
-    })
-    .await
-    .expect("sensors are heard");
+/// Waits until the link to the sensors is on record as `expected`.
+async fn heard(app: &chenlian::app::App, expected: &'static str) {
+    let recorded = async {
+        while super::texts(app, "select detail from job_pass where job = 'mqtt'").await != [expected] {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(5), recorded).await.expect("the link is on record");
 }

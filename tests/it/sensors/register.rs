@@ -4,7 +4,7 @@ use chenlian::app::App;
 use chenlian::store::Error;
 use chrono::TimeDelta;
 
-use super::client::{Client, Heard};
+use super::client::{Client, Envelope, Heard};
 use super::*;
 use crate::harness::{World, on_each_engine};
 
@@ -138,7 +138,12 @@ async fn a_revoked_device_is_out_within_five_seconds_and_its_name_is_free_again(
         })
         .await
         .unwrap();
+        // Even before it is thrown out it is not listened to any more.
+        let topic = "chk/1/d-1/up/evt";
+        let press = Envelope { topic, key: sensor.key(), boot_n: 1, seq: 1, up_ms: 9000 };
+        client.say(topic, press.sign(&[(8000, 7, 1)])).await;
         assert_eq!(client.next().await, Heard::Lost);
+        assert_eq!(signals(&app, world.seniors[0]).await, []);
         assert!(revoked_at.elapsed() < Duration::from_secs(5), "{:?}", revoked_at.elapsed());
         assert_eq!(Client::open(&running, "d-1", Some(sensor.password())).next().await, Heard::Lost);
         let successor = install(&app, &world, native(&world, "d-1"), None).await;

@@ -74,7 +74,9 @@ struct Trigger {
 #[derive(Serialize, ToSchema)]
 struct Step {
     epoch: i64,
-    step: i64,
+    /// Its number within the epoch.
+    #[serde(rename = "step")]
+    number: i64,
     level: i64,
     act: StepAct,
     due_at: DateTime<Utc>,
@@ -150,6 +152,21 @@ impl TimelineEntry {
     }
 }
 
+impl From<alert::StepItem> for Step {
+    fn from(item: alert::StepItem) -> Self {
+        Self {
+            epoch: item.epoch,
+            number: item.step,
+            level: item.level,
+            act: item.act,
+            due_at: item.due_at,
+            state: item.state,
+            fired_at: item.fired_at,
+            told: item.told,
+        }
+    }
+}
+
 /// The same fields under the API's names.
 macro_rules! same_fields {
     ($from:ty => $to:ident { $($field:ident),+ $(,)? }) => {
@@ -164,7 +181,6 @@ macro_rules! same_fields {
 same_fields!(AlertItem => Alert { id, senior_id, called, building, unit, state, ladder, cause, epoch, level, trial, drill, opened_at, claimed_by,
     claimed_by_called, claim_until, emergency_at, resolved_at, contact_proof, safe, outcome, outcome_note, reviewed_at, outage_from, outage_to });
 same_fields!(alert::TriggerItem => Trigger { id, kind, cause, local_date, slot, note, at });
-same_fields!(alert::StepItem => Step { epoch, step, level, act, due_at, state, fired_at, told });
 same_fields!(alert::ToldItem => Told { recipient_id, recipient_called, level, key, state, channel, sent_at, call_no });
 same_fields!(alert::DoorItem => Door { name, phone, floor, room, window_hint, hearing_hint, key_holder, key_holder_phone, entry_consent });
 same_fields!(alert::ContactItem => Contact { position, name, relation, phone, minutes_away });

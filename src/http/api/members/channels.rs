@@ -14,6 +14,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson};
 use crate::http::page::{IfMatch, Page};
+use crate::notify::target::check_target;
 use crate::store::register::channel::{self, Channel, ChannelPatch, NewChannel};
 use crate::store::register::member;
 
@@ -29,6 +30,14 @@ fn require(caller: &Caller, member_id: Uuid) -> Result<(), HttpError> {
     Ok(())
 }
 
+/// A webhook leads only where the settings allow; its name is judged once more when it is resolved for sending.
+fn require_target(app: &App, address: &str) -> Result<(), HttpError> {
+    if address.trim().starts_with("http") {
+        check_target(address.trim(), app.config.outbox.allow_private_targets)?;
+    }
+    Ok(())
+}
+
 /// Add a channel.
 #[utoipa::path(post, path = "/api/v1/members/{id}/channels", tag = "members", params(("id" = Uuid, Path)), request_body = NewChannel,
     responses((status = 201, body = Channel), (status = 400, body = Problem), (status = 409, body = Problem)))]
@@ -40,6 +49,7 @@ async fn create(
     StrictJson(mut body, hash): StrictJson<NewChannel>,
 ) -> Result<Answer, HttpError> {
     require(&caller, member_id)?;
+    require_target(&app, &body.address)?;
     let once = entry::once(key, &caller, &mut body.id, hash)?;
     let (by, seal) = (by(&caller, &app), app.seal.clone());
     made_once!(app, once, by, |tx| member::get(&mut tx, by.site_id, member_id).await?, {
@@ -75,6 +85,7 @@ async fn change(
     if body.verified.is_some() {
         caller.require_site(Capability::MembersWrite)?;
     }
+    require_target(&app, body.address.as_deref().unwrap_or_default())?;
     let by = by(&caller, &app);
     changed!(
         app,

@@ -1,0 +1,83 @@
+//! A request that is sent twice, and a change of something that somebody else has changed (I18, I20).
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Client, Server, count, read};
+use crate::harness::{World, on_each_engine};
+
+const DEVICES: &str = "/api/v1/devices";
+
+fn device(id: Option<Uuid>, name: &str) -> Value {
+    json!({ "id": id, "name": name, "ecosystem": "native", "role": "curtain_contact" })
+}
+
+async fn post(client: &Client, key: &str, body: &Value) -> (StatusCode, Value) {
+    read(client.request(Method::POST, DEVICES).header("idempotency-key", key).json(body)).await
+}
+
+#[tokio::test]
+async fn a_repeat_gets_the_first_answer_and_makes_nothing_new() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.administrator).await;
+        let first = post(&client, "key-number-one", &device(None, "curtain-1")).await;
+        assert_eq!(first.0, StatusCode::CREATED, "{first:?}");
+        let again = post(&client, "key-number-one", &device(None, "curtain-1")).await;
+        assert_eq!((again.0, &again.1["id"]), (first.0, &first.1["id"]));
+        let other = post(&client, "key-number-one", &device(None, "curtain-2")).await;
+        assert_eq!(other.0, StatusCode::CONFLICT, "{other:?}");
+        assert_eq!(count(&app, "select count(*) from device").await, 1);
+        let id = Uuid::now_v7();
+        let by_id = client.post(DEVICES, device(Some(id), "curtain-3")).await;
+        assert_eq!(client.post(DEVICES, device(Some(id), "curtain-3")).await.0, by_id.0);
+        assert_eq!(client.post(DEVICES, device(Some(id), "curtain-4")).await.0, StatusCode::CONFLICT);
+        let (status, problem) = client.post(DEVICES, device(None, "curtain-5")).await;
+        assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("id")));
+        assert_eq!(count(&app, "select count(*) from device").await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_request_ten_times_at_once_is_done_once() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.administrator).await;
+        let body = device(None, "curtain-1");
+        let answers = futures_util::future::join_all((0..10).map(|_| post(&client, "pressed-ten-times", &body))).await;
+        for (status, answer) in &answers {
+            assert_eq!((*status, &answer["id"]), (StatusCode::CREATED, &answers[0].1["id"]), "{answer}");
+        }
+        assert_eq!(count(&app, "select count(*) from device").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_needs_the_version_that_was_seen() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.administrator).await;
+        let (_, made) = post(&client, "key-number-one", &device(None, "curtain-1")).await;
+        let path = format!("{DEVICES}/{}", made["id"].as_str().unwrap());
+        let seen = client.request(Method::GET, &path).send().await.unwrap().headers()[header::ETAG].to_str().unwrap().to_owned();
+        let change = |tag: Option<String>| {
+            let request = client.request(Method::PATCH, &path).json(&json!({ "expected_interval_seconds": 3600 }));
+            read(if let Some(tag) = tag { request.header(header::IF_MATCH, tag) } else { request })
+        };
+        assert_eq!(change(None).await.0, StatusCode::PRECONDITION_REQUIRED);
+        assert_eq!(change(Some("version 1".to_owned())).await.0, StatusCode::BAD_REQUEST);
+        let (status, problem) = change(Some("\"99\"".to_owned())).await;
+        assert_eq!(status, StatusCode::PRECONDITION_FAILED);
+        assert_eq!(problem["current"]["id"], made["id"], "the other value is shown: {problem}");
+        let (status, answer) = change(Some(seen.clone())).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert_eq!(change(Some(seen)).await.0, StatusCode::PRECONDITION_FAILED, "it has moved on");
+    })
+    .await;
+}
