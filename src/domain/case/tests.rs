@@ -3,6 +3,8 @@
 mod acts;
 mod rungs;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use chrono::TimeDelta;
 
 use super::*;
@@ -58,9 +60,12 @@ fn morning_check(days: i64) -> CheckView {
     }
 }
 
+/// A new id for every signal, in the order of their making.
+static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
+
 fn signal(kind: SignalKind, observed_at: DateTime<Utc>) -> SignalFact {
     SignalFact {
-        id: Uuid::now_v7(),
+        id: Uuid::from_u128(u128::from(NEXT.fetch_add(1, Ordering::Relaxed))),
         kind,
         observed_at,
         received_at: observed_at,

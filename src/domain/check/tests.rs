@@ -69,10 +69,13 @@ fn judge(check: &CheckView, signals: &[SignalFact], absences: &[AbsenceFact], no
 use CheckState as S;
 use SignalKind as K;
 
+/// Name, what was seen, the state before the cutoff, the state at it, the cause of the alert.
+type StateRow = (&'static str, Vec<SignalFact>, S, S, Option<Cause>);
+
 #[test]
 fn every_row_of_the_state_table_before_and_at_the_cutoff() {
     let seen = |kind| vec![said(1, kind, "08:00:00")];
-    let rows: [(&str, Vec<SignalFact>, S, S, Option<Cause>); 6] = [
+    let rows: [StateRow; 6] = [
         ("nobody looked", vec![], S::Expected, S::NotObserved, Some(Cause::NotObserved)),
         ("seen shut", seen(K::Closed), S::Tentative, S::NotOpen, Some(Cause::NotOpen)),
         ("not visible", seen(K::NotVisible), S::TentativeBlind, S::NotSeen, Some(Cause::Blind)),
@@ -232,11 +235,14 @@ fn a_broken_check_stays_as_it_was_marked() {
     assert_eq!((verdict.state, verdict.missed, verdict.next_action_at), (S::Unmonitored, None, None));
 }
 
+/// Due since, now, what was seen, the reminder, the next moment.
+type ReminderRow<'a> = (&'static str, &'static str, &'a [SignalFact], Option<ReminderKind>, &'static str);
+
 #[test]
 fn reminders_come_at_their_moments_once_and_only_the_latest_after_a_break() {
     let shut = [said(1, K::Closed, "08:00:00")];
     let since = |time: &str| CheckView { next_action_at: Some(at(time)), ..check() };
-    let rows: [(&str, &str, &[SignalFact], Option<ReminderKind>, &str); 8] = [
+    let rows: [ReminderRow; 8] = [
         ("09:00:00", "08:59:59", &[], None, "09:00:00"),
         ("09:00:00", "09:00:00", &[], Some(ReminderKind::Round), "09:20:00"),
         ("09:20:00", "09:20:05", &[], Some(ReminderKind::Last), "09:45:00"),

@@ -68,6 +68,9 @@ fn a_claim_takes_back_what_nobody_has_sealed_but_never_a_word_of_l4_and_l5() {
     assert_eq!(cancelled(resolved), Some(5));
 }
 
+/// Name, who resolves, with what, and the refusal.
+type ProofRow = (&'static str, Uuid, Resolution, Option<(RefusalKind, Option<String>)>);
+
 #[test]
 fn resolving_needs_proof_and_each_proof_what_makes_it_one() {
     let named = |by: Option<&str>, at: Option<i64>| Resolution {
@@ -78,7 +81,7 @@ fn resolving_needs_proof_and_each_proof_what_makes_it_one() {
     };
     let invalid = |field: &str| Some((RefusalKind::Invalid, Some(field.to_owned())));
     let date = |day: &str| Some(day.parse().unwrap());
-    let rows: Vec<(&str, Uuid, Resolution, Option<(RefusalKind, Option<String>)>)> = vec![
+    let rows: Vec<ProofRow> = vec![
         ("met", PRIMARY, met(), None),
         ("no proof", SOCIAL, Resolution { proof: None, ..met() }, invalid("contact_proof")),
         ("no proof, benign", SOCIAL, Resolution { proof: None, outcome: Some(Outcome::Overslept), ..met() }, invalid("contact_proof")),

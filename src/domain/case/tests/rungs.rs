@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Name, the street, (level, minute) of every rung.
+type LadderRow = (&'static str, Street, &'static [(i64, i64)]);
+
 #[test]
 fn the_rungs_of_every_ladder_come_at_their_minutes_and_the_end_repeats() {
     let trial = || {
@@ -11,7 +14,7 @@ fn the_rungs_of_every_ladder_come_at_their_minutes_and_the_end_repeats() {
         street.tick(0);
         street
     };
-    let rows: [(&str, Street, &[(i64, i64)]); 5] = [
+    let rows: [LadderRow; 5] = [
         (
             "seen shut",
             Street::seen_shut(),
