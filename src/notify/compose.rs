@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_long_list_ends_with_how_many_it_is_about() {
         let many: Vec<Item> = (0..15).map(|n| alert(n, "alert_look", "2单元", "张奶奶", "not_observed")).collect();
-        let names = vec!["张奶奶"; 12].join("、");
+        let names = ["张奶奶"; 12].join("、");
         check(&many, &format!("王师傅，3号楼今早还有15户没人看窗，请离得近的同志到楼下看一眼。（2单元{names}等15位）"));
     }
 

@@ -235,8 +235,7 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let mut store = Store::default();
-        store.checks = checks().into_iter().map(|check| (check.id, check)).collect();
+        let mut store = Store { checks: checks().into_iter().map(|check| (check.id, check)).collect(), ..Store::default() };
         Self { case: new_case(), store, roster: roster(), now: local("05:00:00"), ids: 10_000 }
     }
 

@@ -64,8 +64,8 @@ pub async fn open_app(url: &str, folder: &std::path::Path) -> App {
     // The lock lives as long as the process: a test never opens its file twice.
     std::mem::forget(lock);
     let mut config = Config::defaults();
-    config.data.folder = folder.to_owned();
-    config.database.url = url.to_owned();
+    folder.clone_into(&mut config.data.folder);
+    url.clone_into(&mut config.database.url);
     config.outbox.allow_private_targets = true;
     App::new(config, db, Clock::manual(morning()), SealKey::from_bytes([42; 32]))
 }

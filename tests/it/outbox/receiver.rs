@@ -70,7 +70,7 @@ impl Receiver {
             Play::Later(status, seconds) => answer(status, &format!("retry-after: {seconds}\r\n")),
             Play::Redirect => answer(302, "location: http://127.0.0.1:1/elsewhere\r\n"),
             Play::Vanish => return,
-            Play::Hang => return tokio::time::sleep(Duration::from_secs(60)).await,
+            Play::Hang => return tokio::time::sleep(Duration::from_mins(1)).await,
             Play::Huge => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n").await;
                 let chunk = vec![b'x'; 65_536];

@@ -23,8 +23,8 @@ async fn instance(app: &App, broker: &Broker, ahead_ms: i64) -> (App, Running) {
         // A session of its own: what a resumed one delivers first counts as a backlog.
         config.mqtt.client_id = Uuid::new_v4().to_string();
         config.mqtt.url = url;
-        config.mqtt.user = SERVER.to_owned();
-        config.mqtt.password = SERVER.to_owned();
+        SERVER.clone_into(&mut config.mqtt.user);
+        SERVER.clone_into(&mut config.mqtt.password);
     });
     let clock = Clock::manual(app.clock.now() + TimeDelta::milliseconds(ahead_ms));
     let app = App::new(app.config.clone(), app.db.clone(), clock, SealKey::from_bytes([42; 32]));
