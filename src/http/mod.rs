@@ -1,6 +1,6 @@
 //! The API over HTTP. A route is a file in `api/` that looks like this:
 //!
-//! ```ignore
+//! ```text
 //! pub fn routes() -> OpenApiRouter<HttpState> {
 //!     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(change))
 //! }

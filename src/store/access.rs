@@ -1,5 +1,5 @@
 //! What ties a member to a senior today: role scope, pairing, duty, standing in, an open alert. One senior is asked with
-//! [`relation`], lists with [`visible_seniors!`] inside their own statement, so that a filter is never forgotten between
+//! [`relation`], lists with `visible_seniors!` inside their own statement, so that a filter is never forgotten between
 //! two queries. `domain::access` says what a relation allows.
 
 use std::collections::BTreeSet;

@@ -235,7 +235,7 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let mut store = Store { checks: checks().into_iter().map(|check| (check.id, check)).collect(), ..Store::default() };
+        let store = Store { checks: checks().into_iter().map(|check| (check.id, check)).collect(), ..Store::default() };
         Self { case: new_case(), store, roster: roster(), now: local("05:00:00"), ids: 10_000 }
     }
 

@@ -3,8 +3,6 @@
 mod acts;
 mod rungs;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use chrono::TimeDelta;
 
 use super::*;
@@ -60,12 +58,10 @@ fn morning_check(days: i64) -> CheckView {
     }
 }
 
-/// A new id for every signal, in the order of their making.
-static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
-
+/// Its id says when and what, so that two signals of a story never share one.
 fn signal(kind: SignalKind, observed_at: DateTime<Utc>) -> SignalFact {
     SignalFact {
-        id: Uuid::from_u128(u128::from(NEXT.fetch_add(1, Ordering::Relaxed))),
+        id: Uuid::from_u128(u128::from(observed_at.timestamp_millis().unsigned_abs()) << 8 | kind as u128),
         kind,
         observed_at,
         received_at: observed_at,
