@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as signal};
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
+use super::{FAILURE_PAUSE, bounded};
 use crate::app::App;
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle};
 use crate::notify::{Notifier, Outgoing};
@@ -25,10 +26,8 @@ const QUICK_PLACES: usize = 128;
 const SLOW: Duration = Duration::from_secs(3);
 /// When something due cannot start yet: looked at again after this, or when a place becomes free.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// A stop waits this long for sends in flight; the rest is taken over after its lease.
-const STOP_WAITS: Duration = Duration::from_secs(5);
-/// After a failure the next try waits this long: a dead database is not hammered.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// A stop waits this long for sends in flight; the rest is cut off and given back. Shorter than `serve` waits for the jobs.
+const STOP_WAITS: Duration = Duration::from_secs(4);
 
 /// What a pass did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -72,7 +71,7 @@ pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
         }
     };
     while !*stop.borrow() {
-        let pause = match sender.pass_and_look_ahead().await {
+        let pause = match bounded(sender.pass_and_look_ahead()).await {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::error!(job = "deliver", %error, "job failed");
@@ -90,7 +89,7 @@ pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
             }
         }
     }
-    let _ = tokio::time::timeout(STOP_WAITS, async { while sender.flights.join_next().await.is_some() {} }).await;
+    sender.stop().await;
 }
 
 /// The endpoint, and what was decided if it could be written.
@@ -172,6 +171,24 @@ impl Sender {
             self.app.wake.escalate.notify_one();
         }
         Ok(failed)
+    }
+
+    /// Waits a moment for what is in flight and gives the rest back.
+    async fn stop(mut self) {
+        let landed = async { while self.flights.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_WAITS, landed).await.is_ok() {
+            return;
+        }
+        self.flights.shutdown().await;
+        let (instance, now) = (self.app.instance, self.app.clock.now());
+        let released = self.app.write(move |mut tx| async move {
+            let released = outbox::release(&mut tx, instance, now).await?;
+            Ok((tx, released))
+        });
+        match released.await {
+            Ok(messages) => tracing::warn!(messages, "sends were cut off by the stop and are due again"),
+            Err(error) => tracing::error!(%error, "sends were cut off by the stop and wait for their leases"),
+        }
     }
 
     /// Leases and sends as many as have a place.

@@ -35,7 +35,7 @@ mod seal;
 mod settle;
 
 pub use fail::{Escalate, fail_unreachable};
-pub use lease::{Leased, Terms, lease, next_due};
+pub use lease::{Leased, Terms, lease, next_due, release};
 pub use seal::{BUNDLE, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route, claim_due, insert, next_call_no, recipients};
 pub use settle::{Attempt, settle};
 

@@ -157,7 +157,7 @@ pub async fn quarantine(tx: &mut Tx, messages: &[Quarantined]) -> Result<()> {
 pub fn is_poison(error: &Error) -> bool {
     match error {
         Error::Broken { .. } | Error::Refused(_) => true,
-        Error::Busy => false,
+        Error::Busy | Error::Unknown(_) => false,
         Error::Database(sqlx::Error::Database(error)) => {
             let code = error.code().unwrap_or_default();
             // PostgreSQL: data exceptions and constraint violations. SQLite: constraint (19), mismatch (20), too big (18).

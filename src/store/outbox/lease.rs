@@ -76,6 +76,14 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
     Ok(leased)
 }
 
+/// Gives back what an instance still holds when it stops, so that nobody waits for the lease to run out. Whether these were
+/// received is unknown (I12). Returns how many there were.
+pub async fn release(tx: &mut Tx, instance: Uuid, now: DateTime<Utc>) -> Result<u64> {
+    let sql = "update message set state = 'ready', next_at = $2, repeated = $3, leased_by = null, lease_until = null
+        where state = 'leased' and leased_by = $1";
+    Ok(on!(tx, |conn| sqlx::query(sql).bind(instance).bind(now).bind(true).execute(conn).await.map(|done| done.rows_affected()))?)
+}
+
 /// The next moment at which there is something to seal or to send; if it lies behind `now`, that much is late.
 pub async fn next_due(tx: &mut Tx) -> Result<Option<DateTime<Utc>>> {
     let mut next: Option<DateTime<Utc>> = None;
