@@ -345,3 +345,30 @@ pub fn start_log(log: &Log) {
         tracing::error!(place, "panic");
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_ends_by_itself_is_started_again_after_a_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, _lock) = open::open(&format!("sqlite://{}", folder.path().join("test.db").display())).await.unwrap();
+        let app = App::new(Config::defaults(), db, Clock::System, SealKey::from_bytes([42; 32]));
+        let (stopped, stop) = watch::channel(false);
+        let (runs, mut jobs) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+        let counted = Arc::clone(&runs);
+        keep(&mut jobs, "short", &app, &stop, move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(())
+        });
+        let ended = tokio::time::timeout(RESTART_PAUSE * 3 / 2, jobs.join_next()).await;
+        assert!(ended.is_err(), "it is kept until the stop");
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+        stopped.send_replace(true);
+        jobs.join_next().await.unwrap().unwrap();
+    }
+}

@@ -25,7 +25,7 @@ const COMMIT_MAX: Duration = Duration::from_secs(10);
 /// As long as PostgreSQL lets a statement run that was given up halfway.
 const ROLLBACK_MAX: Duration = Duration::from_secs(6);
 /// sqlx asks a connection for a sign of life before the pool takes it back.
-const RETURN_MAX: Duration = Duration::from_secs(2);
+const RETURN_MAX: Duration = Duration::from_secs(5);
 
 /// How a statement without values is run on each engine.
 pub trait Engine: Database {

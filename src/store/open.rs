@@ -20,7 +20,8 @@ pub(crate) const POSTGRES_CONNECTIONS_MAX: u32 = 20;
 const ACQUIRE_SECONDS_MAX: u64 = 5;
 /// On SQLite all lanes wait for one connection. Longer than one write may take, so that whoever waits gets the next turn.
 const WRITE_TURN_SECONDS_MAX: u64 = 35;
-/// A connection that lay idle shows within this time that it still leads anywhere (F7).
+/// A connection that lay idle for a while shows within a limit that it still leads anywhere (F7).
+const IDLE_UNASKED_MAX: Duration = Duration::from_secs(1);
 const SIGN_OF_LIFE_MAX: Duration = Duration::from_secs(2);
 /// Limits in the server: a statement, a lock, a forgotten transaction, a client that fell silent.
 const POSTGRES_LIMITS: [(&str, &str); 7] = [
@@ -92,8 +93,11 @@ pub fn redact(url: &str) -> String {
 pub async fn open(url: &str) -> Result<(Db, Option<FileLock>), OpenError> {
     let (db, lock) = connect(url).await?;
     migrate(&db).await?;
-    check_durability(&mut db.begin_look().await?).await?;
-    Ok((db, lock))
+    let mut look = db.begin_look().await?;
+    let promised = check_durability(&mut look).await;
+    // Nothing was written: a failure here would show at the first write.
+    let _ = look.rollback().await;
+    promised.map(|()| (db, lock))
 }
 
 /// Opens without migrating.
@@ -109,7 +113,7 @@ pub async fn connect(url: &str) -> Result<(Db, Option<FileLock>), OpenError> {
                 .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
                 // sqlx's own test has no time limit: connections that lead nowhere would use up the wait one after the other.
                 .test_before_acquire(false)
-                .before_acquire(|connection, _| Box::pin(shows_life(connection)))
+                .before_acquire(|connection, lay| Box::pin(shows_life(connection, lay.idle_for)))
                 .connect_with(*options)
                 .await?;
             Ok((Db::Postgres(pool), None))
@@ -117,7 +121,10 @@ pub async fn connect(url: &str) -> Result<(Db, Option<FileLock>), OpenError> {
     }
 }
 
-async fn shows_life(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn shows_life(connection: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
+    if idle_for < IDLE_UNASKED_MAX {
+        return Ok(true);
+    }
     lent::answered(SIGN_OF_LIFE_MAX, connection.ping()).await.map(|()| true)
 }
 

@@ -19,6 +19,7 @@ mod daily;
 mod faults;
 mod receiver;
 mod shared;
+mod stopping;
 mod whole;
 
 pub use receiver::{Play, Receiver};

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod needs;
+pub mod proxy;
 pub mod world;
 
 use std::future::Future;
