@@ -65,6 +65,9 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
     for name in ["when", "today"] {
         arguments.insert(name.to_owned(), text::plain(locale, &format!("notice.{name}.{slot}")));
     }
+    if let Some(number) = arguments.get_mut("unit") {
+        *number = unit(locale, number);
+    }
     if !sentence.units.is_empty() {
         let causes_shown = shows_causes(&sentence.key);
         arguments.insert("count".to_owned(), sentence.count.to_string());
