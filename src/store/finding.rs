@@ -137,8 +137,8 @@ pub async fn visible(tx: &mut Tx, who: &Who, filter: FindingFilter, page: Page) 
 /// Moves a finding on, or notes something; `rated` and `withdrawn` close it.
 pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: FindingPatch) -> Result<Finding> {
     let old = get(tx, by.site_id, id).await?;
-    if let Some(next) = patch.state.filter(|next| !old.state.may_become(*next)) {
-        let refusal = Refusal::conflict("visit.finding_state").with("from", old.state).with("to", next);
+    if patch.state.is_some_and(|next| !old.state.may_become(next)) {
+        let refusal = Refusal::conflict("visit.finding_state");
         return Err(Refusal { field: Some("state".to_owned()), ..refusal }.into());
     }
     let state = patch.state.unwrap_or(old.state);
