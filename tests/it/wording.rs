@@ -113,7 +113,7 @@ async fn what_is_wrong_with_a_field_is_said_in_one_language_and_what_was_sent_is
                 let whole = error.to_string();
                 let quoted = error["field"].as_str().is_some_and(|field| field == "geheim");
                 assert!(quoted || !whole.contains("geheim"), "{what}: {whole}");
-                assert!(error["expected"].as_str().is_some_and(|words| words.is_ascii()), "{what}: {whole}");
+                assert!(error["expected"].as_str().is_some_and(str::is_ascii), "{what}: {whole}");
                 let chinese = sentence.chars().any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter));
                 assert_eq!(chinese, locale == "zh-CN", "{what}: {sentence}");
                 if locale == "zh-CN" {

@@ -39,6 +39,9 @@ async fn enter_home(tx: &mut Tx, by: &By, home_id: Uuid, dossier: &Dossier) -> R
         walk_order: Some(dossier.walk_order).filter(|order| *order != home.walk_order),
         ..HomePatch::default()
     };
+    if patch.window_hint.is_none() && patch.walk_order.is_none() && dossier.key_holder.is_none() {
+        return Ok(());
+    }
     if let Some(holder) = &dossier.key_holder {
         patch.key_holder_member_id = Some(holder.member_id);
         patch.key_holder_name = Some(holder.name.clone());
