@@ -158,3 +158,19 @@ pub async fn token(config: Config, phone: &str, console: Console) -> Outcome {
     console.say(token.text());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_has_a_name_that_people_use() {
+        for role in Role::ALL {
+            let key = format!("console.role.{role}");
+            for locale in text::LOCALES {
+                assert_ne!(text::plain(locale, &key), key, "{locale}");
+            }
+            assert!(!text::plain(text::DEFAULT_LOCALE, &key).is_ascii(), "{role}");
+        }
+    }
+}
