@@ -15,5 +15,7 @@ mod register_corrections;
 mod register_http;
 mod register_races;
 mod sensors;
+mod statistics;
 mod tidy;
 mod visits;
+mod wording;
