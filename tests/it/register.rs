@@ -99,7 +99,7 @@ async fn a_new_compound_is_in_trial_and_only_somebody_who_may_silence_prolongs_i
         let new: NewPlace = body(json!({"id": Uuid::now_v7(), "kind": "compound", "name": "东苑", "parent_id": world.community}));
         let made = done!(app, |tx| place::create(&mut tx, &by, new)).unwrap();
         assert_eq!(made.trial_until, Some(day("2026-12-07")), "14 days after 23 November");
-        let longer = PlacePatch { trial_until: Some(day("2027-01-01")), ..PlacePatch::default() };
+        let longer = PlacePatch { trial_until: Some(Some(day("2027-01-01"))), ..PlacePatch::default() };
         let (first, second) = (longer.clone(), longer);
         let no = refused(done!(app, |tx| place::patch(&mut tx, &by, made.id, 1, first, false)));
         assert_eq!(no.kind, RefusalKind::Forbidden);
@@ -224,7 +224,7 @@ async fn a_member_who_leaves_takes_her_roles_pairings_and_sessions_along() {
         let grants = done!(app, |tx| role_grant::list(&mut tx, by.site_id, filter, Page::default())).unwrap();
         assert_eq!(grants[0].to_date, Some(day("2026-11-23")), "it ends today, and stays readable");
         assert_eq!(audited(&app, grants[0].id, "end").await, 1);
-        assert_eq!(refused(done!(app, |tx| member::end(&mut tx, &by, primary, 2))).kind, RefusalKind::Stale);
+        assert_eq!(refused(done!(app, |tx| member::end(&mut tx, &by, primary, 2))).key, "register.already_ended");
     })
     .await;
 }

@@ -128,7 +128,7 @@ async fn a_consent_is_withdrawn_and_stays_on_record() {
         done!(app, |tx| consent::withdraw(&mut tx, &by, who, id, 1)).unwrap();
         let all = done!(app, |tx| consent::list(&mut tx, by.site_id, who)).unwrap();
         assert!(all.len() == 1 && all[0].withdrawn_at.is_some());
-        assert_eq!(refused(done!(app, |tx| consent::withdraw(&mut tx, &by, who, id, 2))).kind, RefusalKind::Stale);
+        assert_eq!(refused(done!(app, |tx| consent::withdraw(&mut tx, &by, who, id, 2))).key, "register.already_ended");
         let tomorrow: NewConsent = body(json!({"scope": "visit", "given_at": "2026-11-24T10:00:00+08:00", "given_how": "口头"}));
         assert_eq!(refused(done!(app, |tx| consent::create(&mut tx, &by, who, tomorrow))).field.as_deref(), Some("given_at"));
     })

@@ -20,7 +20,7 @@ pub use ingest::{
     Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, quarantine, revoked_since, save,
     seniors_of,
 };
-pub use register::{NewDevice, bind, calibrate, create, revoke};
+pub use register::{NewDevice, bind, calibrate, create, revoke, unbind_all};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, id_conflict, lock_id, member, require_version, same_or_conflict, wrote};
+use super::{By, Written, id_conflict, lock_id, member, present, require_version, same_or_conflict, wrote};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, ADDRESS_CHARS_MAX, CHANNELS, CHANNELS_MAX};
 use crate::on;
@@ -51,15 +51,15 @@ pub struct NewChannel {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ChannelPatch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub position: Option<i64>,
     /// Another address has to be verified again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// An administrator has seen that messages arrive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
 }
 
