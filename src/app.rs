@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, broadcast};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, MqttMode};
 use crate::seal::SealKey;
 use crate::store::{Db, Error, Result, Tx};
 
@@ -37,6 +38,8 @@ pub struct Shared {
     pub wake: Wake,
     /// Tells open screens that something changed; the content is in the database.
     pub changes: broadcast::Sender<()>,
+    /// Whether this instance can hear sensors; also true where there are none to be heard.
+    pub sensors_heard: AtomicBool,
     writers: Semaphore,
 }
 
@@ -72,7 +75,9 @@ impl App {
     pub fn new(config: Config, db: Db, clock: Clock, seal: SealKey) -> Self {
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         let writers = Semaphore::new(WRITERS_MAX);
-        Self { shared: Arc::new(Shared { config, db, clock, seal, instance: Uuid::now_v7(), wake: Wake::default(), changes, writers }) }
+        let (instance, wake) = (Uuid::now_v7(), Wake::default());
+        let sensors_heard = AtomicBool::new(config.mqtt.mode != MqttMode::External);
+        Self { shared: Arc::new(Shared { config, db, clock, seal, instance, wake, changes, sensors_heard, writers }) }
     }
 
     /// The one door for writes: an owned task, one transaction, bounded; the answer exists only after COMMIT.

@@ -1,6 +1,7 @@
 //! The second listener, for the operator and on loopback only: is the process alive, may it take requests, how is it doing.
 
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -46,7 +47,7 @@ async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Requests may come: the database answers, promises that commits last, and takes a write.
+/// Requests may come: the database answers, promises that commits last, takes a write, and sensors can be heard.
 async fn ready(State(app): State<App>) -> impl IntoResponse {
     match probe(&app).await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
@@ -63,7 +64,8 @@ async fn probe(app: &App) -> Result<(), String> {
         store::health::passed(&mut tx, "probe", now, "").await?;
         Ok((tx, ()))
     });
-    written.await.map_err(|error| error.to_string())
+    written.await.map_err(|error| error.to_string())?;
+    if app.sensors_heard.load(Ordering::Relaxed) { Ok(()) } else { Err("sensors cannot be heard: mqtt.url".to_owned()) }
 }
 
 async fn numbers() -> impl IntoResponse {
