@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, MqttMode};
 use crate::seal::SealKey;
 use crate::store::{Db, Error, Result, Tx};
 
@@ -85,6 +85,8 @@ pub struct Shared {
     pub changes: broadcast::Sender<()>,
     /// One per lane.
     places: [Places; 3],
+    /// Whether this instance can hear sensors; also true where there are none to be heard.
+    pub sensors_heard: AtomicBool,
     /// When the watch of this process last committed a pass, in milliseconds; at first, when the process started.
     watch_passed: AtomicI64,
     damaged: AtomicBool,
@@ -128,8 +130,9 @@ impl App {
         });
         let watch_passed = AtomicI64::new(clock.now().timestamp_millis());
         let (instance, wake, damaged) = (Uuid::now_v7(), Wake::default(), AtomicBool::new(false));
+        let sensors_heard = AtomicBool::new(config.mqtt.mode != MqttMode::External);
         Self {
-            shared: Arc::new(Shared { config, db, clock, seal, instance, wake, changes, places, watch_passed, damaged }),
+            shared: Arc::new(Shared { config, db, clock, seal, instance, wake, changes, places, sensors_heard, watch_passed, damaged }),
             lane: Lane::Guests,
         }
     }

@@ -1,6 +1,7 @@
 //! The second listener, for the operator and on loopback only: is the process alive, may it take requests, how is it doing.
 
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -47,7 +48,7 @@ async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Requests may come: the watch runs, and the database answers, promises that commits last, and takes a write.
+/// Requests may come: the watch runs, sensors can be heard, and the database answers, promises that commits last, and takes a write.
 async fn ready(State(app): State<App>) -> impl IntoResponse {
     match probe(&app).await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
@@ -72,7 +73,7 @@ async fn probe(app: &App) -> Result<(), String> {
     if !is_watch_fresh(passed_at, app.config.watch.tick.0, now) {
         return Err(format!("the watch has not committed a pass since {passed_at}"));
     }
-    Ok(())
+    if app.sensors_heard.load(Ordering::Relaxed) { Ok(()) } else { Err("sensors cannot be heard: mqtt.url".to_owned()) }
 }
 
 async fn numbers() -> impl IntoResponse {

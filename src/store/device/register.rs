@@ -11,6 +11,7 @@ use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
 use crate::domain::evidence::Polarity;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::ingest::native::valid_device_name;
+use crate::ingest::zigbee2mqtt::Topic;
 use crate::on;
 use crate::seal::SealKey;
 
@@ -103,19 +104,30 @@ async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
     Ok(())
 }
 
-/// A name that can be part of a topic and cannot be taken for something else there.
+/// A name under which Zigbee2MQTT can report, and that cannot be taken for something else than a report there.
 fn friendly(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= FRIENDLY_NAME_BYTES_MAX
-        && !name.contains(|c: char| c.is_control() || "+#".contains(c))
-        && !name.starts_with(['/', '$'])
-        && !name.starts_with("bridge/")
-        && !name.ends_with("/availability")
+    topic_part(name) && Topic::parse("base", &format!("base/{name}")) == Some(Topic::Device(name))
 }
 
 /// A topic of a gateway: no wildcards, and not the native protocol's.
 fn base_topic(base: &str) -> bool {
-    friendly(base) && !base.ends_with('/') && base != "chk" && !base.starts_with("chk/")
+    topic_part(base) && !base.ends_with('/') && base != "chk" && !base.starts_with("chk/")
+}
+
+fn topic_part(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= FRIENDLY_NAME_BYTES_MAX
+        && !text.contains(|c: char| c.is_control() || "+#".contains(c))
+        && !text.starts_with(['/', '$'])
+}
+
+/// Refuses a base topic that another gateway uses, on whatever site: behind an external broker only the topic says whose message it
+/// is. The endpoint knows by whose password it came, so there every home may use `zigbee2mqtt`.
+pub async fn claim_base_topic(tx: &mut Tx, base_topic: &str) -> Result<()> {
+    if super::gateways(tx).await?.iter().any(|(_, taken)| taken == base_topic) {
+        return Err(Refusal { field: Some("base_topic".to_owned()), ..Refusal::conflict("problem.device_base_topic_taken") }.into());
+    }
+    Ok(())
 }
 
 /// Binds a device to a senior, or to nobody. Another home means another curtain: level and calibration are forgotten.
