@@ -121,11 +121,13 @@ async fn seniors(tx: &mut Tx, site_id: Uuid, under: Option<Uuid>, date: NaiveDat
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(under).bind(date).fetch_all(conn).await)?)
 }
 
-/// The weekdays that somebody's agreements cover, and whether one of them is for the evening.
+/// The weekdays that somebody's agreements cover, and whether one of them is for the evening. One that begins the next day
+/// counts: a new agreement cannot begin earlier.
 async fn agreed(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<HashMap<Uuid, (i64, bool)>> {
     let sql = "select senior_id, weekdays, slot = 'evening' from agreement
-        where site_id = $1 and from_date <= $2 and (to_date is null or to_date > $2)";
-    let rows: Vec<(Uuid, i64, bool)> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(date).fetch_all(conn).await)?;
+        where site_id = $1 and from_date <= $3 and (to_date is null or to_date > $2)";
+    let next = date.succ_opt().unwrap_or(date);
+    let rows: Vec<(Uuid, i64, bool)> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(date).bind(next).fetch_all(conn).await)?;
     let mut agreed: HashMap<Uuid, (i64, bool)> = HashMap::new();
     for (senior, weekdays, is_evening) in rows {
         let known = agreed.entry(senior).or_default();
