@@ -577,6 +577,14 @@ create table message_attempt (
 );
 create index message_attempt_by_message on message_attempt (site_id, message_id, at);
 
+-- Receivers that asked for a pause: nothing is sent to that address before, whoever the message is for.
+create table endpoint_pause (
+    channel text not null,
+    address text not null,
+    paused_until timestamptz not null,
+    primary key (channel, address)
+);
+
 -- The record of domain.md §7.
 create table visit (
     site_id uuid not null,

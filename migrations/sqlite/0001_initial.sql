@@ -577,6 +577,14 @@ create table message_attempt (
 ) strict;
 create index message_attempt_by_message on message_attempt (site_id, message_id, at);
 
+-- Receivers that asked for a pause: nothing is sent to that address before, whoever the message is for.
+create table endpoint_pause (
+    channel text not null,
+    address text not null,
+    paused_until text not null,
+    primary key (channel, address)
+) strict;
+
 -- The record of domain.md §7.
 create table visit (
     site_id blob not null,

@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use super::{FAILURE_PAUSE, bounded};
 use crate::app::App;
+use crate::domain::message::Channel;
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle};
 use crate::notify::{Notifier, Outgoing};
-use crate::store::outbox::{self, Attempt, Escalate, Leased, Terms};
+use crate::store::outbox::{self, Attempt, Escalate, LEASE_RAN_OUT, Leased, Terms};
 use crate::store::{Error, Result};
 
 mod seal;
@@ -154,8 +155,9 @@ impl Sender {
     async fn fail_unreachable(&self) -> Result<usize> {
         let now = self.app.clock.now();
         let fail = |escalate| {
+            let log_counts = self.app.config.outbox.log_counts;
             self.app.write(move |mut tx| async move {
-                let failed = outbox::fail_unreachable(&mut tx, escalate, now).await?;
+                let failed = outbox::fail_unreachable(&mut tx, log_counts, escalate, now).await?;
                 Ok((tx, failed))
             })
         };
@@ -237,7 +239,7 @@ impl Sender {
         }
         match settled {
             Some(Settle::Sent) => self.report.sent += 1,
-            Some(Settle::RetryAt(_)) => self.report.retried += 1,
+            Some(Settle::RetryAt(_) | Settle::HeldUp(_)) => self.report.retried += 1,
             Some(Settle::NextChannel) => self.report.moved += 1,
             Some(Settle::Failed) => self.report.failed += 1,
             None => self.report.unsettled += 1,
@@ -275,7 +277,15 @@ async fn fly(app: App, notifier: Notifier, leased: Leased, place: Option<OwnedSe
     (endpoint, settled)
 }
 
+/// What is sent, or how the attempt ends without being sent.
 fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, Outcome> {
+    let channel: Channel = leased.channel.parse().map_err(|_| Outcome::new(OutcomeClass::Broken, "unknown channel"))?;
+    if leased.is_spent(app.config.outbox.attempts_max) {
+        return Err(Outcome::new(OutcomeClass::Ambiguous, LEASE_RAN_OUT));
+    }
+    if let Some(until) = leased.paused_until {
+        return Err(Outcome { class: OutcomeClass::Throttled, wait: Some(until - now), detail: "receiver pauses".to_owned() });
+    }
     let gone = || Outcome::new(OutcomeClass::Permanent, "channel is gone");
     let (address, channel_id) = leased.address.clone().zip(leased.channel_id).ok_or_else(gone)?;
     let opened = leased.secret_sealed.as_ref().map(|sealed| app.seal.open(&secret_place(channel_id), sealed)).transpose();
@@ -283,7 +293,7 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
     let secret = opened.map_err(|_| Outcome::new(OutcomeClass::Permanent, "secret does not open"))?;
     Ok(Outgoing {
         message_id: leased.id,
-        channel: leased.channel,
+        channel,
         address,
         secret,
         body: leased.body.clone(),
@@ -305,7 +315,15 @@ async fn settle(app: &App, leased: Leased, outcome: Outcome) -> Option<Settle> {
     if outcome.class != OutcomeClass::Sent {
         tracing::warn!(message = %id, attempt = leased.attempts, outcome = %outcome.class, detail = outcome.detail, "a message was not sent");
     }
-    let attempt = Attempt { leased, outcome, rules, jitter: rand::random(), instance: app.instance, escalate: Escalate::Yes };
+    let attempt = Attempt {
+        leased,
+        outcome,
+        rules,
+        log_counts: settings.log_counts,
+        jitter: rand::random(),
+        instance: app.instance,
+        escalate: Escalate::Yes,
+    };
     let settled = match write_settled(app, attempt.clone()).await {
         Err(Error::Broken { what, id, why }) => {
             tracing::error!(what, id, why, "an alert could not be told that nobody was reached");

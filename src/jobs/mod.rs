@@ -11,6 +11,7 @@ pub mod escalate;
 
 pub mod heartbeat;
 pub mod prove;
+pub mod reach;
 
 use std::future::Future;
 use std::time::Duration;

@@ -18,6 +18,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::{World, on_each_engine};
+use crate::outbox::SECRET;
 
 /// One write in its own transaction.
 #[macro_export]
@@ -235,9 +236,8 @@ async fn a_channel_with_a_new_address_has_to_be_verified_again_and_its_secret_is
         let world = World::seed(&app, 0).await;
         let (by, owner) = (by(&app, &world), world.primary);
         let key = app.seal.clone();
-        let new: NewChannel = body(
-            json!({"id": Uuid::now_v7(), "position": 2, "channel": "webhook", "address": "https://example.org/a", "secret": "whsec_x"}),
-        );
+        let new: NewChannel =
+            body(json!({"id": Uuid::now_v7(), "position": 2, "channel": "webhook", "address": "https://example.org/a", "secret": SECRET}));
         let id = new.id;
         let made = done!(app, |tx| channel::create(&mut tx, &by, &key, owner, new)).unwrap();
         assert_eq!(made.verified_at, None);
@@ -249,7 +249,7 @@ async fn a_channel_with_a_new_address_has_to_be_verified_again_and_its_secret_is
             })
             .await
             .unwrap();
-        assert_eq!(app.seal.open(&format!("channel/{id}"), &sealed).unwrap(), b"whsec_x");
+        assert_eq!(app.seal.open(&format!("channel/{id}"), &sealed).unwrap(), SECRET.as_bytes());
         let verified = ChannelPatch { verified: Some(true), ..ChannelPatch::default() };
         assert!(done!(app, |tx| channel::patch(&mut tx, &by, owner, id, 1, verified)).unwrap().verified_at.is_some());
         let moved = ChannelPatch { address: Some("https://example.org/b".to_owned()), ..ChannelPatch::default() };
