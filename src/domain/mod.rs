@@ -30,4 +30,5 @@ pub mod register;
 pub mod roster;
 pub mod rules;
 pub mod signal;
+pub mod silence;
 pub mod visit;

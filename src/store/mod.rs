@@ -16,6 +16,7 @@ pub mod health;
 pub mod idempotency;
 pub mod life;
 pub mod session;
+pub mod silence;
 
 pub mod plan;
 pub mod roster;

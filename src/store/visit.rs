@@ -168,8 +168,8 @@ impl NewVisit {
     }
 }
 
-/// Writes the record, opens its findings and, if asked, resolves the alert, all or nothing.
-pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, may_silence: bool) -> Result<Visit> {
+/// Writes the record, opens its findings and, if asked, resolves the alert as `actor` may, all or nothing.
+pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, actor: Actor) -> Result<Visit> {
     let new = new.checked(by)?;
     tx.lock_seniors(&[new.senior_id]).await?;
     lock_id(tx, new.id).await?;
@@ -190,7 +190,6 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, may_silence: bool) -> R
         finding::open(tx, by, &new).await?;
     }
     if let (Some(alert), Some(resolve)) = (new.alert_id, new.resolve) {
-        let actor = Actor { id: entered_by, may_silence };
         case::act(tx, by.site_id, alert, actor, Act::Resolve(resolve.resolution()), by.now).await?;
     }
     get(tx, by.site_id, new.id).await

@@ -98,7 +98,7 @@ async fn a_follow_up_resolves_its_alert_in_the_same_request_or_nothing_is_writte
         let world = World::seed(&app, 2).await;
         let by = by(&app, &world);
         let (site, senior, now) = (world.site, world.seniors[0], app.clock.now());
-        let actor = Actor { id: world.backup, may_silence: false };
+        let actor = Actor { id: world.backup, may_silence: false, may_confirm: false };
         let alert = done!(app, |tx| case::raise(&mut tx, site, senior, actor, Uuid::now_v7(), None, now)).unwrap();
         let follow = |resolve: Value| care_visit(&world, json!({"kind": "alert_followup", "alert_id": alert, "resolve": resolve}));
 

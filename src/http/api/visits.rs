@@ -56,11 +56,10 @@ async fn create(
     StrictJson(mut body, hash): StrictJson<NewVisit>,
 ) -> Result<Answer, HttpError> {
     let once = entry::once(key, &caller, &mut body.id, hash)?;
-    let (by, recent) = (by(&caller, &app), caller.authenticated_recently());
+    let by = by(&caller, &app);
     let answer = made_once!(app, once, by, |tx| require(&mut tx, &caller, &body).await?, {
         let relation = require(&mut tx, &caller, &body).await?;
-        let may_silence = recent && relation.may(Capability::Silence);
-        Answer::created(&visit::create(&mut tx, &by, body, may_silence).await?)
+        Answer::created(&visit::create(&mut tx, &by, body, actor(&caller, &relation)).await?)
     });
     app.wake.all();
     answer

@@ -16,8 +16,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Rules;
 use crate::domain::signal::{SensorPolicy, Sign};
+use crate::domain::silence::Silenced;
 use crate::on;
-use crate::store::{Result, Tx};
+use crate::store::{Result, Tx, silence};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Agreement {
@@ -145,25 +146,20 @@ pub async fn create(tx: &mut Tx, by: &By, senior_id: Uuid, new: NewAgreement, ma
     let others = following(tx, by.site_id, senior_id, new.slot, fact.from_date).await?;
     let old = others.iter().find(|other| other.effective_from <= fact.from_date);
     validate_start(&fact, old.map(Agreement::fact).as_ref(), &rules.check, zone, by.now)?;
-    require_may_silence(old, &fact, new.require_change, &rules, may_silence)?;
+    let silent = old.is_some_and(|old| silences(&old.fact(), old.require_change, &fact, new.require_change, &rules.check));
+    if silent && !may_silence {
+        return Err(Refusal::forbidden("register.silencing").into());
+    }
     insert(tx, by, senior_id, &new, fact.from_date, hash).await?;
     for other in &others {
         end_row(tx, by, other, fact.from_date.max(other.effective_from), "replaced").await?;
     }
     wrote(tx, by, written("create", new.id, senior_id), &new).await?;
+    if silent {
+        silence::tell(tx, by, senior_id, Silenced::Agreement).await?;
+    }
     replan(tx, by, senior_id).await?;
     get(tx, by.site_id, senior_id, new.id).await
-}
-
-fn require_may_silence(
-    old: Option<&Agreement>,
-    new: &AgreementFact,
-    require_change: bool,
-    rules: &Rules,
-    may_silence: bool,
-) -> Result<(), Refusal> {
-    let silent = old.is_some_and(|old| silences(&old.fact(), old.require_change, new, require_change, &rules.check));
-    if silent && !may_silence { Err(Refusal::forbidden("register.silencing")) } else { Ok(()) }
 }
 
 /// What is agreed for a slot on `from` or later.
@@ -224,6 +220,7 @@ pub async fn end(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, to_date: Optio
         return Err(Refusal::invalid("to_date", "register.from_tomorrow").with("date", today + TimeDelta::days(1)).into());
     }
     end_row(tx, by, &old, to_date.max(old.effective_from), "ended").await?;
+    silence::tell(tx, by, senior_id, Silenced::Ended).await?;
     replan(tx, by, senior_id).await?;
     get(tx, by.site_id, senior_id, id).await
 }
