@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, Semaphore, broadcast};
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ pub struct Shared {
     pub seal: SealKey,
     /// This process among several instances.
     pub instance: Uuid,
+    /// Since when this process can have heard anything.
+    pub started_at: DateTime<Utc>,
     /// Wakes the jobs before their tick, after a commit that gave them work.
     pub wake: Wake,
     /// Tells open screens that something changed; the content is in the database.
@@ -72,7 +75,20 @@ impl App {
     pub fn new(config: Config, db: Db, clock: Clock, seal: SealKey) -> Self {
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         let writers = Semaphore::new(WRITERS_MAX);
-        Self { shared: Arc::new(Shared { config, db, clock, seal, instance: Uuid::now_v7(), wake: Wake::default(), changes, writers }) }
+        let started_at = clock.now();
+        Self {
+            shared: Arc::new(Shared {
+                started_at,
+                config,
+                db,
+                clock,
+                seal,
+                instance: Uuid::now_v7(),
+                wake: Wake::default(),
+                changes,
+                writers,
+            }),
+        }
     }
 
     /// The one door for writes: an owned task, one transaction, bounded; the answer exists only after COMMIT.
