@@ -2,6 +2,7 @@
 
 mod cli;
 mod deploy;
+mod end_to_end;
 mod harness;
 mod http;
 mod interleaving;
