@@ -1,6 +1,9 @@
 //! Who is calling: a browser's cookie or a program's bearer token, looked up by its hash on every request, so that a
 //! sign-out, an ended member or a changed role counts at once.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::{HeaderMap, Method, header, request::Parts};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -50,6 +53,17 @@ impl Caller {
     /// see, 403 for one whom she sees.
     pub async fn senior(&self, tx: &mut Tx, senior_id: Uuid, need: Capability) -> store::Result<Relation> {
         store::access::require(tx, &self.who(), senior_id, need).await
+    }
+
+    /// What ties the caller to the seniors of a list.
+    pub async fn seniors(&self, tx: &mut Tx, seniors: impl Iterator<Item = Uuid>) -> store::Result<BTreeMap<Uuid, Relation>> {
+        let mut relations = BTreeMap::new();
+        for senior in seniors {
+            if let Entry::Vacant(unknown) = relations.entry(senior) {
+                unknown.insert(store::access::relation(tx, &self.who(), senior).await?.unwrap_or_default());
+            }
+        }
+        Ok(relations)
     }
 
     /// A capability about a place and what is below it.

@@ -15,7 +15,8 @@ use crate::on;
 /// The ids of the seniors that a member sees, as a subselect for `concat!`:
 /// `concat!("select … from senior s where s.site_id = $1 and s.id in (", visible_seniors!(), ")")`.
 ///
-/// Binds `$1` site, `$2` member, `$3` today; own parameters begin at `$4`. The roles are those that allow `SeniorRead`.
+/// Binds `$1` site, `$2` member, `$3` today; own parameters begin at `$4`. The roles are those that allow `SeniorRead`. Told is
+/// whom a rung asked to go, or whom somebody sent: a notice about the alert to the operator opens nobody's door.
 #[macro_export]
 macro_rules! visible_seniors {
     () => {
@@ -57,7 +58,8 @@ macro_rules! visible_seniors {
                         and l.from_date <= $3 and l.return_date > $3 and l.cancelled_at is null))
         union select a.senior_id from alert a
             where a.site_id = $1 and a.resolved_at is null and (a.claimed_by = $2 or exists (select 1 from notice n
-                where n.site_id = $1 and n.alert_id = a.id and n.recipient_id = $2 and n.state <> 'cancelled'))"
+                where n.site_id = $1 and n.alert_id = a.id and n.recipient_id = $2 and n.state <> 'cancelled'
+                    and (n.key like 'notice.alert_%' or n.key like 'notice.help_%' or n.key = 'notice.assigned')))"
     };
 }
 
@@ -144,7 +146,8 @@ async fn ties(tx: &mut Tx, who: &Who, senior_id: Uuid, building: Uuid) -> Result
                     and ((ds.scope_kind = 'senior' and ds.scope_id = $4) or (ds.scope_kind = 'building' and ds.scope_id = $5))) as on_duty,
             exists (select 1 from alert a where a.site_id = $1 and a.senior_id = $4 and a.resolved_at is null
                 and (a.claimed_by = $2 or exists (select 1 from notice n where n.site_id = $1 and n.alert_id = a.id
-                    and n.recipient_id = $2 and n.state <> 'cancelled'))) as told";
+                    and n.recipient_id = $2 and n.state <> 'cancelled'
+                    and (n.key like 'notice.alert_%' or n.key like 'notice.help_%' or n.key = 'notice.assigned')))) as told";
     Ok(on!(tx, |conn| sqlx::query_as(sql)
         .bind(who.site_id)
         .bind(who.member_id)
@@ -158,6 +161,16 @@ async fn ties(tx: &mut Tx, who: &Who, senior_id: Uuid, building: Uuid) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::alert::StepAct;
+    use crate::domain::notice::key_of;
+
+    #[test]
+    fn every_rung_of_the_ladder_counts_as_having_been_told() {
+        for (act, urgent) in StepAct::ALL.iter().flat_map(|act| [(*act, false), (*act, true)]) {
+            let key = key_of(act, urgent);
+            assert!(key.starts_with("notice.alert_") || key.starts_with("notice.help_"), "{key} is not in the statements of this file");
+        }
+    }
 
     #[test]
     fn the_list_shows_by_role_exactly_what_the_rules_show_by_role() {

@@ -53,18 +53,18 @@ async fn create(
     caller.require(Capability::SeniorWrite)?;
     let once = entry::once(key, &caller, &mut body.id, hash)?;
     let by = by(&caller, &app);
-    made_once!(app, once, by, |tx| require_scopes(&mut tx, &caller, &body.building_ids, &body.senior_ids).await?, {
+    made_once!(app, once, by, |tx| require_scopes(&mut tx, &caller, &body.building_ids, &body.senior_ids, Capability::SeniorWrite).await?, {
         let made = duty::create(&mut tx, &by, body).await?;
         Answer::created(&made).version(made.version)
     })
 }
 
-async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], seniors: &[Uuid]) -> store::Result<()> {
+async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], seniors: &[Uuid], need: Capability) -> store::Result<()> {
     for building in buildings {
-        caller.place(tx, *building, Capability::SeniorWrite).await?;
+        caller.place(tx, *building, need).await?;
     }
     for senior in seniors {
-        caller.senior(tx, *senior, Capability::SeniorWrite).await?;
+        caller.senior(tx, *senior, need).await?;
     }
     Ok(())
 }
@@ -90,9 +90,9 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&duty).version(duty.version))
 }
 
-/// End a duty.
+/// End a duty: nobody may walk afterwards, so it needs the right to silence and a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/duties/{id}", tag = "duties", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Ending, responses((status = 200, body = Duty), (status = 409, body = Problem), (status = 412, body = Problem)))]
+    request_body = Ending, responses((status = 200, body = Duty), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -100,13 +100,16 @@ async fn change(
     if_match: IfMatch,
     StrictJson(body, _): StrictJson<Ending>,
 ) -> Result<Answer, HttpError> {
-    let by = by(&caller, &app);
+    let (by, recent) = (by(&caller, &app), caller.authenticated_recently());
     changed!(
         app,
         if_match,
         |tx| {
             let duty = duty::get(&mut tx, caller.site_id, id).await?;
-            require_scopes(&mut tx, &caller, &duty.building_ids, &duty.senior_ids).await?;
+            require_scopes(&mut tx, &caller, &duty.building_ids, &duty.senior_ids, Capability::Silence).await?;
+            if !recent {
+                return Ok((tx, Err(HttpError::RecentSignInRequired)));
+            }
             duty
         },
         duty::end(&mut tx, &by, id, if_match.0, Some(body.to_date)).await?

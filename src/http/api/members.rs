@@ -94,9 +94,10 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&member).version(member.version))
 }
 
-/// Change or end a member. Whoever leaves takes her roles, pairings, duties and sign-ins along; alerts stay.
+/// Change or end a member. Whoever leaves takes her roles, pairings, duties and sign-ins along; alerts stay. The end and another
+/// phone, which signs in, need a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/members/{id}", tag = "members", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = MemberPatch, responses((status = 200, body = Member), (status = 409, body = Problem), (status = 412, body = Problem)))]
+    request_body = MemberPatch, responses((status = 200, body = Member), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -106,6 +107,9 @@ async fn change(
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::MembersWrite)?;
     let ending = is_ending(&body, body.ended)?;
+    if ending || body.phone.is_some() {
+        caller.require_recent()?;
+    }
     let by = by(&caller, &app);
     changed!(
         app,

@@ -45,9 +45,9 @@ struct ListQuery {
     cursor: Option<Cursor<Uuid>>,
 }
 
-/// Grant a role.
+/// Grant a role: whoever has it may do more, so it needs a recent sign-in.
 #[utoipa::path(post, path = "/api/v1/role-grants", tag = "role-grants", request_body = NewRoleGrant,
-    responses((status = 201, body = RoleGrant), (status = 400, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 201, body = RoleGrant), (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem)))]
 async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -55,6 +55,7 @@ async fn create(
     StrictJson(mut body, hash): StrictJson<NewRoleGrant>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::MembersWrite)?;
+    caller.require_recent()?;
     let once = entry::once(key, &caller, &mut body.id, hash)?;
     let by = by(&caller, &app);
     made_once!(app, once, by, |tx| (), {
@@ -84,9 +85,9 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&grant).version(grant.version))
 }
 
-/// End a grant.
+/// End a grant. Somebody is asked no more, so it needs a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/role-grants/{id}", tag = "role-grants", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Ending, responses((status = 200, body = RoleGrant), (status = 409, body = Problem), (status = 412, body = Problem)))]
+    request_body = Ending, responses((status = 200, body = RoleGrant), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -95,6 +96,7 @@ async fn change(
     StrictJson(body, _): StrictJson<Ending>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::MembersWrite)?;
+    caller.require_recent()?;
     let by = by(&caller, &app);
     changed!(
         app,
