@@ -1,8 +1,8 @@
 //! Who is calling: a browser's cookie or a program's bearer token, looked up by its hash on every request, so that a
 //! sign-out, an ended member or a changed role counts at once.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::{HeaderMap, Method, header, request::Parts};
@@ -43,6 +43,27 @@ pub struct Caller {
     prolonged: bool,
 }
 
+/// Whom a caller may read about.
+#[derive(Debug)]
+pub enum Members {
+    All,
+    These(BTreeSet<Uuid>),
+}
+
+impl Members {
+    pub fn contains(&self, id: Uuid) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.contains(&id),
+        }
+    }
+
+    /// Somebody outside does not exist (I30).
+    pub fn require(&self, id: Uuid) -> Result<(), Refusal> {
+        if self.contains(id) { Ok(()) } else { Err(Refusal::not_found()) }
+    }
+}
+
 impl Caller {
     /// A capability that is not about one senior. Anywhere within the site is enough; lists narrow by scope.
     pub fn require(&self, capability: Capability) -> Result<(), Refusal> {
@@ -64,6 +85,18 @@ impl Caller {
             }
         }
         Ok(relations)
+    }
+
+    /// The members about whom the caller may read: all for whoever keeps the whole site's register, those of her scope for
+    /// whoever keeps part of it, else herself.
+    pub async fn members(&self, tx: &mut Tx) -> store::Result<Members> {
+        if self.require_site(Capability::MembersRead).is_ok() {
+            return Ok(Members::All);
+        }
+        if self.may(Capability::MembersRead) {
+            return Ok(Members::These(store::access::members_in_scope(tx, &self.who()).await?));
+        }
+        Ok(Members::These(BTreeSet::from([self.member_id])))
     }
 
     /// A capability about a place and what is below it.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::NaiveDate;
 use uuid::Uuid;
 
 use super::{Error, Result, Tx};
@@ -104,6 +105,57 @@ pub async fn require_place(tx: &mut Tx, who: &Who, place_id: Uuid, need: Capabil
     if roles.iter().any(|role| allows(*role, need)) { Ok(()) } else { Err(Refusal::forbidden("problem.forbidden").into()) }
 }
 
+/// The members whom somebody may read about who keeps part of a register: holders of a role in her scope, and those who look after
+/// anybody there. The roles are those that allow `MembersRead`.
+pub async fn members_in_scope(tx: &mut Tx, who: &Who) -> Result<BTreeSet<Uuid>> {
+    let sql = MEMBERS_IN_SCOPE;
+    let ids: Vec<Uuid> =
+        on!(tx, |conn| sqlx::query_scalar(sql).bind(who.site_id).bind(who.member_id).bind(who.today).fetch_all(conn).await)?;
+    Ok(ids.into_iter().collect())
+}
+
+const MEMBERS_IN_SCOPE: &str = "with mine as (
+        select g.place_id, g.grid_id from role_grant g
+        where g.site_id = $1 and g.member_id = $2 and g.from_date <= $3 and (g.to_date is null or g.to_date > $3)
+            and g.role in ('administrator', 'building_lead', 'grid_officer_full_time', 'grid_officer_part_time',
+                'social_worker', 'branch_secretary', 'street_duty')),
+    scope as (
+        select c.descendant_id as id from mine join place_closure c on c.site_id = $1 and c.ancestor_id = mine.place_id
+        union select c.descendant_id from mine join grid_place gp on gp.site_id = $1 and gp.grid_id = mine.grid_id
+            join place_closure c on c.site_id = $1 and c.ancestor_id = gp.place_id),
+    looked_after as (
+        select s.id from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
+        where s.site_id = $1 and h.building_id in (select id from scope))
+    select $2 as id
+    union select g.member_id from role_grant g where g.site_id = $1 and (g.place_id in (select id from scope)
+        or g.grid_id in (select gp.grid_id from grid_place gp where gp.site_id = $1 and gp.place_id in (select id from scope)))
+    union select p.member_id from pairing p where p.site_id = $1 and p.senior_id in (select id from looked_after)
+    union select d.member_id from duty d join duty_scope ds on ds.site_id = d.site_id and ds.duty_id = d.id
+        where d.site_id = $1 and ((ds.scope_kind = 'building' and ds.scope_id in (select id from scope))
+            or (ds.scope_kind = 'senior' and ds.scope_id in (select id from looked_after)))";
+
+/// What a member looks after on any day of a span, by pairing or duty: seniors and buildings.
+#[derive(Debug, Default)]
+pub struct Held {
+    pub seniors: Vec<Uuid>,
+    pub buildings: Vec<Uuid>,
+}
+
+/// Whoever stands in for the member from `from` to the day before `to` sees all of this.
+pub async fn held_by(tx: &mut Tx, site_id: Uuid, member_id: Uuid, from: NaiveDate, to: NaiveDate) -> Result<Held> {
+    let sql = "select 'senior' as kind, p.senior_id as id from pairing p
+            where p.site_id = $1 and p.member_id = $2 and p.from_date < $4 and (p.to_date is null or p.to_date > $3)
+        union select ds.scope_kind, ds.scope_id from duty d join duty_scope ds on ds.site_id = d.site_id and ds.duty_id = d.id
+            where d.site_id = $1 and d.member_id = $2 and d.from_date < $4 and (d.to_date is null or d.to_date > $3)";
+    let rows: Vec<(String, Uuid)> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).bind(from).bind(to).fetch_all(conn).await)?;
+    let mut held = Held::default();
+    for (kind, id) in rows {
+        if kind == "building" { held.buildings.push(id) } else { held.seniors.push(id) }
+    }
+    Ok(held)
+}
+
 async fn place_exists(tx: &mut Tx, site_id: Uuid, place_id: Uuid) -> Result<bool> {
     let sql = "select count(*) from place where site_id = $1 and id = $2";
     let rows: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(place_id).fetch_one(conn).await)?;
@@ -178,6 +230,8 @@ mod tests {
         for role in Role::ALL {
             let named = sql.matches(&format!("'{role}'")).count();
             assert_eq!(named, if allows(*role, Capability::SeniorRead) { 3 } else { 0 }, "{role}");
+            let named = MEMBERS_IN_SCOPE.contains(&format!("'{role}'"));
+            assert_eq!(named, allows(*role, Capability::MembersRead), "{role}");
         }
     }
 }

@@ -53,10 +53,16 @@ async fn create(
     caller.require(Capability::SeniorWrite)?;
     let once = entry::once(key, &caller, &mut body.id, hash)?;
     let by = by(&caller, &app);
-    made_once!(app, once, by, |tx| require_scopes(&mut tx, &caller, &body.building_ids, &body.senior_ids, Capability::SeniorWrite).await?, {
-        let made = duty::create(&mut tx, &by, body).await?;
-        Answer::created(&made).version(made.version)
-    })
+    made_once!(
+        app,
+        once,
+        by,
+        |tx| require_scopes(&mut tx, &caller, &body.building_ids, &body.senior_ids, Capability::SeniorWrite).await?,
+        {
+            let made = duty::create(&mut tx, &by, body).await?;
+            Answer::created(&made).version(made.version)
+        }
+    )
 }
 
 async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], seniors: &[Uuid], need: Capability) -> store::Result<()> {
@@ -69,13 +75,15 @@ async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], senior
     Ok(())
 }
 
-/// Duties, in the order of their ids. Who keeps no register sees her own.
+/// Duties, in the order of their ids. Who keeps part of the register sees those of its members, others their own.
 #[utoipa::path(get, path = "/api/v1/duties", tag = "duties", params(ListQuery), responses((status = 200, body = Page<Duty>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let member_id = if caller.may(Capability::MembersRead) { query.member } else { Some(caller.member_id) };
-    let filter = DutyFilter { id: None, member_id, on: query.on };
+    let filter = DutyFilter { id: None, member_id: query.member, on: query.on };
     let page = entry::page(query.cursor, query.limit);
-    let rows = looked_up!(app, |tx| duty::list(&mut tx, caller.site_id, filter, page).await?);
+    let rows = looked_up!(app, |tx| {
+        let members = caller.members(&mut tx).await?;
+        full_page!(page, |after| duty::list(&mut tx, caller.site_id, filter, after).await?, |row| members.contains(row.member_id))
+    });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
 }
 
@@ -83,10 +91,11 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
 #[utoipa::path(get, path = "/api/v1/duties/{id}", tag = "duties", params(("id" = Uuid, Path)),
     responses((status = 200, body = Duty), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let duty = looked_up!(app, |tx| duty::get(&mut tx, caller.site_id, id).await?);
-    if duty.member_id != caller.member_id && !caller.may(Capability::MembersRead) {
-        return Err(HttpError::NotFound);
-    }
+    let duty = looked_up!(app, |tx| {
+        let found = duty::get(&mut tx, caller.site_id, id).await?;
+        caller.members(&mut tx).await?.require(found.member_id)?;
+        found
+    });
     Ok(Answer::ok(&duty).version(duty.version))
 }
 

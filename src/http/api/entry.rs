@@ -92,3 +92,20 @@ macro_rules! looked_up {
         .await?
     };
 }
+
+/// The rows of a page that pass, read on until it is full or nothing is left.
+macro_rules! full_page {
+    ($page:ident, |$after:ident| $rows:expr, |$row:ident| $passes:expr) => {{
+        let mut $after = $page;
+        let mut kept = Vec::new();
+        loop {
+            let rows = $rows;
+            let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < $after.limit);
+            $after.after = rows.last().map(|row| row.id);
+            kept.extend(rows.into_iter().filter(|$row| $passes));
+            if is_last || i64::try_from(kept.len()).is_ok_and(|count| count >= $after.limit) {
+                break kept;
+            }
+        }
+    }};
+}

@@ -64,13 +64,15 @@ async fn create(
     })
 }
 
-/// Grants, in the order of their ids. Who keeps no register sees her own.
+/// Grants, in the order of their ids. Who keeps part of the register sees those of its members, others their own.
 #[utoipa::path(get, path = "/api/v1/role-grants", tag = "role-grants", params(ListQuery), responses((status = 200, body = Page<RoleGrant>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let member_id = if caller.may(Capability::MembersRead) { query.member } else { Some(caller.member_id) };
-    let filter = RoleGrantFilter { id: None, member_id, role: query.role, place_id: query.place, on: query.on };
+    let filter = RoleGrantFilter { id: None, member_id: query.member, role: query.role, place_id: query.place, on: query.on };
     let page = entry::page(query.cursor, query.limit);
-    let rows = looked_up!(app, |tx| role_grant::list(&mut tx, caller.site_id, filter, page).await?);
+    let rows = looked_up!(app, |tx| {
+        let members = caller.members(&mut tx).await?;
+        full_page!(page, |after| role_grant::list(&mut tx, caller.site_id, filter, after).await?, |row| members.contains(row.member_id))
+    });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
 }
 
@@ -78,10 +80,11 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
 #[utoipa::path(get, path = "/api/v1/role-grants/{id}", tag = "role-grants", params(("id" = Uuid, Path)),
     responses((status = 200, body = RoleGrant), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let grant = looked_up!(app, |tx| role_grant::get(&mut tx, caller.site_id, id).await?);
-    if grant.member_id != caller.member_id && !caller.may(Capability::MembersRead) {
-        return Err(HttpError::NotFound);
-    }
+    let grant = looked_up!(app, |tx| {
+        let found = role_grant::get(&mut tx, caller.site_id, id).await?;
+        caller.members(&mut tx).await?.require(found.member_id)?;
+        found
+    });
     Ok(Answer::ok(&grant).version(grant.version))
 }
 

@@ -164,11 +164,7 @@ pub async fn detail(tx: &mut Tx, site: Uuid, item: AlertItem, relation: &Relatio
     } else {
         None
     };
-    let contacts = if sensitive {
-        Some(alert::contacts(tx, site, senior).await?.into_iter().map(Contact::from).collect())
-    } else {
-        None
-    };
+    let contacts = if sensitive { Some(alert::contacts(tx, site, senior).await?.into_iter().map(Contact::from).collect()) } else { None };
     Ok(AlertDetail { alert: Alert::seen_by(item, relation, reader), triggers, steps, timeline, told, door, contacts })
 }
 
