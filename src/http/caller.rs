@@ -4,13 +4,14 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use axum::http::{HeaderMap, Method, header, request::Parts};
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::HttpState;
-use super::envelope::SignInNote;
+use super::document::Parameters;
+use super::envelope::{Peer, SignInNote};
 use super::error::HttpError;
 use crate::app::App;
 use crate::domain::access::{Capability, Grant, Relation, Who, allows};
@@ -40,6 +41,7 @@ pub struct Caller {
     /// To look again later whether the sign-in still holds.
     pub token: TokenHash,
     recent: bool,
+    /// The browser must be told; a program keeps its token as it is.
     prolonged: bool,
 }
 
@@ -143,7 +145,14 @@ where
         if via == SessionKind::Cookie && !is_safe(&parts.method) && !is_same_site(&parts.headers, &state.app.config.http.public_url) {
             return Err(HttpError::CrossSite);
         }
-        let caller = load(&state.app, token, via).await?.ok_or(HttpError::SignInRequired)?;
+        let Some(caller) = load(&state.app, token, via).await? else {
+            if let Some(Peer(address)) = parts.extensions.get() {
+                state.rates.stranger(*address)?;
+            }
+            return Err(HttpError::SignInRequired);
+        };
+        state.rates.member(caller.member_id)?;
+        require_known_query(parts, &state.parameters)?;
         if let Some(note) = parts.extensions.get::<SignInNote>() {
             note.speaks(caller.locale);
             if caller.prolonged {
@@ -151,6 +160,18 @@ where
             }
         }
         Ok(caller)
+    }
+}
+
+/// A parameter that the route does not know is a mistake of the client, also where a route knows none (a filter that filters
+/// nothing would show too much).
+fn require_known_query(parts: &Parts, parameters: &Parameters) -> Result<(), HttpError> {
+    let Some(route) = parts.extensions.get::<MatchedPath>() else { return Ok(()) };
+    let Some(known) = parameters.get(&(parts.method.to_string(), route.as_str().to_owned())) else { return Ok(()) };
+    let query = parts.uri.query().unwrap_or_default();
+    match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !known.contains(name.as_ref())) {
+        None => Ok(()),
+        Some((name, _)) => Err(HttpError::field(name, "http.field_unknown", "expected no such parameter")),
     }
 }
 
@@ -169,8 +190,9 @@ pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Optio
         .await?;
     let Some((session, today, grants)) = found else { return Ok(None) };
     let length = app.config.http.session.0;
-    let prolonged = session.kind == SessionKind::Cookie && session.expires_at - now < length - length / RENEW_PARTS;
-    if prolonged {
+    let aged = session.expires_at - now < length - length / RENEW_PARTS;
+    let prolonged = aged && session.kind == SessionKind::Cookie;
+    if aged {
         let (site_id, id) = (session.site_id, session.id);
         app.write(move |mut tx| async move {
             store::session::renew(&mut tx, site_id, id, now + length).await?;

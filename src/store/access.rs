@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Error, Result, Tx};
+use super::{Error, Result, Tx, bulk};
 use crate::domain::access::{Capability, Relation, Who, allows};
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
@@ -133,6 +134,18 @@ const MEMBERS_IN_SCOPE: &str = "with mine as (
     union select d.member_id from duty d join duty_scope ds on ds.site_id = d.site_id and ds.duty_id = d.id
         where d.site_id = $1 and ((ds.scope_kind = 'building' and ds.scope_id in (select id from scope))
             or (ds.scope_kind = 'senior' and ds.scope_id in (select id from looked_after)))";
+
+/// Which of these are members of the site, also those who have left: they may have seen something before.
+pub async fn members_among(tx: &mut Tx, site_id: Uuid, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>> {
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows: Vec<_> = ids.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
+    let sql = bulk::text(tx, "select m.id from {rows} join member m on m.site_id = {site:uuid} and m.id = {id:uuid}");
+    let rows = serde_json::Value::from(rows).to_string();
+    let found: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    Ok(found.into_iter().collect())
+}
 
 /// What a member looks after on any day of a span, by pairing or duty: seniors and buildings.
 #[derive(Debug, Default)]

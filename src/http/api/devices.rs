@@ -222,6 +222,9 @@ async fn change(
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 struct Calibration {
+    /// Names this request, so that a repeat gets the same answer.
+    #[serde(default)]
+    id: Option<Uuid>,
     /// The device's "closed" was reported while the curtain was closed.
     closed_means_closed: bool,
 }
@@ -235,43 +238,74 @@ async fn calibrate(
     caller: Caller,
     Segments(id): Segments<Uuid>,
     if_match: IfMatch,
-    StrictJson(body, _): StrictJson<Calibration>,
+    key: IdempotencyKey,
+    StrictJson(body, hash): StrictJson<Calibration>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
     let now = app.clock.now();
     let polarity = if body.closed_means_closed { Polarity::Normal } else { Polarity::Inverted };
-    let done = app
+    let once = key.maybe(&caller, body.id, hash);
+    let answer = app
         .write(move |mut tx| async move {
+            if let Some(once) = &once
+                && let Some(answer) = once.replay(&mut tx, now).await?
+            {
+                return Ok((tx, answer));
+            }
             let done = device::calibrate(&mut tx, (caller.site_id, id), polarity, if_match.0, Some(caller.member_id), now).await?;
-            Ok((tx, done))
+            let version = done.version;
+            let answer = Answer::ok(&Device::from(done)).version(version);
+            if let Some(once) = &once {
+                once.keep(&mut tx, &answer).await?;
+            }
+            Ok((tx, answer))
         })
         .await?;
-    let version = done.version;
-    Ok(Answer::ok(&Device::from(done)).version(version))
+    Ok(answer)
 }
 
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-struct Nothing {}
+struct DeviceAct {
+    /// Names this request, so that a repeat does nothing twice.
+    #[serde(default)]
+    id: Option<Uuid>,
+}
 
-/// New credentials; the old ones stay valid for a while, so that the device can be reached to change them.
+/// New credentials; the old ones stay valid for a while, so that the device can be reached to change them. Secrets are not kept, so
+/// a repeat under the same key gets fresh ones in place of those that nobody received; the old ones stay as they were.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/rotate", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Nothing, responses((status = 200, body = Issued), (status = 404, body = Problem), (status = 412, body = Problem)))]
+    request_body = DeviceAct, responses((status = 200, body = Issued), (status = 404, body = Problem), (status = 412, body = Problem)))]
 async fn rotate(
     State(app): State<App>,
     caller: Caller,
     Segments(id): Segments<Uuid>,
     if_match: IfMatch,
-    StrictJson(Nothing {}, _hash): StrictJson<Nothing>,
+    key: IdempotencyKey,
+    StrictJson(body, hash): StrictJson<DeviceAct>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::DevicesWrite)?;
     let (now, seal) = (app.clock.now(), app.seal.clone());
+    let once = key.maybe(&caller, body.id, hash);
     let issued = app
         .write(move |mut tx| async move {
-            let credentials = device::rotate(&mut tx, (caller.site_id, id), if_match.0, caller.member_id, &seal, now).await?;
-            let found = device::get(&mut tx, caller.site_id, id).await?.ok_or_else(Refusal::not_found)?;
+            let (site, by) = (caller.site_id, caller.member_id);
+            let repeated = match &once {
+                Some(once) => once.replay(&mut tx, now).await?,
+                None => None,
+            };
+            let credentials = if repeated.is_some() {
+                device::reissue(&mut tx, (site, id), if_match.0, by, &seal, now).await?
+            } else {
+                device::rotate(&mut tx, (site, id), if_match.0, by, &seal, now).await?
+            };
+            if let Some(once) = once.filter(|_| repeated.is_none()) {
+                // That it was done, without a secret.
+                once.keep(&mut tx, &Answer::no_content()).await?;
+            }
+            let found = device::get(&mut tx, site, id).await?.ok_or_else(Refusal::not_found)?;
             Ok((tx, Issued::of(&found.name, &credentials)))
         })
         .await?;
@@ -279,19 +313,29 @@ async fn rotate(
 }
 
 /// End a device for good; its live sessions close within five seconds. Silences, so it needs a recent sign-in.
-#[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "devices", params(("id" = Uuid, Path)), request_body = Nothing,
+#[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "devices", params(("id" = Uuid, Path)), request_body = DeviceAct,
     responses((status = 204), (status = 404, body = Problem)))]
 async fn revoke(
     State(app): State<App>,
     caller: Caller,
     Segments(id): Segments<Uuid>,
-    StrictJson(Nothing {}, _hash): StrictJson<Nothing>,
+    key: IdempotencyKey,
+    StrictJson(body, hash): StrictJson<DeviceAct>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
     let now = app.clock.now();
+    let once = key.maybe(&caller, body.id, hash);
     app.write(move |mut tx| async move {
+        if let Some(once) = &once
+            && once.replay(&mut tx, now).await?.is_some()
+        {
+            return Ok((tx, ()));
+        }
         device::revoke(&mut tx, (caller.site_id, id), caller.member_id, now).await?;
+        if let Some(once) = &once {
+            once.keep(&mut tx, &Answer::no_content()).await?;
+        }
         Ok((tx, ()))
     })
     .await?;

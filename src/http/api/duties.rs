@@ -1,7 +1,6 @@
 //! 看窗值班. A duty lets its member see the seniors behind those windows, so each window must lie in the giver's scope.
 
 use axum::extract::State;
-use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,6 +16,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::http::value::Day;
 use crate::store::register::duty::{self, Duty, DutyFilter, NewDuty};
 use crate::store::{self, Tx};
 
@@ -32,7 +32,8 @@ struct ListQuery {
     member: Option<Uuid>,
     /// In force on this date.
     #[serde(default)]
-    on: Option<NaiveDate>,
+    #[param(value_type = Option<String>)]
+    on: Option<Day>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -78,7 +79,7 @@ async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], senior
 /// Duties, in the order of their ids. Who keeps part of the register sees those of its members, others their own.
 #[utoipa::path(get, path = "/api/v1/duties", tag = "duties", params(ListQuery), responses((status = 200, body = Page<Duty>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let filter = DutyFilter { id: None, member_id: query.member, on: query.on };
+    let filter = DutyFilter { id: None, member_id: query.member, on: query.on.map(|day| day.0) };
     let page = entry::page(query.cursor, query.limit);
     let rows = looked_up!(app, |tx| {
         let members = caller.members(&mut tx).await?;

@@ -5,7 +5,6 @@
 //! never away on the same day.
 
 use axum::extract::State;
-use chrono::NaiveDate;
 use garde::Validate;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -23,6 +22,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::http::value::Day;
 use crate::store::register::leave::{self, Leave, LeaveFilter, NewLeave};
 use crate::store::{self, Tx, access};
 
@@ -38,7 +38,8 @@ struct ListQuery {
     member: Option<Uuid>,
     /// Away on this date.
     #[serde(default)]
-    on: Option<NaiveDate>,
+    #[param(value_type = Option<String>)]
+    on: Option<Day>,
     #[serde(default)]
     with_cancelled: bool,
     #[serde(default)]
@@ -112,7 +113,7 @@ async fn create(
 /// Leaves, in the order of their ids. Who keeps part of the register sees those of its members, others their own.
 #[utoipa::path(get, path = "/api/v1/leaves", tag = "leaves", params(ListQuery), responses((status = 200, body = Page<Leave>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let filter = LeaveFilter { id: None, member_id: query.member, on: query.on, with_cancelled: query.with_cancelled };
+    let filter = LeaveFilter { id: None, member_id: query.member, on: query.on.map(|day| day.0), with_cancelled: query.with_cancelled };
     let page = entry::page(query.cursor, query.limit);
     let rows = looked_up!(app, |tx| {
         let members = caller.members(&mut tx).await?;

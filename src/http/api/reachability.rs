@@ -1,7 +1,6 @@
 //! Whom an alert would not reach: red until somebody closes the gap.
 
 use axum::extract::State;
-use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +14,7 @@ use crate::http::answer::Answer;
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::StrictQuery;
+use crate::http::value::Day;
 use crate::store::register::reach::{self, Reachability};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -30,7 +30,8 @@ struct Query {
     place: Option<Uuid>,
     /// Today if left out; tomorrow shows who has no cover.
     #[serde(default)]
-    date: Option<NaiveDate>,
+    #[param(value_type = Option<String>)]
+    date: Option<Day>,
 }
 
 /// Gaps per senior: agreement, primary, backup, verified channels, leave, and the roles above.
@@ -40,7 +41,7 @@ async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQ
     if query.place.is_none() {
         caller.require_site(Capability::SeniorRead)?;
     }
-    let date = query.date.unwrap_or(caller.today);
+    let date = query.date.map_or(caller.today, |day| day.0);
     let found = looked_up!(app, |tx| {
         if let Some(place) = query.place {
             caller.place(&mut tx, place, Capability::SeniorRead).await?;

@@ -1,7 +1,6 @@
 //! Who has which role where, and when. Granting decides who sees what, so administrators of the whole site do it.
 
 use axum::extract::State;
-use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +17,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::http::value::Day;
 use crate::store::register::role_grant::{self, NewRoleGrant, RoleGrant, RoleGrantFilter};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -36,7 +36,8 @@ struct ListQuery {
     place: Option<Uuid>,
     /// In force on this date.
     #[serde(default)]
-    on: Option<NaiveDate>,
+    #[param(value_type = Option<String>)]
+    on: Option<Day>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -67,7 +68,8 @@ async fn create(
 /// Grants, in the order of their ids. Who keeps part of the register sees those of its members, others their own.
 #[utoipa::path(get, path = "/api/v1/role-grants", tag = "role-grants", params(ListQuery), responses((status = 200, body = Page<RoleGrant>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let filter = RoleGrantFilter { id: None, member_id: query.member, role: query.role, place_id: query.place, on: query.on };
+    let filter =
+        RoleGrantFilter { id: None, member_id: query.member, role: query.role, place_id: query.place, on: query.on.map(|day| day.0) };
     let page = entry::page(query.cursor, query.limit);
     let rows = looked_up!(app, |tx| {
         let members = caller.members(&mut tx).await?;

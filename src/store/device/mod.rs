@@ -15,7 +15,7 @@ mod credential;
 mod ingest;
 mod register;
 
-pub use credential::{Credentials, SealedKey, authenticate, rotate, sealed_keys, unseal};
+pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
     Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, quarantine, revoked_since, save,
     seniors_of,

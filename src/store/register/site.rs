@@ -8,8 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{By, Written, json, lock_id, require_version, wrote};
-use crate::domain::agreement::GRACE_MAX;
-use crate::domain::day::{UNOBSERVED_DELAY_MAX, local_date};
+use crate::domain::day::local_date;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Rules;
@@ -156,23 +155,7 @@ fn changed(rules: &Rules, changes: &serde_json::Value) -> Result<Rules, Refusal>
     overlay(&mut value, changes);
     let rules: Rules = serde_path_to_error::deserialize(value)
         .map_err(|error| Refusal::invalid(format!("settings.{}", error.path()), "register.setting").with("why", error.inner()))?;
-    let check = &rules.check;
-    if check.grace.0 > GRACE_MAX {
-        return Err(Refusal::invalid("settings.check.grace", "register.grace").with("hours", GRACE_MAX.num_hours()));
-    }
-    if check.unobserved_delay.0 > UNOBSERVED_DELAY_MAX {
-        let minutes = UNOBSERVED_DELAY_MAX.num_minutes();
-        return Err(Refusal::invalid("settings.check.unobserved_delay", "register.unobserved_delay").with("minutes", minutes));
-    }
-    let ladder = &rules.ladder;
-    for (field, levels) in [
-        ("settings.ladder", [ladder.l1, ladder.l2, ladder.l3, ladder.l4, ladder.l5]),
-        ("settings.ladder", [ladder.help_l2, ladder.help_l2, ladder.help_l3, ladder.help_l4, ladder.help_l5]),
-    ] {
-        if !levels.is_sorted() || levels[4].0 > GRACE_MAX {
-            return Err(Refusal::invalid(field, "register.ladder_order").with("hours", GRACE_MAX.num_hours()));
-        }
-    }
+    rules.check().map_err(|refusal| Refusal { field: refusal.field.map(|field| format!("settings.{field}")), ..refusal })?;
     Ok(rules)
 }
 

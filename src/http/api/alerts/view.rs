@@ -123,6 +123,7 @@ struct Door {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = AlertContact)]
 struct Contact {
     position: i64,
     name: String,
