@@ -34,7 +34,7 @@ pub(super) struct Operation {
     pub(super) path: String,
     /// The required parameters of the query, and a reason where one may be asked for.
     query: Vec<(String, String)>,
-    body: Option<Value>,
+    pub(super) body: Option<Value>,
 }
 
 pub(super) fn operations(world: &World) -> Vec<Operation> {
@@ -179,7 +179,7 @@ pub(super) async fn filled(app: &App, world: &World, path: &str) -> String {
     segments.join("/")
 }
 
-async fn some_id(app: &App, table: &'static str, site: Uuid) -> Option<Uuid> {
+pub(super) async fn some_id(app: &App, table: &'static str, site: Uuid) -> Option<Uuid> {
     let sql = format!("select id from {table} where site_id = $1 order by id limit 1");
     app.read(move |mut tx| async move {
         let sql = sqlx::AssertSqlSafe(sql);

@@ -10,7 +10,7 @@ use super::access::roleless;
 use super::{Client, Server, read};
 use crate::harness::{World, on_each_engine};
 
-async fn grant(app: &App, world: &World, member: Uuid, role: &'static str, place: Uuid) {
+pub async fn grant(app: &App, world: &World, member: Uuid, role: &'static str, place: Uuid) {
     let (world, now) = (world.clone(), app.clock.now());
     app.write(move |mut tx| async move {
         let from = NaiveDate::from_ymd_opt(2020, 1, 1).expect("a literal date");

@@ -4,6 +4,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::access::roleless;
+use super::power::grant;
 use super::{Server, count};
 use crate::harness::{local, on_each_engine};
 use crate::morning::{all_told, pass_at, planned};
@@ -50,7 +52,9 @@ async fn the_key_is_shown_to_whoever_was_told_and_only_while_somebody_must_go() 
         assert_eq!(super::read(patch).await.0, StatusCode::OK);
         pass_at(&app, local("09:45:00")).await;
         let told = server.client(&app, world.site, world.primary).await;
-        let not_yet = server.client(&app, world.site, world.backup).await;
+        let officer = roleless(&app, world.site).await;
+        grant(&app, &world, officer, "grid_officer_full_time", world.building).await;
+        let not_yet = server.client(&app, world.site, officer).await;
         let (_, list) = told.get("/api/v1/alerts").await;
         let alert = format!("/api/v1/alerts/{}", list["items"][0]["id"].as_str().expect("an id"));
         let (_, seen) = told.get(&alert).await;
