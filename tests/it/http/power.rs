@@ -33,13 +33,45 @@ async fn first(client: &Client, path: &str) -> String {
     list["items"][0]["id"].as_str().expect("an id").to_owned()
 }
 
+/// What gives power or takes a watcher away.
+async fn acts(world: &World, fresh: &Client, device: &str, duty: &str) -> Vec<(Method, String, Value)> {
+    let senior = format!("seniors/{}", world.seniors[0]);
+    let channels = format!("members/{}/channels", world.primary);
+    vec![
+        (
+            Method::POST,
+            "role-grants".to_owned(),
+            json!({"id": Uuid::now_v7(), "member_id": world.backup, "role": "administrator", "place_id": world.street}),
+        ),
+        (Method::PATCH, format!("role-grants/{}", first(fresh, "role-grants").await), json!({"to_date": "2026-11-23"})),
+        (Method::PATCH, format!("members/{}", world.secretary), json!({"ended": true})),
+        (Method::PATCH, format!("members/{}", world.secretary), json!({"phone": "13800007777"})),
+        (Method::PATCH, format!("{channels}/{}", first(fresh, &channels).await), json!({"disabled": true})),
+        (
+            Method::PATCH,
+            format!("{senior}/pairings/{}", first(fresh, &format!("{senior}/pairings")).await),
+            json!({"to_date": "2026-11-23"}),
+        ),
+        (Method::PATCH, format!("duties/{duty}"), json!({"to_date": "2026-11-23"})),
+        (
+            Method::POST,
+            "leaves".to_owned(),
+            json!({"id": Uuid::now_v7(), "member_id": world.primary, "from_date": "2026-11-24", "return_date": "2026-11-25"}),
+        ),
+        (Method::PATCH, format!("devices/{device}"), json!({"senior_id": world.seniors[0]})),
+        (Method::POST, format!("devices/{device}/calibrate"), json!({"closed_means_closed": false})),
+        (Method::POST, format!("devices/{device}/revoke"), json!({})),
+        (Method::PATCH, format!("sites/{}", world.site), json!({"latitude": 10.0})),
+        (Method::PATCH, format!("sites/{}", world.site), json!({"settings": {"check": {"grace": "20m"}}})),
+    ]
+}
+
 #[tokio::test]
 async fn an_old_sign_in_and_a_token_without_a_password_give_no_power_and_take_no_watcher_away() {
     on_each_engine(|app| async move {
         let world = World::seed(&app, 1).await;
         let server = Server::start(&app).await;
         let fresh = server.client(&app, world.site, world.administrator).await;
-        let senior = format!("seniors/{}", world.seniors[0]);
         let (_, device) = write(
             &fresh,
             Method::POST,
@@ -55,34 +87,7 @@ async fn an_old_sign_in_and_a_token_without_a_password_give_no_power_and_take_no
         )
         .await;
         let id = |made: &Value| made["id"].as_str().expect("an id").to_owned();
-        let channels = format!("members/{}/channels", world.primary);
-        let acts: Vec<(Method, String, Value)> = vec![
-            (
-                Method::POST,
-                "role-grants".to_owned(),
-                json!({"id": Uuid::now_v7(), "member_id": world.backup, "role": "administrator", "place_id": world.street}),
-            ),
-            (Method::PATCH, format!("role-grants/{}", first(&fresh, "role-grants").await), json!({"to_date": "2026-11-23"})),
-            (Method::PATCH, format!("members/{}", world.secretary), json!({"ended": true})),
-            (Method::PATCH, format!("members/{}", world.secretary), json!({"phone": "13800007777"})),
-            (Method::PATCH, format!("{channels}/{}", first(&fresh, &channels).await), json!({"disabled": true})),
-            (
-                Method::PATCH,
-                format!("{senior}/pairings/{}", first(&fresh, &format!("{senior}/pairings")).await),
-                json!({"to_date": "2026-11-23"}),
-            ),
-            (Method::PATCH, format!("duties/{}", id(&duty)), json!({"to_date": "2026-11-23"})),
-            (
-                Method::POST,
-                "leaves".to_owned(),
-                json!({"id": Uuid::now_v7(), "member_id": world.primary, "from_date": "2026-11-24", "return_date": "2026-11-25"}),
-            ),
-            (Method::PATCH, format!("devices/{}", id(&device)), json!({"senior_id": world.seniors[0]})),
-            (Method::POST, format!("devices/{}/calibrate", id(&device)), json!({"closed_means_closed": false})),
-            (Method::POST, format!("devices/{}/revoke", id(&device)), json!({})),
-            (Method::PATCH, format!("sites/{}", world.site), json!({"latitude": 10.0})),
-            (Method::PATCH, format!("sites/{}", world.site), json!({"settings": {"check": {"grace": "20m"}}})),
-        ];
+        let acts = acts(&world, &fresh, &id(&device), &id(&duty)).await;
         app.clock.advance(app.config.http.recent_authentication.0 + TimeDelta::minutes(1));
         let (site, member, now) = (world.site, world.administrator, app.clock.now());
         let token = app.write(move |mut tx| async move {
