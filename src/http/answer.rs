@@ -85,7 +85,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, HttpError> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
         let key = value.to_str().ok().filter(|key| (KEY_CHARACTERS_MIN..=KEY_CHARACTERS_MAX).contains(&key.len()));
-        let key = key.ok_or_else(|| HttpError::field("Idempotency-Key", "http.field_value", "expected 8 to 128 ASCII characters"))?;
+        let key = key.ok_or_else(|| HttpError::field("Idempotency-Key", "http.idempotency_key", "expected 8 to 128 ASCII characters"))?;
         Ok(Self(Some(key.to_owned())))
     }
 }
@@ -115,7 +115,7 @@ impl IdempotencyKey {
 }
 
 pub fn no_key() -> HttpError {
-    HttpError::field("id", "http.field_missing", "expected a UUID, or the header Idempotency-Key")
+    HttpError::field("id", "http.id_needed", "expected a UUID, or the header Idempotency-Key")
 }
 
 impl Once {

@@ -171,7 +171,7 @@ fn require_known_query(parts: &Parts, parameters: &Parameters) -> Result<(), Htt
     let query = parts.uri.query().unwrap_or_default();
     match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !known.contains(name.as_ref())) {
         None => Ok(()),
-        Some((name, _)) => Err(HttpError::field(name, "http.field_unknown", "expected no such parameter")),
+        Some((name, _)) => Err(HttpError::field(name, "http.field_unknown_alone", "expected no such parameter")),
     }
 }
 

@@ -221,11 +221,11 @@ async fn sheet(
         return Err(Refusal::invalid("observed_by", "register.unknown_reference").into());
     }
     if stops.is_empty() || stops.len() > BATCH_MAX {
-        return Err(HttpError::field("place_id", "http.field_value", format!("expected a place with 1 to {BATCH_MAX} checks on that day")));
+        return Err(Refusal::invalid("place_id", "http.sheet_place").with("max", BATCH_MAX).into());
     }
     for (index, exception) in sheet.except.iter().enumerate() {
         if !stops.iter().any(|stop| stop.senior_id == exception.senior_id) {
-            return Err(HttpError::field(format!("except[{index}].senior_id"), "http.field_value", "expected a senior of this sheet"));
+            return Err(Refusal::invalid(format!("except[{index}].senior_id"), "http.sheet_except").into());
         }
     }
     let looked = stops.into_iter().filter_map(|stop| {
@@ -262,13 +262,9 @@ impl Body {
         let said = self.kind.is_some() || self.observed_at.is_some() || self.reason.is_some() || self.note.is_some();
         let alone = named.is_none() && !said;
         if let Some(signals) = self.signals {
-            return if alone {
-                Ok(Inputs::Many(signals))
-            } else {
-                Err(HttpError::field("signals", "http.field_value", "expected alone, without the fields of a single signal"))
-            };
+            return if alone { Ok(Inputs::Many(signals)) } else { Err(Refusal::invalid("signals", "http.signals_alone").into()) };
         }
-        let missing = |field| HttpError::field(field, "http.field_missing", format!("missing field `{field}`"));
+        let missing = |field| HttpError::field(field, "http.field_missing", "expected a value");
         Ok(Inputs::One(SignalInput {
             id: key.id(caller.member_id, self.id).ok_or_else(no_key)?,
             senior_id: self.senior_id.ok_or_else(|| missing("senior_id"))?,
@@ -285,10 +281,10 @@ impl Body {
 impl SignalInput {
     fn signal(self, caller: &Caller) -> Result<NewSignal, HttpError> {
         if self.kind == SignalKind::Activity {
-            return Err(HttpError::field("kind", "http.field_value", "expected what a person saw or heard; activity comes from sensors"));
+            return Err(Refusal::invalid("kind", "http.signal_of_person").into());
         }
         if self.replaces.is_some() && self.reason.is_none() {
-            return Err(HttpError::field("reason", "http.field_missing", "expected a reason with a correction"));
+            return Err(HttpError::field("reason", "http.correction_reason", "expected a reason with a correction"));
         }
         Ok(NewSignal {
             id: self.id,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{By, Written, json, lock_id, require_version, wrote};
 use crate::domain::day::local_date;
+use crate::domain::misread::misread;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Rules;
@@ -153,8 +154,11 @@ fn coordinates(latitude: f64, longitude: f64) -> Result<(), Refusal> {
 fn changed(rules: &Rules, changes: &serde_json::Value) -> Result<Rules, Refusal> {
     let mut value = json(rules);
     overlay(&mut value, changes);
-    let rules: Rules = serde_path_to_error::deserialize(value)
-        .map_err(|error| Refusal::invalid(format!("settings.{}", error.path()), "register.setting").with("why", error.inner()))?;
+    let rules: Rules = serde_path_to_error::deserialize(value).map_err(|error| {
+        let said = misread(&error.inner().to_string());
+        let refusal = Refusal::invalid(format!("settings.{}", error.path()), said.key);
+        said.arguments.into_iter().fold(refusal, |refusal, (name, value)| refusal.with(name, value))
+    })?;
     rules.check().map_err(|refusal| Refusal { field: refusal.field.map(|field| format!("settings.{field}")), ..refusal })?;
     Ok(rules)
 }

@@ -116,6 +116,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "sites", ANYBODY),
     ("get", "sites/{id}", ANYBODY),
     ("patch", "sites/{id}", KEEPERS),
+    ("get", "statistics", KEEPERS),
     ("get", "visits", ANYBODY),
     ("post", "visits", AROUND),
     ("get", "visits/{id}", AROUND),
