@@ -118,6 +118,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("patch", "sites/{id}", KEEPERS),
     ("get", "statistics", KEEPERS),
     ("get", "visits", ANYBODY),
+    ("get", "visits/due", KEEPERS),
     ("post", "visits", AROUND),
     ("get", "visits/{id}", AROUND),
 ];
