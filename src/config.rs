@@ -111,6 +111,7 @@ pub struct Outbox {
     pub concurrency: usize,
     pub allow_private_targets: bool,
     pub log_text: bool,
+    pub log_counts: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -240,6 +241,8 @@ mod tests {
             ("[http]\nops_listen = \"0.0.0.0:81\"", "http.ops_listen"),
             ("[mqtt]\nmode = \"broker\"", "mqtt.mode"),
             ("[watch]\ntick = \"11s\"", "watch.tick"),
+            ("[outbox]\nlease = \"3s\"\nattempt_timeout = \"6s\"", "outbox.lease is \"3s\""),
+            ("[outbox]\nlease = \"24s\"", "outbox.lease is \"24s\""),
             ("[site]\ntimezone = \"Asia/Peking\"", "site.timezone"),
             ("[site]\nlatitude = 999.0", "site.latitude"),
             ("[site]\nname = \" \"", "site.name"),

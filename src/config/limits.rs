@@ -10,6 +10,8 @@ use crate::text;
 
 const CONNECTIONS_MAX: usize = 100_000;
 const TICK_MAX: TimeDelta = TimeDelta::seconds(10);
+/// Between the end of an attempt and the end of its lease: its outcome must be written in that time.
+const LEASE_SLACK: TimeDelta = TimeDelta::seconds(10);
 /// What examples and templates put where a value of one's own belongs, without case and punctuation.
 const PLACEHOLDERS: [&str; 5] = ["changeme", "password", "secret", "example", "replaceme"];
 const DATABASES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
@@ -117,6 +119,10 @@ impl Config {
             if span.0 <= TimeDelta::zero() {
                 return Err(wrong(key, self.value_of(key), "longer than 0s"));
             }
+        }
+        if outbox.lease.0 < outbox.attempt_timeout.0 + LEASE_SLACK {
+            let allowed = "at least 10s longer than outbox.attempt_timeout, or one sender would take over from another";
+            return Err(wrong("outbox.lease", self.value_of("outbox.lease"), allowed));
         }
         if self.watch.tick > Span(TICK_MAX) {
             return Err(wrong("watch.tick", self.value_of("watch.tick"), "at most 10s"));

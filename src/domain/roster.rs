@@ -45,7 +45,8 @@ impl Roster {
         self.paired(PairingKind::Backup)
     }
 
-    fn paired(&self, kind: PairingKind) -> Option<Uuid> {
+    /// Who is asked as primary or backup today: the paired member, or who stands in for her.
+    pub fn paired(&self, kind: PairingKind) -> Option<Uuid> {
         let member = self.pairings.iter().find(|(of, _)| *of == kind).map(|(_, member)| *member)?;
         self.present(member)
     }

@@ -153,7 +153,7 @@ pub fn zigbee2mqtt(device: &mut Device, payload: &[u8], way: Way, rules: &Sensor
     let mut state = device.state()?;
     let received_at = way.delivery.received_at;
     if let Some(instance) = way.shared_by
-        && state.recent.is_copy(hash(payload), instance, received_at, rules.copy_window)
+        && state.recent.is_copy(hash(payload), (instance, way.delivery.waited), received_at, rules.copy_window)
     {
         device.remember(&state, rules);
         return Ok(Consequence::default());

@@ -33,7 +33,7 @@ pub struct Stop {
     pub window_opens_at: DateTime<Utc>,
     pub deadline_at: DateTime<Utc>,
     pub cutoff_at: DateTime<Utc>,
-    /// The latest sensor evidence of this check's span: kind and time.
+    /// The latest sensor evidence of this check's span, of a sensor that still speaks for her: kind and time.
     pub sensor_kind: Option<String>,
     pub sensor_at: Option<DateTime<Utc>>,
 }
@@ -82,6 +82,8 @@ pub async fn stops(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate
          left join signal sensor on sensor.site_id = c.site_id and sensor.id = (
             select latest.id from signal latest where latest.site_id = c.site_id and latest.senior_id = c.senior_id and latest.source = 'device'
               and latest.standing = 'accepted' and latest.observed_at >= c.counts_from and latest.observed_at < c.day_ends_at
+              and not exists (select 1 from device d where d.site_id = latest.site_id and d.id = latest.device_id
+                and (d.senior_id is null or d.senior_id <> latest.senior_id))
             order by latest.observed_at desc, latest.id desc limit 1)
          order by b.walk_order, b.name, h.walk_order, h.unit, h.room, s.id",
     );

@@ -5,14 +5,13 @@
 //! never away on the same day.
 
 use axum::extract::State;
-use garde::Validate;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::entry::{self, by};
+use super::entry::{self, by, is_ending};
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::domain::refusal::Refusal;
@@ -23,7 +22,7 @@ use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
 use crate::http::value::Day;
-use crate::store::register::leave::{self, Leave, LeaveFilter, NewLeave};
+use crate::store::register::leave::{self, Leave, LeaveFilter, LeavePatch, NewLeave};
 use crate::store::{self, Tx, access};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -48,14 +47,6 @@ struct ListQuery {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor<Uuid>>,
-}
-
-#[derive(Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-struct LeaveChange {
-    /// Only true: the member is there after all.
-    cancelled: bool,
 }
 
 /// What can be said before anything is read.
@@ -134,19 +125,18 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&leave).version(leave.version))
 }
 
-/// Cancel a leave.
+/// Name another substitute, or cancel a leave.
 #[utoipa::path(patch, path = "/api/v1/leaves/{id}", tag = "leaves", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = LeaveChange, responses((status = 200, body = Leave), (status = 403, body = Problem), (status = 412, body = Problem)))]
+    request_body = LeavePatch,
+    responses((status = 200, body = Leave), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
     Segments(id): Segments<Uuid>,
     if_match: IfMatch,
-    StrictJson(body, _): StrictJson<LeaveChange>,
+    StrictJson(body, _): StrictJson<LeavePatch>,
 ) -> Result<Answer, HttpError> {
-    if !body.cancelled {
-        return Err(HttpError::field("cancelled", "http.field_only_true", "expected true"));
-    }
+    let cancelling = is_ending(&body, "cancelled", body.cancelled)?;
     let by = by(&caller, &app);
     changed!(
         app,
@@ -160,6 +150,10 @@ async fn change(
             require_scope(&mut tx, &caller, &leave).await?;
             leave
         },
-        leave::cancel(&mut tx, &by, id, if_match.0).await?
+        if cancelling {
+            leave::cancel(&mut tx, &by, id, if_match.0).await?
+        } else {
+            leave::patch(&mut tx, &by, id, if_match.0, body).await?
+        }
     )
 }

@@ -45,7 +45,8 @@ pub struct Message {
     topic: String,
     payload: Bytes,
     size_bytes: usize,
-    retain: bool,
+    /// It says what was when somebody kept it, or when the sender wrote its will; not what happens.
+    said_before: bool,
     dup: bool,
     fault: Option<Fault>,
     received_at: DateTime<Utc>,
@@ -64,7 +65,7 @@ impl Message {
             topic: inbound.topic,
             payload: inbound.payload,
             size_bytes: inbound.size_bytes,
-            retain: inbound.retain,
+            said_before: inbound.retain || inbound.will,
             dup: inbound.dup,
             fault: inbound.fault,
             received_at: inbound.received_at,
@@ -73,7 +74,8 @@ impl Message {
     }
 
     fn way(&self, instance: u32) -> Way {
-        let delivery = Delivery { received_at: self.received_at, retained: self.retain, waited: self.dup || self.broker.unwrap_or(false) };
+        let waited = self.dup || self.broker.unwrap_or(false);
+        let delivery = Delivery { received_at: self.received_at, retained: self.said_before, waited };
         Way { delivery, shared_by: self.broker.map(|_| instance) }
     }
 

@@ -111,7 +111,8 @@ impl Rows {
         bulk::execute(tx, INSERT_NOTICE, &self.notices).await?;
         let sql = "insert into absence (site_id, id, senior_id, kind, from_date, return_date, reported_by, entered_by, confirmed_at, confirmed_by,
                 content_hash, version, created_at)
-            select {site:uuid}, {id:uuid}, {senior:uuid}, {kind:text}, {from:date}, {return:date}, 'alert', {by:uuid}, {at:time}, {by:uuid},
+            select {site:uuid}, {id:uuid}, {senior:uuid}, {kind:text}, {from:date}, {return:date},
+                coalesce((select m.name from member m where m.site_id = {site:uuid} and m.id = {by:uuid}), ''), {by:uuid}, {at:time}, {by:uuid},
                 {hash:bytes}, 1, {at:time} from {rows} where true on conflict (site_id, id) do nothing";
         bulk::execute(tx, sql, &self.absences).await?;
         let sql = "update agreement set to_date = {from:date}, ended_why = {why:text} from {rows}

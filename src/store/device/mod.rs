@@ -17,10 +17,10 @@ mod register;
 
 pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
-    Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, quarantine, revoked_since, save,
-    seniors_of,
+    InUse, Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use,
+    native_revoked, quarantine, revoked_since, save, seniors_of,
 };
-pub use register::{NewDevice, bind, calibrate, create, revoke};
+pub use register::{NewDevice, bind, calibrate, claim_base_topic, create, revoke, unbind_all};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]

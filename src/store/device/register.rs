@@ -11,6 +11,7 @@ use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
 use crate::domain::evidence::Polarity;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::ingest::native::valid_device_name;
+use crate::ingest::zigbee2mqtt::Topic;
 use crate::on;
 use crate::seal::SealKey;
 
@@ -103,19 +104,30 @@ async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
     Ok(())
 }
 
-/// A name that can be part of a topic and cannot be taken for something else there.
+/// A name under which Zigbee2MQTT can report, and that cannot be taken for something else than a report there.
 fn friendly(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= FRIENDLY_NAME_BYTES_MAX
-        && !name.contains(|c: char| c.is_control() || "+#".contains(c))
-        && !name.starts_with(['/', '$'])
-        && !name.starts_with("bridge/")
-        && !name.ends_with("/availability")
+    topic_part(name) && Topic::parse("base", &format!("base/{name}")) == Some(Topic::Device(name))
 }
 
 /// A topic of a gateway: no wildcards, and not the native protocol's.
 fn base_topic(base: &str) -> bool {
-    friendly(base) && !base.ends_with('/') && base != "chk" && !base.starts_with("chk/")
+    topic_part(base) && !base.ends_with('/') && base != "chk" && !base.starts_with("chk/")
+}
+
+fn topic_part(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= FRIENDLY_NAME_BYTES_MAX
+        && !text.contains(|c: char| c.is_control() || "+#".contains(c))
+        && !text.starts_with(['/', '$'])
+}
+
+/// Refuses a base topic that another gateway uses, on whatever site: behind an external broker only the topic says whose message it
+/// is. The endpoint knows by whose password it came, so there every home may use `zigbee2mqtt`.
+pub async fn claim_base_topic(tx: &mut Tx, base_topic: &str) -> Result<()> {
+    if super::gateways(tx).await?.iter().any(|(_, taken)| taken == base_topic) {
+        return Err(Refusal { field: Some("base_topic".to_owned()), ..Refusal::conflict("problem.device_base_topic_taken") }.into());
+    }
+    Ok(())
 }
 
 /// Binds a device to a senior, or to nobody. Another home means another curtain: level and calibration are forgotten.
@@ -127,16 +139,18 @@ pub async fn bind(
     actor_id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<Device> {
-    let device = current(tx, site_id, id, version).await?;
-    if device.ecosystem == Ecosystem::Gateway {
-        return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
-    }
     if let Some(senior) = senior_id {
-        let sql = "select count(*) from senior where site_id = $1 and id = $2";
+        // Seniors before devices, as everywhere; whoever ends or moves her afterwards finds this device.
+        tx.lock_seniors(&[senior]).await?;
+        let sql = "select count(*) from senior where site_id = $1 and id = $2 and ended_at is null";
         let known: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior).fetch_one(conn).await)?;
         if known == 0 {
             return Err(Refusal::invalid("senior_id", "problem.unknown_reference").into());
         }
+    }
+    let device = current(tx, site_id, id, version).await?;
+    if device.ecosystem == Ecosystem::Gateway {
+        return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
     }
     let sql = "update device set senior_id = $3, calibrated_at = null, level = null, level_since = null, opening_since = null,
             opening_key = null, settle_at = null, version = version + 1
@@ -145,6 +159,22 @@ pub async fn bind(
     let act = if senior_id.is_some() { "bind" } else { "unbind" };
     record(tx, (site_id, id), act, &["senior_id"], Some(actor_id), now).await?;
     get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// A senior leaves her home: none of its sensors speaks for her any more. The caller holds her lock.
+pub async fn unbind_all(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, actor_id: Option<Uuid>, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    let sql = "select id from device where site_id = $1 and senior_id = $2 order by id";
+    let bound: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior_id).fetch_all(conn).await)?;
+    super::ingest::lock(tx, &bound).await?;
+    let sql = "update device set senior_id = null, calibrated_at = null, level = null, level_since = null, opening_since = null,
+            opening_key = null, settle_at = null, version = version + 1
+        where site_id = $1 and senior_id = $2 and revoked_at is null returning id";
+    let mut freed: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior_id).fetch_all(conn).await)?;
+    freed.sort_unstable();
+    for id in &freed {
+        record(tx, (site_id, *id), "unbind", &["senior_id", "calibrated_at"], actor_id, now).await?;
+    }
+    Ok(freed)
 }
 
 /// The two clicks: somebody closed and opened the curtain and saw which reading is which.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, json, lock_id, require_version, wrote};
+use super::{By, Written, json, lock_id, present, require_version, wrote};
 use crate::domain::day::local_date;
 use crate::domain::misread::misread;
 use crate::domain::refusal::Refusal;
@@ -44,14 +44,14 @@ pub struct NewSite {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct SitePatch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub latitude: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub longitude: Option<f64>,
     /// Settings of `check` and `ladder` to change, e.g. `{"check": {"grace": "20m"}}`; the others stay.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub settings: Option<serde_json::Value>,
 }
