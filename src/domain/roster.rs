@@ -41,6 +41,13 @@ impl Roster {
         self.paired(PairingKind::Primary).or_else(|| self.paired(PairingKind::Backup))
     }
 
+    /// Who must hear when the senior is made quieter: those paired with her, and the social worker and secretary answering for her.
+    pub fn concerned(&self) -> Vec<Uuid> {
+        let paired = self.pairings.iter().map(|(_, member)| *member);
+        let staff = [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role));
+        paired.chain(staff).collect::<BTreeSet<Uuid>>().into_iter().collect()
+    }
+
     pub fn backup(&self) -> Option<Uuid> {
         self.paired(PairingKind::Backup)
     }

@@ -18,6 +18,7 @@ pub mod health;
 pub mod idempotency;
 pub mod life;
 pub mod session;
+pub mod silence;
 
 pub mod plan;
 pub mod roster;

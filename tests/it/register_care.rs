@@ -285,6 +285,12 @@ async fn an_absence_excuses_nothing_until_somebody_who_may_confirms_it() {
         assert_eq!(morning_check(&app, &world, today).await.unwrap().0, "expected");
         assert_eq!(refused(done!(app, |tx| absence::confirm(&mut tx, &by, who, id, 1, false))).kind, RefusalKind::Forbidden);
         done!(app, |tx| absence::confirm(&mut tx, &by, who, id, 1, true)).unwrap();
+        let told = crate::morning::notices(&app).await;
+        let told: Vec<Uuid> = told.into_iter().filter(|(_, key, _)| key == "notice.silenced_absence").map(|(member, ..)| member).collect();
+        for member in [world.primary, world.backup, world.secretary] {
+            assert!(told.contains(&member), "who silences is not the only one who knows");
+        }
+        assert!(by.actor_id.is_none_or(|actor| !told.contains(&actor)));
         assert_eq!(morning_check(&app, &world, today).await.unwrap().0, "excused");
         done!(app, |tx| absence::cancel(&mut tx, &by, who, id, 2)).unwrap();
         assert_eq!(morning_check(&app, &world, today).await.unwrap().0, "expected", "she is at home after all");

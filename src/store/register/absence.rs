@@ -10,8 +10,9 @@ use super::{By, Written, content_hash, id_conflict, lock_id, require_open, requi
 use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceKind};
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
+use crate::domain::silence::Silenced;
 use crate::on;
-use crate::store::{Result, Tx, case};
+use crate::store::{Result, Tx, case, silence};
 
 /// Somebody who left may be reported some days late, and a journey some weeks ahead.
 const BACKDATED_DAYS_MAX: i64 = 7;
@@ -129,6 +130,7 @@ pub async fn confirm(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i
         .rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("confirm", id, senior_id), &serde_json::json!({"confirmed_at": by.now})).await?;
+    silence::tell(tx, by, senior_id, Silenced::Absence).await?;
     case::reassess(tx, by.site_id, &[senior_id], by.now).await?;
     get(tx, by.site_id, senior_id, id).await
 }

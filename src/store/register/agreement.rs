@@ -16,8 +16,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Rules;
 use crate::domain::signal::{SensorPolicy, Sign};
+use crate::domain::silence::Silenced;
 use crate::on;
-use crate::store::{Result, Tx};
+use crate::store::{Result, Tx, silence};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Agreement {
@@ -172,25 +173,20 @@ pub async fn create(tx: &mut Tx, by: &By, senior_id: Uuid, new: NewAgreement, ma
     let replaced = replaced_by(tx, by.site_id, senior_id, &fact).await?;
     let facts: Vec<AgreementFact> = replaced.iter().map(Agreement::fact).collect();
     validate_start(&fact, &facts, &rules.check, zone, by.now)?;
-    require_may_silence(&replaced, &fact, new.require_change, &rules, may_silence)?;
+    let silent = replaced.iter().any(|old| silences(&old.fact(), old.require_change, &fact, new.require_change, &rules.check));
+    if silent && !may_silence {
+        return Err(Refusal::forbidden("register.silencing").into());
+    }
     insert(tx, by, senior_id, &new, fact.from_date, hash).await?;
     for old in &replaced {
         give_way(tx, by, old, &fact).await?;
     }
     wrote(tx, by, written("create", new.id, senior_id), &new).await?;
+    if silent {
+        silence::tell(tx, by, senior_id, Silenced::Agreement).await?;
+    }
     replan(tx, by, senior_id).await?;
     get(tx, by.site_id, senior_id, new.id).await
-}
-
-fn require_may_silence(
-    replaced: &[Agreement],
-    new: &AgreementFact,
-    require_change: bool,
-    rules: &Rules,
-    may_silence: bool,
-) -> Result<(), Refusal> {
-    let silent = replaced.iter().any(|old| silences(&old.fact(), old.require_change, new, require_change, &rules.check));
-    if silent && !may_silence { Err(Refusal::forbidden("register.silencing")) } else { Ok(()) }
 }
 
 /// What is agreed for the same slot on days that the new agreement takes.
@@ -292,6 +288,7 @@ pub async fn end(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, to_date: Optio
         return Err(Refusal::invalid("to_date", "register.from_tomorrow").with("date", today + TimeDelta::days(1)).into());
     }
     end_row(tx, by, &old, to_date.max(old.effective_from), "ended", None).await?;
+    silence::tell(tx, by, senior_id, Silenced::Ended).await?;
     replan(tx, by, senior_id).await?;
     get(tx, by.site_id, senior_id, id).await
 }

@@ -11,8 +11,9 @@ use super::{same_or_conflict, site, unknown, wrote};
 use crate::domain::place::PlaceKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
+use crate::domain::silence::Silenced;
 use crate::on;
-use crate::store::{Result, Tx};
+use crate::store::{Result, Tx, silence};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Place {
@@ -186,6 +187,9 @@ pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: PlacePat
         .rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("change", id), &patch).await?;
+    if patch.trial_until > old.trial_until {
+        silence::tell_site(tx, by, Silenced::Rules).await?;
+    }
     get(tx, by.site_id, id).await
 }
 

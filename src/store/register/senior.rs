@@ -15,7 +15,8 @@ use crate::domain::access::Who;
 use crate::domain::place::{Category, Purpose, RiskBand};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, HINT_CHARS_MAX};
-use crate::store::{Result, Tx, audit};
+use crate::domain::silence::Silenced;
+use crate::store::{Result, Tx, audit, silence};
 use crate::{on, visible_seniors, words};
 
 words! {
@@ -332,6 +333,8 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64, why: EndedWhy, ma
         .rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("end", id), &serde_json::json!({"ended_why": why})).await?;
+    // Before the pairings end: those who were paired must hear it.
+    silence::tell(tx, by, id, Silenced::Ended).await?;
     pairing::end_all(tx, by, id, today).await?;
     agreement::end_all(tx, by, id, today, why.as_str()).await?;
     get(tx, by.site_id, id).await

@@ -13,8 +13,9 @@ use crate::domain::misread::misread;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Rules;
+use crate::domain::silence::Silenced;
 use crate::on;
-use crate::store::{Error, Result, Tx, case, plan};
+use crate::store::{Error, Result, Tx, case, plan, silence};
 
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Site {
@@ -124,6 +125,7 @@ pub async fn patch(tx: &mut Tx, by: &By, version: i64, patch: SitePatch, may_sil
     let what = Written { act: "change", table: "site", id: by.site_id, person_id: None, senior_id: None };
     wrote(tx, by, what, &patch).await?;
     if patch.settings.is_some() {
+        silence::tell_site(tx, by, Silenced::Rules).await?;
         replan_all(tx, by).await?;
     }
     get(tx, by.site_id).await
