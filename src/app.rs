@@ -79,6 +79,8 @@ pub struct Shared {
     pub seal: SealKey,
     /// This process among several instances.
     pub instance: Uuid,
+    /// Since when this process can have heard anything.
+    pub started_at: DateTime<Utc>,
     /// Wakes the jobs before their tick, after a commit that gave them work.
     pub wake: Wake,
     /// Tells open screens that something changed; the content is in the database.
@@ -128,11 +130,25 @@ impl App {
             let (writes, reads) = lane.places(is_postgres);
             Places { writes: Semaphore::new(writes), reads: Semaphore::new(reads) }
         });
-        let watch_passed = AtomicI64::new(clock.now().timestamp_millis());
+        let started_at = clock.now();
+        let watch_passed = AtomicI64::new(started_at.timestamp_millis());
         let (instance, wake, damaged) = (Uuid::now_v7(), Wake::default(), AtomicBool::new(false));
         let sensors_heard = AtomicBool::new(config.mqtt.mode != MqttMode::External);
         Self {
-            shared: Arc::new(Shared { config, db, clock, seal, instance, wake, changes, places, sensors_heard, watch_passed, damaged }),
+            shared: Arc::new(Shared {
+                config,
+                db,
+                clock,
+                seal,
+                instance,
+                started_at,
+                wake,
+                changes,
+                places,
+                sensors_heard,
+                watch_passed,
+                damaged,
+            }),
             lane: Lane::Guests,
         }
     }

@@ -257,7 +257,7 @@ pub fn assess(mut state: DeviceState, fact: &Fact, rules: &SensorRules) -> (Devi
             }
             Reading::Online => {
                 state.online_since = Some(fact.received_at);
-                vec![Verdict::Health]
+                interrupt(&mut state).into_iter().chain([Verdict::Health]).collect()
             }
             Reading::OkButton => vec![momentary(fact, Deed::PressedOk, Class::A)],
             Reading::LightJump => vec![momentary(fact, Deed::LightChanged, Class::B)],
@@ -273,6 +273,17 @@ pub fn assess(mut state: DeviceState, fact: &Fact, rules: &SensorRules) -> (Devi
 pub fn settle(mut state: DeviceState, now: DateTime<Utc>, rules: &SensorRules) -> (DeviceState, Option<Verdict>) {
     let verdict = lasted(&mut state, now, rules);
     (state, verdict)
+}
+
+/// Nobody was listening for a while: whether the curtain stayed open is not known, so a pending opening only shows.
+pub fn interrupted(mut state: DeviceState) -> (DeviceState, Option<Verdict>) {
+    let verdict = interrupt(&mut state);
+    (state, verdict)
+}
+
+fn interrupt(state: &mut DeviceState) -> Option<Verdict> {
+    let opening = state.opening.take()?;
+    Some(Verdict::Evidence { class: Class::B, deed: Deed::Opened, observed_at: opening.at, key: opening.key })
 }
 
 /// When the message left the device. The age of an event needs no wall clock as long as the message came straight here; if it may

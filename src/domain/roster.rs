@@ -48,6 +48,11 @@ impl Roster {
         paired.chain(staff).collect::<BTreeSet<Uuid>>().into_iter().collect()
     }
 
+    /// Who must look for themselves while a senior's sensor is silent, and who has it mended.
+    pub fn relies_on_sensor(&self) -> Vec<Uuid> {
+        self.assigned().into_iter().chain(self.holders(Role::SocialWorker)).collect::<BTreeSet<Uuid>>().into_iter().collect()
+    }
+
     pub fn backup(&self) -> Option<Uuid> {
         self.paired(PairingKind::Backup)
     }

@@ -4,6 +4,7 @@
 
 pub mod plan_day;
 pub mod settle;
+pub mod silence;
 pub mod watch;
 
 pub mod deliver;

@@ -36,6 +36,8 @@ pub struct Stop {
     /// The latest sensor evidence of this check's span, of a sensor that still speaks for her: kind and time.
     pub sensor_kind: Option<String>,
     pub sensor_at: Option<DateTime<Utc>>,
+    /// She has a sensor, and it is silent: only a look counts.
+    pub sensor_silent: bool,
 }
 
 /// The stops of one member on a date and slot, in walking order.
@@ -73,7 +75,9 @@ pub async fn stops(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate
         tx,
         "select s.id as senior_id, c.id as check_id, s.name, s.called, s.phone, s.hearing_hint, h.building_id, b.name as building, h.unit, h.floor,
             h.room, h.window_hint, c.state, c.expected_sign, c.window_opens_at, c.deadline_at, c.cutoff_at, sensor.kind as sensor_kind,
-            sensor.observed_at as sensor_at
+            sensor.observed_at as sensor_at,
+            exists (select 1 from device d where d.site_id = s.site_id and d.senior_id = s.id and d.status = 'offline' and d.revoked_at is null)
+                as sensor_silent
          from {rows}
          join daily_check c on c.site_id = {site:uuid} and c.senior_id = {id:uuid} and c.local_date = $2 and c.slot = $3
          join senior s on s.site_id = c.site_id and s.id = c.senior_id

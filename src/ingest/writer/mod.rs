@@ -114,6 +114,8 @@ struct Work {
     seal: SealKey,
     /// Tells this instance's copies of a broker's messages from others'.
     instance: u32,
+    /// Before this moment nothing can have been heard.
+    listening_since: DateTime<Utc>,
     budget: Mutex<Budget>,
 }
 
@@ -138,7 +140,7 @@ impl Work {
         let (instance, ..) = app.instance.as_fields();
         // The first field of a time-ordered id changes too slowly to tell two instances apart; the last bytes are random.
         let tail = u32::try_from(app.instance.as_u128() & 0xffff_ffff).unwrap_or(instance);
-        Arc::new(Self { rules, seal: app.seal.clone(), instance: tail, budget: Mutex::default() })
+        Arc::new(Self { rules, seal: app.seal.clone(), instance: tail, listening_since: app.started_at, budget: Mutex::default() })
     }
 
     fn within_budget(&self, samples: Vec<Quarantined>, now: DateTime<Utc>) -> Vec<Quarantined> {

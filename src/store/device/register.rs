@@ -4,12 +4,14 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::super::{Result, Tx, audit};
+use super::super::register::By;
+use super::super::{Result, Tx, audit, silence};
 use super::credential::{Credentials, issue};
 use super::{Device, get};
-use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
+use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem, silent_after};
 use crate::domain::evidence::Polarity;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::silence::Silenced;
 use crate::ingest::native::valid_device_name;
 use crate::ingest::zigbee2mqtt::Topic;
 use crate::on;
@@ -152,12 +154,23 @@ pub async fn bind(
     if device.ecosystem == Ecosystem::Gateway {
         return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
     }
+    if let Some(senior) = senior_id.filter(|_| device.role != DeviceRole::HelpButton)
+        && !speaks_for_one(tx, site_id, senior).await?
+    {
+        return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
+    }
+    // From now on it must be heard: a device that never speaks must not stay unnoticed.
+    let promised = senior_id.map(|_| silent_after(now, device.expected_interval_seconds));
     let sql = "update device set senior_id = $3, calibrated_at = null, level = null, level_since = null, opening_since = null,
-            opening_key = null, settle_at = null, version = version + 1
+            opening_key = null, settle_at = null, silent_after = coalesce(silent_after, $4), version = version + 1
         where site_id = $1 and id = $2";
-    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(senior_id).execute(conn).await.map(|_| ()))?;
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(senior_id).bind(promised).execute(conn).await.map(|_| ()))?;
     let act = if senior_id.is_some() { "bind" } else { "unbind" };
     record(tx, (site_id, id), act, &["senior_id"], Some(actor_id), now).await?;
+    if let Some(before) = device.senior_id.filter(|before| senior_id != Some(*before)) {
+        let by = By { site_id, actor_id: Some(actor_id), now };
+        silence::tell(tx, &by, before, Silenced::Device).await?;
+    }
     get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
 }
 
@@ -175,6 +188,19 @@ pub async fn unbind_all(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, actor_id: O
         record(tx, (site_id, *id), "unbind", &["senior_id", "calibrated_at"], actor_id, now).await?;
     }
     Ok(freed)
+}
+
+/// A curtain of a home says who got up only if one senior lives there, or each of them has agreed that it speaks for them.
+pub async fn speaks_for_one(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<bool> {
+    let sql = "select count(*) from senior own
+        join senior other on other.site_id = own.site_id and other.home_id = own.home_id and other.ended_at is null
+        where own.site_id = $1 and own.id = $2
+          and (select count(*) from senior all_there where all_there.site_id = own.site_id and all_there.home_id = own.home_id
+               and all_there.ended_at is null) > 1
+          and not exists (select 1 from consent c where c.site_id = other.site_id and c.senior_id = other.id and c.scope = 'sensor'
+               and c.withdrawn_at is null)";
+    let silent: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior).fetch_one(conn).await)?;
+    Ok(silent == 0)
 }
 
 /// The two clicks: somebody closed and opened the curtain and saw which reading is which.
@@ -200,6 +226,11 @@ pub async fn calibrate(
 /// Ends a device for good, and with a gateway all devices behind it. Its history stays; its name is free again. The caller closes
 /// its live sessions after the commit.
 pub async fn revoke(tx: &mut Tx, (site_id, id): (Uuid, Uuid), actor_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let sql = "select senior_id from device where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null and senior_id is not null";
+    let relied_on: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(id).fetch_all(conn).await)?;
+    for senior in relied_on {
+        silence::tell(tx, &By { site_id, actor_id: Some(actor_id), now }, senior, Silenced::Device).await?;
+    }
     let sql = "update device set revoked_at = $3, settle_at = null, opening_since = null, opening_key = null, silent_after = null,
             version = version + 1
         where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null";
