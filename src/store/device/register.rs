@@ -226,7 +226,8 @@ pub async fn calibrate(
 /// Ends a device for good, and with a gateway all devices behind it. Its history stays; its name is free again. The caller closes
 /// its live sessions after the commit.
 pub async fn revoke(tx: &mut Tx, (site_id, id): (Uuid, Uuid), actor_id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    let sql = "select senior_id from device where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null and senior_id is not null";
+    let sql =
+        "select senior_id from device where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null and senior_id is not null";
     let relied_on: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(id).fetch_all(conn).await)?;
     for senior in relied_on {
         silence::tell(tx, &By { site_id, actor_id: Some(actor_id), now }, senior, Silenced::Device).await?;
