@@ -62,7 +62,7 @@ macro_rules! visible_seniors {
         union select a.senior_id from alert a
             where a.site_id = $1 and a.resolved_at is null and (a.claimed_by = $2 or exists (select 1 from notice n
                 where n.site_id = $1 and n.alert_id = a.id and n.recipient_id = $2 and n.state <> 'cancelled'
-                    and (n.key like 'notice.alert_%' or n.key like 'notice.help_%' or n.key = 'notice.assigned')))"
+                    and (n.key like 'notice.alert_%' or n.key like 'notice.manual_%' or n.key like 'notice.help_%' or n.key = 'notice.assigned')))"
     };
 }
 
@@ -214,7 +214,7 @@ async fn ties(tx: &mut Tx, who: &Who, senior_id: Uuid, building: Uuid) -> Result
             exists (select 1 from alert a where a.site_id = $1 and a.senior_id = $4 and a.resolved_at is null
                 and (a.claimed_by = $2 or exists (select 1 from notice n where n.site_id = $1 and n.alert_id = a.id
                     and n.recipient_id = $2 and n.state <> 'cancelled'
-                    and (n.key like 'notice.alert_%' or n.key like 'notice.help_%' or n.key = 'notice.assigned')))) as told";
+                    and (n.key like 'notice.alert_%' or n.key like 'notice.manual_%' or n.key like 'notice.help_%' or n.key = 'notice.assigned')))) as told";
     Ok(on!(tx, |conn| sqlx::query_as(sql)
         .bind(who.site_id)
         .bind(who.member_id)
@@ -229,14 +229,19 @@ async fn ties(tx: &mut Tx, who: &Who, senior_id: Uuid, building: Uuid) -> Result
 mod tests {
     use super::*;
     use crate::domain::alert::StepAct;
+    use crate::domain::check::Cause;
     use crate::domain::notice::key_of;
 
     #[test]
     fn every_rung_of_the_ladder_counts_as_having_been_told() {
-        for (act, urgent) in StepAct::ALL.iter().flat_map(|act| [(*act, false), (*act, true)]) {
-            let key = key_of(act, urgent);
-            assert!(key.starts_with("notice.alert_") || key.starts_with("notice.help_"), "{key} is not in the statements of this file");
+        const COUNTED: [&str; 3] = ["notice.alert_", "notice.manual_", "notice.help_"];
+        for (act, cause) in StepAct::ALL.iter().flat_map(|act| Cause::ALL.iter().map(move |cause| (*act, *cause))) {
+            for key in [key_of(act, false, cause), key_of(act, true, cause)] {
+                assert!(COUNTED.iter().any(|counted| key.starts_with(counted)), "{key} is not in the statements of this file");
+            }
         }
+        let sql = visible_seniors!();
+        assert!(COUNTED.iter().all(|counted| sql.contains(&format!("like '{counted}%'"))));
     }
 
     #[test]
