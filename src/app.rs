@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, broadcast};
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockSense};
 use crate::config::Config;
 use crate::seal::SealKey;
 use crate::store::{Db, Error, Result, Tx};
@@ -30,6 +30,8 @@ pub struct Shared {
     pub config: Config,
     pub db: Db,
     pub clock: Clock,
+    /// Whether it can be believed.
+    pub clock_sense: ClockSense,
     pub seal: SealKey,
     /// This process among several instances.
     pub instance: Uuid,
@@ -72,7 +74,9 @@ impl App {
     pub fn new(config: Config, db: Db, clock: Clock, seal: SealKey) -> Self {
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         let writers = Semaphore::new(WRITERS_MAX);
-        Self { shared: Arc::new(Shared { config, db, clock, seal, instance: Uuid::now_v7(), wake: Wake::default(), changes, writers }) }
+        let clock_sense = ClockSense::new(&clock);
+        let (instance, wake) = (Uuid::now_v7(), Wake::default());
+        Self { shared: Arc::new(Shared { config, db, clock, clock_sense, seal, instance, wake, changes, writers }) }
     }
 
     /// The one door for writes: an owned task, one transaction, bounded; the answer exists only after COMMIT.

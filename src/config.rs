@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Serialize};
@@ -176,6 +177,12 @@ impl Config {
         Rules { check: self.check.clone(), ladder: self.ladder.clone() }
     }
 
+    /// The longest sleep of a job. Jobs sleep half a heartbeat at most, or a short period would find them asleep and take that
+    /// for death.
+    pub fn tick(&self) -> Span {
+        Span(self.watch.tick.0.min(self.heartbeat.period.0 / 2))
+    }
+
     /// The database, by default a file in the data folder.
     pub fn database_url(&self) -> String {
         if self.database.url.is_empty() {
@@ -222,11 +229,11 @@ impl Config {
             ("outbox.attempt_timeout", self.outbox.attempt_timeout),
             ("heartbeat.period", self.heartbeat.period),
         ] {
-            if span.0 <= chrono::TimeDelta::zero() {
+            if span.0 <= TimeDelta::zero() {
                 return wrong(key, format!("{:?}", span.std()), "longer than 0s");
             }
         }
-        if self.watch.tick.0 > chrono::TimeDelta::seconds(10) {
+        if self.watch.tick.0 > TimeDelta::seconds(10) {
             return wrong("watch.tick", format!("{:?}", self.watch.tick.std()), "at most 10s");
         }
         let placeholders = ["changeme", "change-me", "password", "secret", "example"];

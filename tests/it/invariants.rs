@@ -1,7 +1,9 @@
 //! The invariants of the store, each named after what a person would see, on both engines.
 
 mod many;
+mod plan;
 mod time;
+mod vitals;
 mod walls;
 
 use chenlian::app::App;
