@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::config::MqttMode;
 use crate::domain::health::{Ailment, ailments};
 use crate::mqtt::external::Status;
-use crate::store::{Error, Result, health, life, vitals};
+use crate::store::{Error, Result, clock, life, vitals};
 
 const BEAT_SECONDS_MAX: u64 = 10;
 
@@ -25,7 +25,7 @@ pub async fn look(app: &App) -> Result<Vec<Ailment>> {
     let now = app.clock.now();
     let (sensors_wanted, period) = (app.config.mqtt.mode != MqttMode::Off, app.config.heartbeat.period.0);
     let seen = app.read(move |mut tx| async move {
-        let seen = (health::database_clock(&mut tx).await?, vitals::vitals(&mut tx, sensors_wanted, period, now).await?);
+        let seen = (clock::shown(&mut tx).await?, vitals::vitals(&mut tx, sensors_wanted, period, now).await?);
         Ok((tx, seen))
     });
     let (database, mut vitals) = seen.await?;

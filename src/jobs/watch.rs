@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::domain::case::Event;
 use crate::store::case::{self, Span};
 use crate::store::watch::{self as due, Clockwork};
-use crate::store::{Error, Result, health, life, plan};
+use crate::store::{Error, Result, clock, health, life, plan};
 
 /// Seniors per transaction: short enough that a volunteer's tap does not wait.
 pub const CHUNK_SENIORS: i64 = 1_000;
@@ -50,7 +50,7 @@ pub async fn pass(app: App) -> Result<Option<DateTime<Utc>>> {
 /// stays due, and the heartbeat stops; nothing is wrong with its seniors.
 pub async fn drive(app: &App, clockwork: Clockwork, now: DateTime<Utc>) -> Result<Report> {
     let seen = app.read(|mut tx| async move {
-        let seen = (health::database_clock(&mut tx).await?, plan::sites(&mut tx).await?);
+        let seen = (clock::shown(&mut tx).await?, plan::sites(&mut tx).await?);
         Ok((tx, seen))
     });
     let (database, sites) = seen.await?;

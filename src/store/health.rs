@@ -17,9 +17,3 @@ pub async fn last_pass(tx: &mut Tx, job: &str) -> Result<Option<(DateTime<Utc>, 
     let sql = "select at, detail from job_pass where job = $1";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(job).fetch_optional(conn).await)?)
 }
-
-/// What the database's own clock shows. SQLite has none but ours.
-pub async fn database_clock(tx: &mut Tx) -> Result<Option<DateTime<Utc>>> {
-    let Tx::Postgres(tx) = tx else { return Ok(None) };
-    Ok(Some(sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut **tx).await?))
-}

@@ -3,12 +3,12 @@
 //! What is counted is the round as it is stored, not what happens to be decided in this transaction: the watch takes a large
 //! round in several, and the first of them tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
-use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, FromRow};
+use serde_json::Value;
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::Outcome;
@@ -16,6 +16,7 @@ use super::apply::{INSERT_NOTICE, notice_row};
 use crate::domain::case::Command;
 use crate::domain::check::{CheckState, ReminderKind, Slot};
 use crate::domain::notice::{NewNotice, NoticeClass};
+use crate::domain::roster::Roster;
 use crate::domain::{day, id};
 use crate::on;
 use crate::store::{Result, Tx, bulk, roster};
@@ -35,45 +36,44 @@ struct Round {
 /// A check that is left of a round.
 #[derive(FromRow)]
 struct Left {
-    #[sqlx(try_from = "String")]
-    kind: ReminderKind,
-    building_id: Uuid,
-    building: String,
+    id: Uuid,
     senior_id: Uuid,
-    local_date: NaiveDate,
-    #[sqlx(try_from = "String")]
-    slot: Slot,
-    deadline_at: DateTime<Utc>,
     #[sqlx(try_from = "String")]
     state: CheckState,
+    building_id: Uuid,
+    building: String,
 }
 
+/// When the rounds of several buildings end together.
+type Deadline = (NaiveDate, Slot, DateTime<Utc>);
+
 pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
-    let commands = outcomes.iter().flat_map(|outcome| &outcome.commands);
-    let due: Vec<Value> = commands
-        .filter_map(|command| match command {
-            Command::Remind { check_id, kind } => Some(json!({ "site": site_id, "id": check_id, "kind": kind.as_str() })),
-            _ => None,
-        })
-        .collect();
+    let mut due: BTreeMap<Deadline, BTreeMap<Uuid, ReminderKind>> = BTreeMap::new();
+    for outcome in outcomes {
+        for command in &outcome.commands {
+            let Command::Remind { check_id, kind } = command else { continue };
+            let Some(check) = outcome.case.checks.iter().find(|check| check.id == *check_id) else { continue };
+            due.entry((check.local_date, check.slot, check.deadline_at)).or_default().insert(check.id, *kind);
+        }
+    }
     let Some(first) = outcomes.first().filter(|_| !due.is_empty()) else { return Ok(()) };
     let (zone, today) = (first.case.senior.zone, first.case.today(now));
-    let left = left_of_rounds(tx, &Value::from(due).to_string()).await?;
-    let mut seniors: Vec<Uuid> = left.iter().map(|check| check.senior_id).collect();
-    seniors.sort_unstable();
-    seniors.dedup();
-    let rosters = roster::load(tx, site_id, &seniors, today).await?;
-    // Counted per round: how many nobody looked at, how many need a second look.
     let mut rounds: BTreeMap<Round, (u32, u32)> = BTreeMap::new();
-    for check in left {
-        let Some(roster) = rosters.get(&check.senior_id) else { continue };
-        let mut people = roster.walkers(check.slot, day::weekday_bit(check.local_date));
-        if check.kind == ReminderKind::Last {
-            people.extend(roster.backup().filter(|backup| !people.contains(backup)));
-        }
-        for member in people {
-            let count = rounds.entry(check.round(member, zone)).or_default();
-            if check.state == CheckState::Expected { count.0 += 1 } else { count.1 += 1 }
+    for (deadline, checks) in due {
+        let left = left(tx, site_id, deadline).await?;
+        let kinds: BTreeSet<(ReminderKind, Uuid)> =
+            left.iter().filter_map(|check| checks.get(&check.id).map(|kind| (*kind, check.building_id))).collect();
+        let mut seniors: Vec<Uuid> =
+            left.iter().filter(|check| kinds.iter().any(|(_, of)| *of == check.building_id)).map(|check| check.senior_id).collect();
+        seniors.sort_unstable();
+        seniors.dedup();
+        let rosters = roster::load(tx, site_id, &seniors, today).await?;
+        for (kind, building) in kinds {
+            for check in left.iter().filter(|check| check.building_id == building) {
+                if let Some(roster) = rosters.get(&check.senior_id) {
+                    count(&mut rounds, kind, deadline, check, roster, zone);
+                }
+            }
         }
     }
     let rows: Vec<Value> = rounds.iter().map(|(round, counts)| notice_row(site_id, &round.notice(site_id, *counts, now), now)).collect();
@@ -81,36 +81,39 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
     Ok(())
 }
 
-/// Everybody of these checks' rounds (same building, day, slot and deadline) who still has to be looked at.
-async fn left_of_rounds(tx: &mut Tx, due: &str) -> Result<Vec<Left>> {
-    let sql = bulk::text(
-        tx,
-        "select round.kind, round.building_id, b.name as building, c.senior_id, c.local_date, c.slot, c.deadline_at, c.state
-         from (select distinct {kind:text} as kind, c.site_id, h.building_id, c.local_date, c.slot, c.deadline_at
-            from {rows} join daily_check c on c.site_id = {site:uuid} and c.id = {id:uuid}
-            join senior s on s.site_id = c.site_id and s.id = c.senior_id
-            join home h on h.site_id = s.site_id and h.id = s.home_id) as round
-         join place b on b.site_id = round.site_id and b.id = round.building_id
-         join home h on h.site_id = round.site_id and h.building_id = round.building_id
-         join senior s on s.site_id = h.site_id and s.home_id = h.id
-         join daily_check c on c.site_id = s.site_id and c.senior_id = s.id and c.local_date = round.local_date and c.slot = round.slot
-            and c.deadline_at = round.deadline_at
-         where c.state in ('tentative', 'tentative_blind') or (c.state = 'expected' and round.kind <> 'look_again')",
-    );
-    Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(due).fetch_all(conn).await)?)
+/// Everybody of the site who still has to be looked at by that moment.
+async fn left(tx: &mut Tx, site_id: Uuid, (date, slot, deadline_at): Deadline) -> Result<Vec<Left>> {
+    let sql = "select c.id, c.senior_id, c.state, b.id as building_id, b.name as building from daily_check c
+        join senior s on s.site_id = c.site_id and s.id = c.senior_id
+        join home h on h.site_id = s.site_id and h.id = s.home_id
+        join place b on b.site_id = h.site_id and b.id = h.building_id
+        where c.site_id = $1 and c.local_date = $2 and c.slot = $3 and c.deadline_at = $4
+          and c.state in ('expected', 'tentative', 'tentative_blind')";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(date).bind(slot.as_str()).bind(deadline_at).fetch_all(conn).await)?)
 }
 
-impl Left {
-    fn round(&self, member: Uuid, zone: Tz) -> Round {
-        Round {
-            member,
-            kind: self.kind,
-            date: self.local_date,
-            slot: self.slot,
-            building_id: self.building_id,
-            building: self.building.clone(),
-            deadline: self.deadline_at.with_timezone(&zone).format("%H:%M").to_string(),
-        }
+/// Counts a check to the rounds that it belongs to: how many nobody looked at, how many need a second look.
+fn count(
+    rounds: &mut BTreeMap<Round, (u32, u32)>,
+    kind: ReminderKind,
+    (date, slot, deadline_at): Deadline,
+    check: &Left,
+    roster: &Roster,
+    zone: Tz,
+) {
+    let is_unseen = check.state == CheckState::Expected;
+    if is_unseen && kind == ReminderKind::LookAgain {
+        return;
+    }
+    let mut people = roster.walkers(slot, day::weekday_bit(date));
+    if kind == ReminderKind::Last {
+        people.extend(roster.backup().filter(|backup| !people.contains(backup)));
+    }
+    for member in people {
+        let deadline = deadline_at.with_timezone(&zone).format("%H:%M").to_string();
+        let building = check.building.clone();
+        let counts = rounds.entry(Round { member, kind, date, slot, building_id: check.building_id, building, deadline }).or_default();
+        if is_unseen { counts.0 += 1 } else { counts.1 += 1 }
     }
 }
 

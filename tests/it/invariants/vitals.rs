@@ -4,7 +4,7 @@ use chenlian::app::App;
 use chenlian::clock::Clock;
 use chenlian::domain::health::Ailment;
 use chenlian::jobs::{escalate, heartbeat, plan_day, watch};
-use chenlian::store::{health, life};
+use chenlian::store::{clock, life};
 use chrono::TimeDelta;
 
 use super::another;
@@ -85,7 +85,7 @@ async fn an_hour_that_passes_while_the_machine_is_busy_is_no_jump() {
 #[tokio::test]
 async fn the_databases_clock_is_asked_where_it_has_one() {
     on_each_engine(|app| async move {
-        let shown = app.read(|mut tx| async move { health::database_clock(&mut tx).await.map(|at| (tx, at)) }).await.expect("it answers");
+        let shown = app.read(|mut tx| async move { clock::shown(&mut tx).await.map(|at| (tx, at)) }).await.expect("it answers");
         assert_eq!(shown.is_some(), app.db.is_postgres());
         if let Some(shown) = shown {
             assert!((Clock::System.now() - shown).abs() < TimeDelta::minutes(10), "{shown}");
