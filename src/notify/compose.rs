@@ -65,6 +65,9 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
     for name in ["when", "today"] {
         arguments.insert(name.to_owned(), text::plain(locale, &format!("notice.{name}.{slot}")));
     }
+    if let Some(number) = arguments.get_mut("unit") {
+        *number = unit(locale, number);
+    }
     if !sentence.units.is_empty() {
         let causes_shown = shows_causes(&sentence.key);
         arguments.insert("count".to_owned(), sentence.count.to_string());
@@ -76,7 +79,7 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
 
 /// Whether a sentence says after each name what was seen; the others say it for all.
 fn shows_causes(key: &str) -> bool {
-    !matches!(key, "notice.alert_look" | "notice.stand_down_well" | "notice.assigned" | "notice.claim_ran_out")
+    !matches!(key, "notice.alert_look" | "notice.manual_call" | "notice.stand_down_well" | "notice.assigned" | "notice.claim_ran_out")
 }
 
 /// 2单元张奶奶、李爷爷（看过，没拉开），3单元赵奶奶（还没人看）

@@ -12,5 +12,7 @@ mod register;
 mod register_care;
 mod register_http;
 mod sensors;
+mod statistics;
 mod tidy;
 mod visits;
+mod wording;
