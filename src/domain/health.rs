@@ -64,10 +64,25 @@ fn patience(period: TimeDelta) -> TimeDelta {
     period * 3 / 2
 }
 
+/// A watch that has only failed for this long is given to the service manager to be started anew. That cures what is stuck in
+/// this process and nothing else, so it must not happen while a database restarts, is restored, or a disk is made free (I21);
+/// readiness and heartbeat have told of it within the minute, and at two restarts an hour it is no crash loop.
+const WATCH_FAILING_MAX: TimeDelta = TimeDelta::minutes(30);
+
+/// Whether what gave a sign of life at `at` still runs.
+pub fn is_fresh(at: DateTime<Utc>, period: TimeDelta, now: DateTime<Utc>) -> bool {
+    now - at <= patience(period) && at - now <= SKEW_MAX
+}
+
+/// Whether the watch may go on trying in this process.
+pub fn may_watch_go_on(passed_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - passed_at <= WATCH_FAILING_MAX
+}
+
 /// What is wrong at `now`; nothing means healthy.
 pub fn ailments(vitals: &Vitals, period: TimeDelta, now: DateTime<Utc>) -> Vec<Ailment> {
     let late = |since: Option<DateTime<Utc>>| since.is_some_and(|since| now - since > patience(period));
-    let fresh = |at: Option<DateTime<Utc>>| at.is_some_and(|at| now - at <= patience(period) && at - now <= SKEW_MAX);
+    let fresh = |at: Option<DateTime<Utc>>| at.is_some_and(|at| is_fresh(at, period, now));
     let deaf = match vitals.sensors {
         Sensors::Off => false,
         Sensors::HeardAt(at) => !fresh(at),
@@ -202,6 +217,13 @@ mod tests {
         ] {
             let now = midnight + TimeDelta::seconds(seconds);
             assert_eq!(is_planned(planned, zone, TimeDelta::seconds(60), now), expected, "{planned:?} {seconds}");
+        }
+    }
+
+    #[test]
+    fn a_watch_that_only_fails_is_started_anew_after_half_an_hour_and_not_at_once() {
+        for (seconds, expected) in [(-60, true), (0, true), (1_800, true), (1_801, false)] {
+            assert_eq!(may_watch_go_on(at(0), at(seconds)), expected, "after {seconds} seconds");
         }
     }
 

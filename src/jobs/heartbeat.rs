@@ -1,5 +1,6 @@
 //! A sign of life to somebody outside, only while everything is well (I26): our own silence must be noticed too.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch as signal;
@@ -92,6 +93,7 @@ pub async fn follow_sensors(app: App, mut broker: Option<signal::Receiver<Status
     }
     while !*stop.borrow() {
         let up = broker.as_ref().is_none_or(|status| status.borrow().subscribed);
+        app.sensors_heard.store(up, Ordering::Relaxed);
         if let Err(error) = note(&app, up).await {
             tracing::error!(%error, "the link to the sensors could not be recorded");
         }

@@ -30,7 +30,9 @@ pub async fn load(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate)
 async fn load_chunk(tx: &mut Tx, rows: &str, site_id: Uuid, date: NaiveDate, rosters: &mut HashMap<Uuid, Roster>) -> Result<()> {
     let sql = bulk::text(
         tx,
-        "select s.id, h.building_id, h.key_holder_member_id from {rows}
+        "select s.id, h.building_id, (select m.id from member m
+             where m.site_id = h.site_id and m.id = h.key_holder_member_id and m.ended_at is null) as key_holder
+         from {rows}
          join senior s on s.site_id = {site:uuid} and s.id = {id:uuid}
          join home h on h.site_id = s.site_id and h.id = s.home_id",
     );
@@ -83,6 +85,7 @@ async fn grants(tx: &mut Tx, buildings: &str, date: NaiveDate, around: &mut Arou
         tx,
         "select gp.place_id, g.role, g.member_id from {rows}
          join grid_place gp on gp.site_id = {site:uuid} and gp.place_id = {id:uuid}
+             and gp.from_date <= $2 and (gp.to_date is null or gp.to_date > $2)
          join role_grant g on g.site_id = gp.site_id and g.grid_id = gp.grid_id
          join member m on m.site_id = g.site_id and m.id = g.member_id
          where g.from_date <= $2 and (g.to_date is null or g.to_date > $2) and m.ended_at is null",

@@ -1,7 +1,10 @@
 //! The invariants of the store, each named after what a person would see, on both engines.
 
+mod crowd;
 mod many;
+mod network;
 mod plan;
+mod storage;
 mod time;
 mod vitals;
 mod walls;

@@ -16,7 +16,8 @@ use crate::domain::case::Command;
 use crate::domain::id;
 use crate::domain::notice::{NewNotice, NoticeClass};
 use crate::on;
-use crate::store::{Result, Tx, bulk};
+use crate::store::register::By;
+use crate::store::{Result, Tx, bulk, silence};
 
 /// The longest that good news of a look-round waits for the rest of it.
 const BUNDLE_MAX: TimeDelta = TimeDelta::minutes(30);
@@ -60,13 +61,30 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
     release_waiting(tx, &people, &busy, now).await
 }
 
-/// Who was told about these alerts: a sealed text cannot be recalled, a pending one was cancelled.
+/// Acts that silence are told to the others concerned, in the same transaction.
+pub async fn silenced(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
+    for outcome in outcomes {
+        for command in &outcome.commands {
+            let Command::Silenced { what, by } = command else { continue };
+            let by = By { site_id: outcome.case.senior.site_id, actor_id: Some(*by), now };
+            silence::tell(tx, &by, outcome.case.senior.id, *what).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Who was told about these alerts, and who is on the way: a sealed text cannot be recalled, also if a next channel was
+/// cancelled; a pending one was cancelled.
 async fn told_about(tx: &mut Tx, alerts: &str) -> Result<Vec<(Uuid, Uuid)>> {
     let sql = bulk::text(
         tx,
         "select distinct n.alert_id, n.recipient_id from {rows}
          join notice n on n.site_id = {site:uuid} and n.alert_id = {id:uuid}
-         where n.class = 'alert' and n.state in ('sealed', 'delivered')",
+         where n.class = 'alert' and (n.state in ('sealed', 'delivered') or n.message_id is not null)
+         union
+         select e.alert_id, e.actor_id from {rows}
+         join alert_event e on e.site_id = {site:uuid} and e.alert_id = {id:uuid}
+         where e.kind in ('claimed', 'on_site') and e.actor_id is not null",
     );
     Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(alerts).fetch_all(conn).await)?)
 }
