@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, broadcast};
 use tokio::task::JoinError;
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockSense};
 use crate::config::{Config, MqttMode};
 use crate::seal::SealKey;
 use crate::store::{Db, Error, Result, Tx};
@@ -76,6 +76,8 @@ pub struct Shared {
     pub config: Config,
     pub db: Db,
     pub clock: Clock,
+    /// Whether it can be believed.
+    pub clock_sense: ClockSense,
     pub seal: SealKey,
     /// This process among several instances.
     pub instance: Uuid,
@@ -130,7 +132,7 @@ impl App {
             let (writes, reads) = lane.places(is_postgres);
             Places { writes: Semaphore::new(writes), reads: Semaphore::new(reads) }
         });
-        let started_at = clock.now();
+        let (started_at, clock_sense) = (clock.now(), ClockSense::new(&clock));
         let watch_passed = AtomicI64::new(started_at.timestamp_millis());
         let (instance, wake, damaged) = (Uuid::now_v7(), Wake::default(), AtomicBool::new(false));
         let sensors_heard = AtomicBool::new(config.mqtt.mode != MqttMode::External);
@@ -139,6 +141,7 @@ impl App {
                 config,
                 db,
                 clock,
+                clock_sense,
                 seal,
                 instance,
                 started_at,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Serialize};
@@ -179,6 +180,12 @@ impl Config {
 
     pub fn rules(&self) -> Rules {
         Rules { check: self.check.clone(), ladder: self.ladder.clone() }
+    }
+
+    /// The longest sleep of a job. Jobs sleep half a heartbeat at most, or a short period would find them asleep and take that
+    /// for death.
+    pub fn tick(&self) -> Span {
+        Span(self.watch.tick.0.min(self.heartbeat.period.0 / 2))
     }
 
     /// The database, by default a file in the data folder.

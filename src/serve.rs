@@ -252,7 +252,7 @@ where
 async fn keep_time(app: App, mut stop: watch::Receiver<bool>) {
     let mut steps = StepWatch::new(&app.clock);
     let mut is_entered = false;
-    while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {
+    while tokio::time::timeout(app.config.tick().std(), stop.changed()).await.is_err() {
         let step = steps.step(&app.clock);
         if clock_jumped(step) {
             tracing::warn!(seconds = step.num_seconds(), "the clock was set or the machine slept; every job looks again");

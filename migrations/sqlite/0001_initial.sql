@@ -13,7 +13,7 @@ create table site (
     timezone text not null,
     latitude real not null,
     longitude real not null,
-    -- Settings of check.* and ladder.* that this site changed, as JSON; absent keys follow the configuration.
+    -- The site's own check.* and ladder.*, as JSON; a key that is absent has its default, an unknown one is passed over.
     settings text not null,
     -- The last local date that plan_day has filled; null before the first plan.
     planned_through text,
@@ -771,6 +771,8 @@ create table server_life (
     id blob not null primary key,
     started_at text not null,
     alive_at text not null,
+    -- The last moment at which it could hear sensors; null once it could not.
+    hears_at text,
     stopped_at text
 ) strict;
 create index server_life_alive on server_life (alive_at);

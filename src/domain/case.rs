@@ -106,10 +106,10 @@ pub enum Command {
         except: Option<Uuid>,
         bundle: bool,
     },
+    /// What is left of the check's round; how much that is stands in the store.
     Remind {
         check_id: Uuid,
         kind: ReminderKind,
-        state: CheckState,
     },
     AddAbsence {
         id: Uuid,
@@ -222,7 +222,7 @@ impl Case {
             match verdict.reminder {
                 Some(_) if judge == Judge::Only => {}
                 Some(kind) => {
-                    extra.push(Command::Remind { check_id: check.id, kind, state: verdict.state });
+                    extra.push(Command::Remind { check_id: check.id, kind });
                     check.next_action_at = verdict.next_action_at;
                 }
                 None => check.next_action_at = verdict.next_action_at,

@@ -20,7 +20,7 @@ words! {
         Excused = "excused", NotObserved = "not_observed", NotOpen = "not_open", NotSeen = "not_seen", Help = "help",
         /// Older than the look-back when somebody first had a chance to evaluate it.
         NotEvaluated = "not_evaluated",
-        /// A broken record, taken out so that the others go on (I28); the operator has been told.
+        /// A broken record, taken out so that the others go on (I28); the operator has been told, and it is tried again.
         Unmonitored = "unmonitored"
     }
 }
@@ -29,6 +29,11 @@ impl CheckState {
     /// The cutoff has not judged it yet.
     pub fn is_undecided(self) -> bool {
         matches!(self, Self::Expected | Self::Tentative | Self::TentativeBlind)
+    }
+
+    /// Nobody has judged it, or could: what is unmonitored gets its verdict once its record is mended (I28).
+    pub fn awaits_verdict(self) -> bool {
+        self.is_undecided() || self == Self::Unmonitored
     }
 
     /// The cause of the missed trigger, for states that need one.
@@ -100,9 +105,6 @@ pub struct Assessment {
 impl CheckView {
     /// Assesses the check at `now`. `signals` may hold signals of other days; only those of this check's span count.
     pub fn assess(&self, signals: &[SignalFact], absences: &[AbsenceFact], rules: &CheckRules, now: DateTime<Utc>) -> Assessment {
-        if self.state == CheckState::Unmonitored {
-            return self.unchanged();
-        }
         let looks = Looks::of(self, signals);
         let excused = absences.iter().any(|absence| absence.excuses(self.local_date, self.cutoff_at));
         let state = self.state_at(&looks, excused, rules, now);
@@ -147,7 +149,7 @@ impl CheckView {
             return CheckState::OkLate;
         }
         // A verdict once given stays; only what was never evaluated can fall out of the look-back.
-        if self.state.is_undecided() && now - self.cutoff_at > rules.look_back.0 || self.state == CheckState::NotEvaluated {
+        if self.state.awaits_verdict() && now - self.cutoff_at > rules.look_back.0 || self.state == CheckState::NotEvaluated {
             return CheckState::NotEvaluated;
         }
         match latest {
@@ -203,10 +205,6 @@ impl CheckView {
                 && (self.change_from()..signal.observed_at).contains(&other.observed_at)
         };
         signal.kind != SignalKind::Open || !signal.is_human() || signals.iter().any(answers)
-    }
-
-    fn unchanged(&self) -> Assessment {
-        Assessment { state: self.state, received_late: self.received_late, missed: None, reminder: None, next_action_at: None }
     }
 }
 

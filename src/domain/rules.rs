@@ -3,6 +3,7 @@
 
 use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::agreement::GRACE_MAX;
 use super::day::UNOBSERVED_DELAY_MAX;
@@ -264,6 +265,34 @@ fn within(field: &str, span: Span, least: TimeDelta, most: TimeDelta) -> Result<
     Err(Refusal::invalid(field, "register.span").with("least", length(least)).with("most", length(most)))
 }
 
+impl Rules {
+    /// What a site has stored, perhaps by an earlier or a later version of this program, since two of them run side by side
+    /// during an update (I36): a key that is missing has its default, and one that only the other version knows is passed over.
+    /// What people enter is read strictly instead.
+    ///
+    /// # Errors
+    /// If it is no JSON, or a key that we know holds what we cannot read.
+    pub fn from_stored(text: &str) -> serde_json::Result<Self> {
+        let stored: Value = serde_json::from_str(text)?;
+        let mut known = serde_json::to_value(Self::default())?;
+        lay_over_known(&mut known, &stored);
+        serde_json::from_value(known)
+    }
+}
+
+fn lay_over_known(known: &mut Value, stored: &Value) {
+    match (known, stored) {
+        (Value::Object(known), Value::Object(stored)) => {
+            for (name, value) in known {
+                if let Some(stored) = stored.get(name) {
+                    lay_over_known(value, stored);
+                }
+            }
+        }
+        (value, stored) => *value = stored.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,6 +321,28 @@ mod tests {
         ];
         for (field, change) in cases {
             assert_eq!(refused(change).as_deref(), Some(field));
+        }
+    }
+
+    // I36
+    #[test]
+    fn the_times_that_another_version_stored_are_read_as_far_as_they_are_known() {
+        let with_grace = |minutes| {
+            let mut rules = Rules::default();
+            rules.check.grace = Span::minutes(minutes);
+            rules
+        };
+        for (text, expected) in [
+            ("{}", Some(Rules::default())),
+            (r#"{"check": {"grace": "20m"}}"#, Some(with_grace(20))),
+            (r#"{"check": {"grace": "20m", "quiet": "1h"}, "sms": {"sign": "x"}, "ladder": {"l9": "2h"}}"#, Some(with_grace(20))),
+            (&serde_json::to_string(&with_grace(7)).unwrap(), Some(with_grace(7))),
+            (r#"{"check": {"grace": "soon"}}"#, None),
+            (r#"{"check": null}"#, None),
+            ("[]", None),
+            ("", None),
+        ] {
+            assert_eq!(Rules::from_stored(text).ok(), expected, "{text}");
         }
     }
 }

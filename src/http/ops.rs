@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::server;
 use crate::app::App;
-use crate::domain::health::is_watch_fresh;
+use crate::domain::health::is_fresh;
 use crate::store;
 
 /// Connections of probes and scrapers.
@@ -74,7 +74,7 @@ async fn probe(app: &App) -> Result<(), String> {
     });
     written.await.map_err(|error| error.to_string())?;
     let passed_at = app.watch_passed_at();
-    if !is_watch_fresh(passed_at, app.config.watch.tick.0, now) {
+    if !is_fresh(passed_at, app.config.heartbeat.period.0, now) {
         return Err(format!("the watch has not committed a pass since {passed_at}"));
     }
     if app.sensors_heard.load(Ordering::Relaxed) { Ok(()) } else { Err("sensors cannot be heard: mqtt.url".to_owned()) }

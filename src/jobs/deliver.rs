@@ -143,7 +143,7 @@ impl Sender {
     async fn pass_and_look_ahead(&mut self) -> Result<Duration> {
         self.pass().await?;
         let next = self.next_due().await?;
-        let tick = self.app.config.watch.tick.std();
+        let tick = self.app.config.tick().std();
         let ahead = next.map(|next| (next - self.app.clock.now()).to_std().unwrap_or(LOOK_AGAIN));
         Ok(ahead.unwrap_or(tick).clamp(LOOK_AGAIN.min(tick), tick))
     }

@@ -3,18 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch as signal;
 
 use crate::app::App;
-use crate::clock::{Clock, StepWatch};
 use crate::config::MqttMode;
-use crate::domain::health::{Ailment, Bounds, ailments, clock_jumped};
+use crate::domain::health::{Ailment, ailments};
 use crate::mqtt::external::Status;
-use crate::store::{Error, Result, health, vitals};
+use crate::store::{Error, Result, clock, life, vitals};
 
-/// After a jump of the clock the heartbeat is silent this long, then the new time is taken for true (I24).
-const CLOCK_SUSPECT: TimeDelta = TimeDelta::minutes(5);
 const BEAT_SECONDS_MAX: u64 = 10;
 
 /// What a beat found and did.
@@ -25,41 +21,22 @@ pub struct Report {
     pub accepted: Option<bool>,
 }
 
-/// Remembers whether the wall clock jumped lately.
-#[derive(Debug, Default)]
-pub struct ClockSense {
-    steps: Option<StepWatch>,
-    suspect_until: Option<DateTime<Utc>>,
-}
-
-impl ClockSense {
-    pub fn is_suspect(&mut self, clock: &Clock) -> bool {
-        let (now, steps) = (clock.now(), self.steps.get_or_insert_with(|| StepWatch::new(clock)));
-        if clock_jumped(steps.step(clock)) {
-            self.suspect_until = Some(now + CLOCK_SUSPECT);
-        }
-        self.suspect_until.is_some_and(|until| now < until)
-    }
-}
-
 /// Looks at everything that must be well.
-pub async fn look(app: &App, clock: &mut ClockSense) -> Result<Vec<Ailment>> {
+pub async fn look(app: &App) -> Result<Vec<Ailment>> {
     let now = app.clock.now();
-    let mqtt_wanted = app.config.mqtt.mode != MqttMode::Off;
-    let mut vitals = app
-        .read(move |mut tx| async move {
-            let vitals = vitals::vitals(&mut tx, mqtt_wanted, now).await?;
-            Ok((tx, vitals))
-        })
-        .await?;
-    vitals.clock_suspect = clock.is_suspect(&app.clock);
-    let bounds = Bounds { tick: app.config.watch.tick.0, lease: app.config.outbox.lease.0 };
-    Ok(ailments(&vitals, &bounds, now))
+    let (sensors_wanted, period) = (app.config.mqtt.mode != MqttMode::Off, app.config.heartbeat.period.0);
+    let seen = app.read(move |mut tx| async move {
+        let seen = (clock::shown(&mut tx).await?, vitals::vitals(&mut tx, sensors_wanted, period, now).await?);
+        Ok((tx, seen))
+    });
+    let (database, mut vitals) = seen.await?;
+    vitals.clock_suspect = app.clock_sense.look(&app.clock, database).shows;
+    Ok(ailments(&vitals, period, now))
 }
 
 /// One look, and one beat if all is well.
-pub async fn run_once(app: &App, client: &reqwest::Client, clock: &mut ClockSense) -> Result<Report> {
-    let found = look(app, clock).await?;
+pub async fn run_once(app: &App, client: &reqwest::Client) -> Result<Report> {
+    let found = look(app).await?;
     if !found.is_empty() {
         let words: Vec<&str> = found.iter().map(|ailment| ailment.as_str()).collect();
         tracing::warn!(ailments = words.join(" "), "not healthy: the heartbeat is held back");
@@ -92,14 +69,13 @@ pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
             return;
         }
     };
-    let mut clock = ClockSense::default();
     // The other jobs need a moment before their first pass is on record.
     tokio::select! {
-        () = tokio::time::sleep(app.config.watch.tick.std().min(app.config.heartbeat.period.std())) => {}
+        () = tokio::time::sleep(app.config.tick().std()) => {}
         _ = stop.changed() => {}
     }
     while !*stop.borrow() {
-        if let Err(error) = run_once(&app, &client, &mut clock).await {
+        if let Err(error) = run_once(&app, &client).await {
             tracing::error!(job = "heartbeat", %error, "job failed");
         }
         tokio::select! {
@@ -109,19 +85,17 @@ pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
     }
 }
 
-/// Keeps on record whether sensors can be heard. `broker` is the state of the link to an external broker; the server's own
-/// endpoint can be heard as long as the server runs.
+/// Keeps on record whether this server hears sensors, so that its word runs out when it dies. `broker` is the state of the link
+/// to an external broker; the server's own endpoint can be heard as long as the server runs.
 pub async fn follow_sensors(app: App, mut broker: Option<signal::Receiver<Status>>, mut stop: signal::Receiver<bool>) {
     if app.config.mqtt.mode == MqttMode::Off {
         return;
     }
-    let mut noted = None;
     while !*stop.borrow() {
         let up = broker.as_ref().is_none_or(|status| status.borrow().subscribed);
         app.sensors_heard.store(up, Ordering::Relaxed);
-        if noted != Some(up) {
-            let written = note(&app, up).await;
-            noted = written.inspect_err(|error| tracing::error!(%error, "the link to the sensors could not be recorded")).ok();
+        if let Err(error) = note(&app, up).await {
+            tracing::error!(%error, "the link to the sensors could not be recorded");
         }
         let changed = async {
             let still_told = match &mut broker {
@@ -134,33 +108,17 @@ pub async fn follow_sensors(app: App, mut broker: Option<signal::Receiver<Status
         };
         tokio::select! {
             () = changed => {}
-            // Also the next try after a failure.
-            () = tokio::time::sleep(app.config.heartbeat.period.std()) => {}
+            () = tokio::time::sleep(app.config.tick().std()) => {}
             _ = stop.changed() => {}
         }
     }
 }
 
-async fn note(app: &App, up: bool) -> Result<bool> {
-    let now = app.clock.now();
+async fn note(app: &App, up: bool) -> Result<()> {
+    let (instance, now) = (app.instance, app.clock.now());
     app.write(move |mut tx| async move {
-        health::passed(&mut tx, "mqtt", now, if up { vitals::MQTT_UP } else { "down" }).await?;
-        Ok((tx, up))
+        life::hears(&mut tx, instance, up, now).await?;
+        Ok((tx, ()))
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn after_a_clock_step_the_heartbeat_pauses_for_five_minutes_and_no_longer() {
-        let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
-        let mut sense = ClockSense::default();
-        for (minutes, expected) in [(0, false), (1, false), (61, true), (4, true), (1, false), (-59, true), (5, false)] {
-            clock.advance(TimeDelta::minutes(minutes));
-            assert_eq!(sense.is_suspect(&clock), expected, "after {minutes} minutes");
-        }
-    }
 }

@@ -61,7 +61,7 @@ async fn bounded<T>(pass: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 fn until(app: &App, next: Option<DateTime<Utc>>) -> Duration {
-    let tick = app.config.watch.tick.std();
+    let tick = app.config.tick().std();
     let Some(next) = next else { return tick };
     (next - app.clock.now()).to_std().unwrap_or(SLEEP_MIN).clamp(SLEEP_MIN, tick)
 }

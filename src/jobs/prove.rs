@@ -18,7 +18,7 @@ use crate::domain::{day, id};
 use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::plan::SitePlan;
 use crate::store::proof::{self, Planned};
-use crate::store::{Result, Tx, bulk, health, plan, roster, vitals};
+use crate::store::{Result, Tx, bulk, health, plan, roster};
 
 /// Nobody rings for the proof: the time of day does.
 static NO_BELL: Notify = Notify::const_new();
@@ -66,7 +66,7 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
         Word::Cover => format!("cover/{}", site.id),
     };
     let (asked, date) = (job.clone(), today.to_string());
-    let last = app.read(move |mut tx| async move { vitals::last_pass(&mut tx, &asked).await.map(|last| (tx, last)) }).await?;
+    let last = app.read(move |mut tx| async move { health::last_pass(&mut tx, &asked).await.map(|last| (tx, last)) }).await?;
     if last.is_some_and(|(_, said)| said == date) {
         return Ok(0);
     }

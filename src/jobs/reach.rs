@@ -18,7 +18,7 @@ use crate::domain::{day, id};
 use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::plan::SitePlan;
 use crate::store::register::reach::{self, Judged};
-use crate::store::{Result, bulk, health, plan, roster, vitals};
+use crate::store::{Result, bulk, health, plan, roster};
 
 /// Nobody rings: changes are found in the audit, whichever instance made them.
 static NO_BELL: Notify = Notify::const_new();
@@ -61,7 +61,7 @@ fn job(site: Uuid) -> String {
 async fn due(app: &App, site: &SitePlan, now: DateTime<Utc>) -> Result<Option<Occasion>> {
     let (site_id, today) = (site.id, day::local_date(site.zone, now));
     let read = app.read(move |mut tx| async move {
-        let looked_at = vitals::last_pass(&mut tx, &job(site_id)).await?.map(|(at, _)| at);
+        let looked_at = health::last_pass(&mut tx, &job(site_id)).await?.map(|(at, _)| at);
         let changed = reach::changed(&mut tx, site_id, looked_at.unwrap_or(now)).await?;
         Ok((tx, (looked_at, changed)))
     });

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::domain::case::Event;
 use crate::store::case::{self, Span};
 use crate::store::watch::{self as due, Clockwork};
-use crate::store::{Error, Result, health, life};
+use crate::store::{Error, Result, clock, health, life, plan};
 
 /// Seniors per transaction: short enough that a volunteer's tap does not wait.
 pub const CHUNK_SENIORS: i64 = 1_000;
@@ -21,6 +21,8 @@ pub struct Report {
     pub seniors: usize,
     /// Records taken out so that the others go on (I28).
     pub unmonitored: usize,
+    /// The clock jumped, so nothing was decided yet (I24).
+    pub waits: bool,
     pub next: Option<DateTime<Utc>>,
 }
 
@@ -29,7 +31,7 @@ pub async fn run_once(app: &App) -> Result<Report> {
     let now = app.clock.now();
     let report = drive(app, Clockwork::Checks, now).await?;
     let instance = app.instance;
-    let detail = format!("{} seniors", report.seniors);
+    let detail = if report.waits { "waits for the clock".to_owned() } else { format!("{} seniors", report.seniors) };
     app.write(move |mut tx| async move {
         life::alive(&mut tx, instance, now).await?;
         health::passed(&mut tx, "watch", now, &detail).await?;
@@ -45,55 +47,106 @@ pub async fn pass(app: App) -> Result<Option<DateTime<Utc>>> {
     Ok(run_once(&app).await?.next)
 }
 
-/// Drives one clockwork until nothing of it is due at `now`.
+/// Drives one clockwork until nothing of it is due at `now`, site by site in turn. What is due at a site that cannot be read
+/// stays due, and the heartbeat stops; nothing is wrong with its seniors.
 pub async fn drive(app: &App, clockwork: Clockwork, now: DateTime<Utc>) -> Result<Report> {
-    let mut report = Report::default();
-    for _ in 0..CHUNKS_PER_PASS_MAX {
-        let chunk = app
-            .read(move |mut tx| async move { due::due_seniors(&mut tx, clockwork, now, CHUNK_SENIORS).await.map(|due| (tx, due)) })
-            .await?;
-        let Some((site, seniors)) = chunk else { break };
-        report.seniors += seniors.len();
-        match tick(app, site, seniors.clone(), now).await {
-            Ok(()) => {}
-            Err(Error::Broken { .. } | Error::Refused(_)) => report.unmonitored += one_by_one(app, site, seniors, now).await?,
-            Err(other) => return Err(other),
-        }
-        app.wake.deliver.notify_one();
-        app.wake.escalate.notify_one();
+    let seen = app.read(|mut tx| async move {
+        let seen = (clock::shown(&mut tx).await?, plan::sites(&mut tx).await?);
+        Ok((tx, seen))
+    });
+    let (database, sites) = seen.await?;
+    if app.clock_sense.look(&app.clock, database).waits {
+        tracing::warn!(?clockwork, "the clock jumped or is not the database's: what seems due waits for a moment");
+        return Ok(Report { waits: true, ..Report::default() });
     }
-    report.next = app.read(move |mut tx| async move { due::next_due(&mut tx, clockwork).await.map(|next| (tx, next)) }).await?;
+    let mut report = Report::default();
+    let mut sites: Vec<Uuid> = sites.into_iter().map(|site| site.id).collect();
+    for _ in 0..CHUNKS_PER_PASS_MAX {
+        let mut busy = Vec::new();
+        for site in sites {
+            if drive_chunk(app, clockwork, site, now, &mut report).await? {
+                busy.push(site);
+            }
+        }
+        sites = busy;
+        if sites.is_empty() {
+            break;
+        }
+    }
+    report.next = app.read(move |mut tx| async move { due::next_due(&mut tx, clockwork, now).await.map(|next| (tx, next)) }).await?;
     Ok(report)
 }
 
-async fn tick(app: &App, site: Uuid, seniors: Vec<Uuid>, now: DateTime<Utc>) -> Result<()> {
+/// Decides what is due first at a site. `false`: nothing was.
+async fn drive_chunk(app: &App, clockwork: Clockwork, site: Uuid, now: DateTime<Utc>, report: &mut Report) -> Result<bool> {
+    let asked = app.read(move |mut tx| async move {
+        let seniors = due::due_seniors(&mut tx, clockwork, site, now, CHUNK_SENIORS).await?;
+        Ok((tx, seniors))
+    });
+    let seniors = asked.await?;
+    if seniors.is_empty() {
+        return Ok(false);
+    }
+    report.seniors += seniors.len();
+    report.unmonitored += decide(app, clockwork, site, seniors, now).await?;
+    app.wake.deliver.notify_one();
+    app.wake.escalate.notify_one();
+    Ok(true)
+}
+
+/// I28: a chunk with a broken record is halved until that record stands alone; what cannot be decided is marked, told to the
+/// operators, and no longer holds up the others.
+async fn decide(app: &App, clockwork: Clockwork, site: Uuid, seniors: Vec<Uuid>, now: DateTime<Utc>) -> Result<usize> {
+    let span = match clockwork {
+        Clockwork::Checks => Span::due_or_broken(now),
+        Clockwork::Alerts => Span::due(now),
+    };
+    let mut unmonitored = 0;
+    let mut parts = vec![seniors];
+    while let Some(part) = parts.pop() {
+        match tick(app, site, part.clone(), span, now).await {
+            Ok(()) => {}
+            // Refused: the senior's home or building is gone, so nothing can be loaded.
+            Err(error @ (Error::Broken { .. } | Error::Refused(_))) => match part.as_slice() {
+                [senior] => {
+                    tracing::error!(%senior, %error, "broken record isolated");
+                    isolate(app, site, *senior, now).await?;
+                    unmonitored += 1;
+                }
+                many => {
+                    let (first, second) = many.split_at(many.len() / 2);
+                    parts.extend([second.to_vec(), first.to_vec()]);
+                }
+            },
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(unmonitored)
+}
+
+async fn tick(app: &App, site: Uuid, seniors: Vec<Uuid>, span: Span, now: DateTime<Utc>) -> Result<()> {
     app.write(move |mut tx| async move {
         let events: Vec<(Uuid, Event)> = seniors.into_iter().map(|senior| (senior, Event::Tick)).collect();
-        case::react(&mut tx, site, &events, Span::due(now), now).await?;
+        case::react(&mut tx, site, &events, span, now).await?;
         Ok((tx, ()))
     })
     .await
 }
 
-/// I28: a chunk with a broken record is decided senior by senior; what cannot be decided is marked, told to the operator,
-/// and no longer holds up the others.
-async fn one_by_one(app: &App, site: Uuid, seniors: Vec<Uuid>, now: DateTime<Utc>) -> Result<usize> {
-    let mut unmonitored = 0;
-    for senior in seniors {
-        match tick(app, site, vec![senior], now).await {
-            Ok(()) => {}
-            // Refused: the senior's home or building is gone, so nothing can be loaded.
-            Err(error @ (Error::Broken { .. } | Error::Refused(_))) => {
-                tracing::error!(%senior, %error, "broken record isolated");
-                app.write(move |mut tx| async move {
-                    due::isolate(&mut tx, site, senior, now).await?;
-                    Ok((tx, ()))
-                })
-                .await?;
-                unmonitored += 1;
-            }
-            Err(other) => return Err(other),
-        }
+/// Takes the checks out, so that the senior's alert goes on; if it is the alert that cannot be read, it waits.
+async fn isolate(app: &App, site: Uuid, senior: Uuid, now: DateTime<Utc>) -> Result<()> {
+    app.write(move |mut tx| async move {
+        due::isolate(&mut tx, site, senior, now).await?;
+        Ok((tx, ()))
+    })
+    .await?;
+    match tick(app, site, vec![senior], Span::due(now), now).await {
+        Err(Error::Broken { .. } | Error::Refused(_)) => {}
+        decided => return decided,
     }
-    Ok(unmonitored)
+    app.write(move |mut tx| async move {
+        due::postpone(&mut tx, site, senior, now).await?;
+        Ok((tx, ()))
+    })
+    .await
 }

@@ -24,14 +24,22 @@ pub async fn start(tx: &mut Tx, instance: Uuid, now: DateTime<Utc>) -> Result<()
 
 /// A server has just finished a pass.
 pub async fn alive(tx: &mut Tx, instance: Uuid, now: DateTime<Utc>) -> Result<()> {
-    let sql = "update server_life set alive_at = $2 where id = $1 and alive_at < $2";
+    let sql = "update server_life set alive_at = $2 where id = $1";
     on!(tx, |conn| sqlx::query(sql).bind(instance).bind(now).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// A server can hear sensors, or no longer can. Each has its own row: one that dies takes no other's word away, and leaves none.
+pub async fn hears(tx: &mut Tx, instance: Uuid, up: bool, now: DateTime<Utc>) -> Result<()> {
+    let sql = "insert into server_life (id, started_at, alive_at, hears_at) values ($1, $2, $2, $3)
+        on conflict (id) do update set hears_at = excluded.hears_at";
+    on!(tx, |conn| sqlx::query(sql).bind(instance).bind(now).bind(up.then_some(now)).execute(conn).await.map(|_| ()))?;
     Ok(())
 }
 
 /// A server stops in order.
 pub async fn stop(tx: &mut Tx, instance: Uuid, now: DateTime<Utc>) -> Result<()> {
-    let sql = "update server_life set stopped_at = $2, alive_at = $2 where id = $1";
+    let sql = "update server_life set stopped_at = $2, alive_at = $2, hears_at = null where id = $1";
     on!(tx, |conn| sqlx::query(sql).bind(instance).bind(now).execute(conn).await.map(|_| ()))?;
     Ok(())
 }

@@ -11,6 +11,7 @@ pub mod bulk;
 
 pub mod access;
 pub mod audit;
+pub mod clock;
 pub mod delivery_log;
 pub mod feed;
 pub mod follow;

@@ -3,15 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Db, Result, Tx, plan};
+use super::plan::{self, SitePlan};
+use super::{Db, Result, Tx};
 use crate::domain::day;
 use crate::on;
 
 /// An undecided check that is due for longer than this means that nobody decides (domain: alert within seconds of the cutoff).
 const OVERDUE: TimeDelta = TimeDelta::seconds(60);
+/// Days ahead that are looked at; only a clock that was far ahead leaves more of them planned.
+const PLANNED_DAYS_MAX: usize = 7;
 /// Offenders shown per rule; a thousand of them say no more.
 pub const FINDINGS_PER_RULE_MAX: i64 = 200;
 
@@ -22,8 +25,9 @@ pub struct Finding {
     pub id: Uuid,
 }
 
-/// The rule that is not one query: local dates are computed in `domain`.
+/// The rules that are not one query: local dates are computed in `domain`.
 const UNPLANNED: &str = "unplanned";
+const DAY_WITHOUT_CHECK: &str = "day_without_check";
 
 /// Name and query. `$1` is the time before which a check is overdue, `$2` today's date in UTC, `$3` the most rows to return.
 const RULES: &[(&str, &str)] = &[
@@ -103,7 +107,7 @@ const RULES: &[(&str, &str)] = &[
 
 /// The names of all rules.
 pub fn rules() -> BTreeSet<&'static str> {
-    RULES.iter().map(|(name, _)| *name).chain([UNPLANNED]).collect()
+    RULES.iter().map(|(name, _)| *name).chain([UNPLANNED, DAY_WITHOUT_CHECK]).collect()
 }
 
 /// Every row that breaks a rule at `now`.
@@ -118,13 +122,30 @@ pub async fn findings(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Finding>> {
             .await)?;
         findings.extend(offenders.into_iter().map(|id| Finding { rule, id }));
     }
-    for site in plan::sites(tx).await? {
-        let today = day::local_date(site.zone, now);
-        if site.planned_through.is_none_or(|through| through < today) {
-            findings.push(Finding { rule: UNPLANNED, id: site.id });
+    for (id, site) in plan::all_sites(tx).await? {
+        match site {
+            Ok(site) => findings.append(&mut of_plan(tx, &site, day::local_date(site.zone, now)).await?),
+            Err(_) => findings.push(Finding { rule: UNPLANNED, id }),
         }
     }
     Ok(findings)
+}
+
+/// A day that is planned and for which something is agreed has its check; today is planned.
+async fn of_plan(tx: &mut Tx, site: &SitePlan, today: NaiveDate) -> Result<Vec<Finding>> {
+    let Some(through) = site.planned_through.filter(|through| *through >= today) else {
+        return Ok(vec![Finding { rule: UNPLANNED, id: site.id }]);
+    };
+    let mut lacking = BTreeSet::new();
+    for date in today.iter_days().take_while(|date| *date <= through).take(PLANNED_DAYS_MAX) {
+        for (agreement, _, fact) in plan::unplanned(tx, site.id, date).await? {
+            // A date that the zone skips has no check.
+            if fact.is_err() || fact.is_ok_and(|fact| day::plan(&fact, &site.rules.check, site.zone, date).is_some()) {
+                lacking.insert(agreement);
+            }
+        }
+    }
+    Ok(lacking.into_iter().map(|id| Finding { rule: DAY_WITHOUT_CHECK, id }).collect())
 }
 
 /// What the engine itself says about its file; PostgreSQL checks its pages as it reads them.

@@ -16,48 +16,71 @@ pub enum Clockwork {
     Alerts,
 }
 
-/// Seniors of one site with something due at `now`, earliest first.
-pub async fn due_seniors(tx: &mut Tx, clockwork: Clockwork, now: DateTime<Utc>, limit: i64) -> Result<Option<(Uuid, Vec<Uuid>)>> {
+/// Seniors of a site with something due at `now`, earliest first.
+pub async fn due_seniors(tx: &mut Tx, clockwork: Clockwork, site_id: Uuid, now: DateTime<Utc>, limit: i64) -> Result<Vec<Uuid>> {
     let sql = match clockwork {
-        Clockwork::Checks => "select site_id, senior_id from daily_check where next_action_at <= $1 order by next_action_at limit $2",
-        Clockwork::Alerts => "select site_id, senior_id from alert where next_action_at <= $1 order by next_action_at limit $2",
+        Clockwork::Checks => {
+            "select senior_id from daily_check where site_id = $1 and next_action_at <= $2 order by next_action_at limit $3"
+        }
+        Clockwork::Alerts => "select senior_id from alert where site_id = $1 and next_action_at <= $2 order by next_action_at limit $3",
     };
-    let due: Vec<(Uuid, Uuid)> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(limit).fetch_all(conn).await)?;
-    let Some((site, _)) = due.first().copied() else { return Ok(None) };
-    let mut seniors: Vec<Uuid> = due.into_iter().filter(|(of, _)| *of == site).map(|(_, senior)| senior).collect();
+    let mut seniors: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(now).bind(limit).fetch_all(conn).await)?;
     seniors.sort_unstable();
     seniors.dedup();
-    Ok(Some((site, seniors)))
+    Ok(seniors)
 }
 
-/// The next moment at which something is due.
-pub async fn next_due(tx: &mut Tx, clockwork: Clockwork) -> Result<Option<DateTime<Utc>>> {
+/// The next moment after `now` at which something is due.
+pub async fn next_due(tx: &mut Tx, clockwork: Clockwork, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     let sql = match clockwork {
-        Clockwork::Checks => "select min(next_action_at) from daily_check where next_action_at is not null",
-        Clockwork::Alerts => "select min(next_action_at) from alert where next_action_at is not null",
+        Clockwork::Checks => "select min(next_action_at) from daily_check where next_action_at > $1",
+        Clockwork::Alerts => "select min(next_action_at) from alert where next_action_at > $1",
     };
-    Ok(on!(tx, |conn| sqlx::query_scalar(sql).fetch_one(conn).await)?)
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(now).fetch_one(conn).await)?)
 }
 
-/// An alert that cannot be read is tried again after this: once it is mended, its ladder goes on by itself.
-const BROKEN_ALERT_PAUSE: TimeDelta = TimeDelta::minutes(5);
+/// What cannot be read is tried again after this: once it is mended, it goes on by itself.
+const BROKEN_PAUSE: TimeDelta = TimeDelta::minutes(5);
 
-/// Takes a senior whose records cannot be read out of the clockwork, and tells the operators (I28). Checks of days that have
-/// not begun stay: they may be mended until then.
+/// Takes the checks of a senior whose records cannot be read out of the way, and tells the operators (I28). They are tried again
+/// every few minutes and at their cutoff; if nobody could judge them by then, the operators hear that somebody must go. Checks
+/// of days that have not begun stay.
+///
+/// # Errors
+/// If it is the site that cannot be read: then nothing is wrong with the senior, and what is due stays due.
 pub async fn isolate(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    let sql = "update daily_check set state = 'unmonitored', next_action_at = null
+    plan::site(tx, site_id).await?;
+    let sql = "update daily_check set state = 'unmonitored', next_action_at = case when cutoff_at > $3 and cutoff_at < $4 then cutoff_at else $4 end
         where site_id = $1 and senior_id = $2 and next_action_at is not null and (next_action_at <= $3 or counts_from <= $3)";
-    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(senior_id).bind(now).execute(conn).await.map(|_| ()))?;
-    let sql = "update alert set next_action_at = $4 where site_id = $1 and senior_id = $2 and next_action_at <= $3";
-    let later = now + BROKEN_ALERT_PAUSE;
+    let later = now + BROKEN_PAUSE;
     on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(senior_id).bind(now).bind(later).execute(conn).await.map(|_| ()))?;
-    tell_broken(tx, site_id, senior_id, now).await
+    tell_broken(tx, site_id, senior_id, now).await?;
+    let sql =
+        "select count(*) from daily_check where site_id = $1 and senior_id = $2 and state = 'unmonitored' and next_action_at is not null
+        and cutoff_at <= $3";
+    let missed: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior_id).bind(now).fetch_one(conn).await)?;
+    if missed > 0 {
+        tell_of_senior(tx, site_id, senior_id, "notice.record_unjudged", "unjudged", now).await?;
+    }
+    Ok(())
+}
+
+/// Lets an alert that cannot be read wait; its ladder goes on once it is mended.
+pub async fn postpone(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let sql = "update alert set next_action_at = $4 where site_id = $1 and senior_id = $2 and next_action_at <= $3";
+    let later = now + BROKEN_PAUSE;
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(senior_id).bind(now).bind(later).execute(conn).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// One record of one senior cannot be read.
 pub async fn tell_broken(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    let arguments = [("senior_id".to_owned(), senior_id.to_string())].into();
-    tell_operators(tx, site_id, "notice.record_broken", &format!("broken/{senior_id}"), &arguments, now).await
+    tell_of_senior(tx, site_id, senior_id, "notice.record_broken", "broken", now).await
+}
+
+async fn tell_of_senior(tx: &mut Tx, site_id: Uuid, senior: Uuid, key: &'static str, what: &str, now: DateTime<Utc>) -> Result<()> {
+    let arguments = [("senior_id".to_owned(), senior.to_string())].into();
+    tell_operators(tx, site_id, key, &format!("{what}/{senior}"), &arguments, now).await
 }
 
 /// Tells the operators something about the system itself: once a day for each reason, however often it is met.

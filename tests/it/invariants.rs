@@ -3,8 +3,10 @@
 mod crowd;
 mod many;
 mod network;
+mod plan;
 mod storage;
 mod time;
+mod vitals;
 mod walls;
 
 use chenlian::app::App;

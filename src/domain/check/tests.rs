@@ -249,11 +249,16 @@ fn a_check_older_than_the_look_back_is_not_evaluated_unless_something_closes_it(
     assert_eq!(judged.assess(&[], &[], &rules, week_later(1)).state, S::NotObserved, "a verdict once given stays");
 }
 
+// I28
 #[test]
-fn a_broken_check_stays_as_it_was_marked() {
-    let broken = CheckView { state: S::Unmonitored, next_action_at: None, ..check() };
-    let verdict = judge(&broken, &[said(1, K::Open, "08:00:00")], &[], "10:00:00");
-    assert_eq!((verdict.state, verdict.missed, verdict.next_action_at), (S::Unmonitored, None, None));
+fn a_check_that_was_taken_out_as_broken_is_judged_like_any_other_once_it_can_be_read() {
+    let mended = CheckView { state: S::Unmonitored, ..check() };
+    let verdict = |signals: &[SignalFact], now| judge(&mended, signals, &[], now);
+    assert_eq!(verdict(&[said(1, K::Open, "08:00:00")], "10:00:00").state, S::Ok);
+    assert_eq!(verdict(&[], "09:10:00").state, S::Expected);
+    assert_eq!(verdict(&[], "10:00:00").missed, Some(Cause::NotObserved));
+    let late = mended.assess(&[], &[], &CheckRules::default(), at("09:46:00") + TimeDelta::days(7));
+    assert_eq!((late.state, late.missed), (S::NotEvaluated, None));
 }
 
 /// Due since, now, what was seen, the reminder, the next moment.

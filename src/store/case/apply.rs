@@ -198,7 +198,7 @@ async fn write_audit(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> R
             match command {
                 Command::Record(row) => entry(row.kind.as_str(), "alert", row.alert_id, row.actor_id),
                 Command::SaveCheck { before, check }
-                    if before.is_undecided() && !check.state.is_undecided() && check.state != CheckState::Ok =>
+                    if before.awaits_verdict() && !check.state.is_undecided() && check.state != CheckState::Ok =>
                 {
                     entry(check.state.as_str(), "daily_check", check.id, None);
                 }

@@ -12,6 +12,7 @@ use super::rows::{AbsenceRow, AlertRow, CheckRow, SeniorRow, SignalRow, StepRow,
 use crate::domain::alert::Alert;
 use crate::domain::case::{Case, CaseSenior};
 use crate::domain::place::Purpose;
+use crate::domain::rules::Rules;
 use crate::on;
 use crate::store::{Error, Result, Tx, bulk, life};
 
@@ -19,6 +20,8 @@ use crate::store::{Error, Result, Tx, bulk, life};
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     due_before: DateTime<Utc>,
+    /// Checks that were taken out as broken are tried again if they are due by then.
+    retry_before: DateTime<Utc>,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
 }
@@ -26,11 +29,16 @@ pub struct Span {
 impl Span {
     /// Checks whose next action is due.
     pub fn due(now: DateTime<Utc>) -> Self {
-        Self { due_before: now, from: now + TimeDelta::days(400_000), to: DateTime::<Utc>::UNIX_EPOCH }
+        Self { due_before: now, ..Self::touching(now + TimeDelta::days(400_000), DateTime::<Utc>::UNIX_EPOCH) }
+    }
+    /// The same, and those that were taken out as broken and may be mended by now. Only the watch asks for them: whatever else
+    /// happens to the senior must not fail because of them (I28).
+    pub fn due_or_broken(now: DateTime<Utc>) -> Self {
+        Self { retry_before: now, ..Self::due(now) }
     }
     /// Checks whose span touches these instants.
     pub fn touching(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
-        Self { due_before: DateTime::<Utc>::UNIX_EPOCH, from, to }
+        Self { due_before: DateTime::<Utc>::UNIX_EPOCH, retry_before: DateTime::<Utc>::UNIX_EPOCH, from, to }
     }
     /// Everything that an absence, an agreement or a long outage can touch.
     pub fn recent(now: DateTime<Utc>) -> Self {
@@ -112,13 +120,13 @@ async fn senior_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<U
          join site on site.id = s.site_id",
     );
     let found: Vec<SeniorRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await).map_err(broken_row)?;
-    let mut rules_cache: BTreeMap<String, Arc<crate::domain::rules::Rules>> = BTreeMap::new();
+    let mut rules_cache: BTreeMap<String, Arc<Rules>> = BTreeMap::new();
     let mut cases = HashMap::with_capacity(found.len());
     for row in found {
         let rules = if let Some(rules) = rules_cache.get(&row.settings) {
             Arc::clone(rules)
         } else {
-            let parsed = serde_json::from_str(&row.settings).map_err(|error| Error::broken("site", site_id, error))?;
+            let parsed = Rules::from_stored(&row.settings).map_err(|error| Error::broken("site", site_id, error))?;
             let rules = Arc::new(parsed);
             rules_cache.insert(row.settings.clone(), Arc::clone(&rules));
             rules
@@ -150,9 +158,10 @@ async fn check_rows(
 ) -> Result<Vec<CheckRow>> {
     let oldest = (now - TimeDelta::days(HISTORY_DAYS_MAX)).date_naive();
     // What is due is taken however old it is: a row that stays due would come first in every chunk, for ever.
-    // A row that was taken out as broken is not read again: the senior's other days, alerts and calls for help go on (I28).
+    // A row that was taken out as broken is left aside: the senior's other days, alerts and calls for help go on (I28).
     let template = "from {rows} join daily_check c on c.site_id = {site:uuid} and c.senior_id = {id:uuid}
-        where c.state <> 'unmonitored' and (c.next_action_at <= $3 or (c.local_date >= $2 and c.counts_from <= $5 and c.day_ends_at > $4))";
+        where (c.state <> 'unmonitored' or c.next_action_at <= $6)
+          and (c.next_action_at <= $3 or (c.local_date >= $2 and c.counts_from <= $5 and c.day_ends_at > $4))";
     let sql = format!("select {CHECK_COLUMNS} {}", bulk::text(tx, template));
     let mut found: Vec<CheckRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql))
         .bind(rows)
@@ -160,6 +169,7 @@ async fn check_rows(
         .bind(span.due_before)
         .bind(span.from)
         .bind(span.to)
+        .bind(span.retry_before)
         .fetch_all(conn)
         .await)
     .map_err(broken_row)?;

@@ -1,8 +1,14 @@
 //! Reminders of a round: one notice per person, building and moment, with counts only.
+//!
+//! What is counted is the round as it is stored, not what happens to be decided in this transaction: the watch takes a large
+//! round in several, and the first of them tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+use serde_json::Value;
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::Outcome;
@@ -10,7 +16,9 @@ use super::apply::{INSERT_NOTICE, notice_row};
 use crate::domain::case::Command;
 use crate::domain::check::{CheckState, ReminderKind, Slot};
 use crate::domain::notice::{NewNotice, NoticeClass};
+use crate::domain::roster::Roster;
 use crate::domain::{day, id};
+use crate::on;
 use crate::store::{Result, Tx, bulk, roster};
 
 /// Who is reminded of what: one entry becomes one notice.
@@ -20,51 +28,98 @@ struct Round {
     kind: ReminderKind,
     date: NaiveDate,
     slot: Slot,
+    building_id: Uuid,
     building: String,
     deadline: String,
 }
 
+/// A check that is left of a round.
+#[derive(FromRow)]
+struct Left {
+    id: Uuid,
+    senior_id: Uuid,
+    #[sqlx(try_from = "String")]
+    state: CheckState,
+    building_id: Uuid,
+    building: String,
+}
+
+/// When the rounds of several buildings end together.
+type Deadline = (NaiveDate, Slot, DateTime<Utc>);
+
 pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
-    let due: Vec<(&Outcome, Uuid, ReminderKind, CheckState)> = outcomes
-        .iter()
-        .flat_map(|outcome| {
-            outcome.commands.iter().filter_map(move |command| match command {
-                Command::Remind { check_id, kind, state } => Some((outcome, *check_id, *kind, *state)),
-                _ => None,
-            })
-        })
-        .collect();
-    let Some((first, ..)) = due.first() else { return Ok(()) };
-    let today = first.case.today(now);
-    let seniors: Vec<Uuid> = due.iter().map(|(outcome, ..)| outcome.case.senior.id).collect();
-    let rosters = roster::load(tx, site_id, &seniors, today).await?;
-    // Counted per round: how many nobody looked at, how many need a second look.
-    let mut rounds: BTreeMap<Round, (u32, u32)> = BTreeMap::new();
-    for (outcome, check_id, kind, state) in due {
-        let case = &outcome.case;
-        let (Some(roster), Some(check)) = (rosters.get(&case.senior.id), case.checks.iter().find(|check| check.id == check_id)) else {
-            continue;
-        };
-        let mut people = roster.walkers(check.slot, day::weekday_bit(check.local_date));
-        if kind == ReminderKind::Last {
-            people.extend(roster.backup().filter(|backup| !people.contains(backup)));
-        }
-        for member in people {
-            let deadline = check.deadline_at.with_timezone(&case.senior.zone).format("%H:%M").to_string();
-            let building = case.senior.building_name.clone();
-            let count = rounds.entry(Round { member, kind, date: check.local_date, slot: check.slot, building, deadline }).or_default();
-            if state == CheckState::Expected { count.0 += 1 } else { count.1 += 1 }
+    let mut due: BTreeMap<Deadline, BTreeMap<Uuid, ReminderKind>> = BTreeMap::new();
+    for outcome in outcomes {
+        for command in &outcome.commands {
+            let Command::Remind { check_id, kind } = command else { continue };
+            let Some(check) = outcome.case.checks.iter().find(|check| check.id == *check_id) else { continue };
+            due.entry((check.local_date, check.slot, check.deadline_at)).or_default().insert(check.id, *kind);
         }
     }
-    let rows: Vec<serde_json::Value> =
-        rounds.iter().map(|(round, counts)| notice_row(site_id, &round.notice(site_id, *counts, now), now)).collect();
+    let Some(first) = outcomes.first().filter(|_| !due.is_empty()) else { return Ok(()) };
+    let (zone, today) = (first.case.senior.zone, first.case.today(now));
+    let mut rounds: BTreeMap<Round, (u32, u32)> = BTreeMap::new();
+    for (deadline, checks) in due {
+        let left = left(tx, site_id, deadline).await?;
+        let kinds: BTreeSet<(ReminderKind, Uuid)> =
+            left.iter().filter_map(|check| checks.get(&check.id).map(|kind| (*kind, check.building_id))).collect();
+        let mut seniors: Vec<Uuid> =
+            left.iter().filter(|check| kinds.iter().any(|(_, of)| *of == check.building_id)).map(|check| check.senior_id).collect();
+        seniors.sort_unstable();
+        seniors.dedup();
+        let rosters = roster::load(tx, site_id, &seniors, today).await?;
+        for (kind, building) in kinds {
+            for check in left.iter().filter(|check| check.building_id == building) {
+                if let Some(roster) = rosters.get(&check.senior_id) {
+                    count(&mut rounds, kind, deadline, check, roster, zone);
+                }
+            }
+        }
+    }
+    let rows: Vec<Value> = rounds.iter().map(|(round, counts)| notice_row(site_id, &round.notice(site_id, *counts, now), now)).collect();
     bulk::execute(tx, INSERT_NOTICE, &rows).await?;
     Ok(())
 }
 
+/// Everybody of the site who still has to be looked at by that moment.
+async fn left(tx: &mut Tx, site_id: Uuid, (date, slot, deadline_at): Deadline) -> Result<Vec<Left>> {
+    let sql = "select c.id, c.senior_id, c.state, b.id as building_id, b.name as building from daily_check c
+        join senior s on s.site_id = c.site_id and s.id = c.senior_id
+        join home h on h.site_id = s.site_id and h.id = s.home_id
+        join place b on b.site_id = h.site_id and b.id = h.building_id
+        where c.site_id = $1 and c.local_date = $2 and c.slot = $3 and c.deadline_at = $4
+          and c.state in ('expected', 'tentative', 'tentative_blind')";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(date).bind(slot.as_str()).bind(deadline_at).fetch_all(conn).await)?)
+}
+
+/// Counts a check to the rounds that it belongs to: how many nobody looked at, how many need a second look.
+fn count(
+    rounds: &mut BTreeMap<Round, (u32, u32)>,
+    kind: ReminderKind,
+    (date, slot, deadline_at): Deadline,
+    check: &Left,
+    roster: &Roster,
+    zone: Tz,
+) {
+    let is_unseen = check.state == CheckState::Expected;
+    if is_unseen && kind == ReminderKind::LookAgain {
+        return;
+    }
+    let mut people = roster.walkers(slot, day::weekday_bit(date));
+    if kind == ReminderKind::Last {
+        people.extend(roster.backup().filter(|backup| !people.contains(backup)));
+    }
+    for member in people {
+        let deadline = deadline_at.with_timezone(&zone).format("%H:%M").to_string();
+        let building = check.building.clone();
+        let counts = rounds.entry(Round { member, kind, date, slot, building_id: check.building_id, building, deadline }).or_default();
+        if is_unseen { counts.0 += 1 } else { counts.1 += 1 }
+    }
+}
+
 impl Round {
     fn notice(&self, site: Uuid, (unseen, again): (u32, u32), now: DateTime<Utc>) -> NewNotice {
-        let reason = format!("{}/{}/{}/{}", self.kind, self.slot, self.building, self.deadline);
+        let reason = format!("{}/{}/{}/{}", self.kind, self.slot, self.building_id, self.deadline);
         let arguments = [
             ("building", self.building.clone()),
             ("deadline", self.deadline.clone()),

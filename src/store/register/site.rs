@@ -62,7 +62,14 @@ impl Site {
         self.timezone.parse().map_err(|error| Error::broken("site", self.id, error))
     }
     pub fn rules(&self) -> Result<Rules> {
-        serde_json::from_str(&self.settings).map_err(|error| Error::broken("site", self.id, error))
+        Rules::from_stored(&self.settings).map_err(|error| Error::broken("site", self.id, error))
+    }
+    /// The settings with these times in them; what only another version knows stays (I36).
+    fn settings_with(&self, rules: &Rules) -> Result<String> {
+        let mut settings: serde_json::Value =
+            serde_json::from_str(&self.settings).map_err(|error| Error::broken("site", self.id, error))?;
+        overlay(&mut settings, &json(rules));
+        Ok(settings.to_string())
     }
     pub fn today(&self, now: DateTime<Utc>) -> Result<NaiveDate> {
         Ok(local_date(self.zone()?, now))
@@ -100,6 +107,8 @@ pub async fn get(tx: &mut Tx, site_id: Uuid) -> Result<Site> {
 
 /// Changes name, position or times. Times decide when people are told, so they need `may_silence`.
 pub async fn patch(tx: &mut Tx, by: &By, version: i64, patch: SitePatch, may_silence: bool) -> Result<Site> {
+    // Seniors before the plan, and both before the site's row, as everybody takes them.
+    let seniors = if patch.settings.is_some() { lock_all(tx, by.site_id).await? } else { Vec::new() };
     let old = get(tx, by.site_id).await?;
     let name = patch.name.as_deref().map(|name| register::name("name", name)).transpose()?.unwrap_or_else(|| old.name.clone());
     let (latitude, longitude) = (patch.latitude.unwrap_or(old.latitude), patch.longitude.unwrap_or(old.longitude));
@@ -109,6 +118,7 @@ pub async fn patch(tx: &mut Tx, by: &By, version: i64, patch: SitePatch, may_sil
         Some(_) if !may_silence => return Err(Refusal::forbidden("register.silencing").into()),
         Some(changes) => changed(&old.rules()?, changes)?,
     };
+    let settings = old.settings_with(&rules)?;
     let sql = "update site set name = $3, latitude = $4, longitude = $5, settings = $6, version = version + 1
         where id = $1 and version = $2";
     let rows = on!(tx, |conn| sqlx::query(sql)
@@ -117,7 +127,7 @@ pub async fn patch(tx: &mut Tx, by: &By, version: i64, patch: SitePatch, may_sil
         .bind(name)
         .bind(latitude)
         .bind(longitude)
-        .bind(json(&rules).to_string())
+        .bind(&settings)
         .execute(conn)
         .await?
         .rows_affected());
@@ -126,20 +136,22 @@ pub async fn patch(tx: &mut Tx, by: &By, version: i64, patch: SitePatch, may_sil
     wrote(tx, by, what, &patch).await?;
     if patch.settings.is_some() {
         silence::tell_site(tx, by, Silenced::Rules).await?;
-        replan_all(tx, by).await?;
     }
-    get(tx, by.site_id).await
-}
-
-/// Agreements that name no times follow the site: every senior's undecided checks follow, and the edit counts from then (I23).
-async fn replan_all(tx: &mut Tx, by: &By) -> Result<()> {
-    let sql = "select id from senior where site_id = $1 and ended_at is null order by id";
-    let seniors: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).fetch_all(conn).await)?;
-    tx.lock_seniors(&seniors).await?;
+    // Agreements that name no times follow the site: every senior's undecided checks follow, and the edit counts from then (I23).
     for senior in &seniors {
         plan::replan_senior(tx, by.site_id, *senior, by.now).await?;
     }
-    case::reassess(tx, by.site_id, &seniors, by.now).await
+    case::reassess(tx, by.site_id, &seniors, by.now).await?;
+    get(tx, by.site_id).await
+}
+
+/// Everybody who is looked after, and the plan.
+async fn lock_all(tx: &mut Tx, site_id: Uuid) -> Result<Vec<Uuid>> {
+    let sql = "select id from senior where site_id = $1 and ended_at is null order by id";
+    let seniors: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;
+    tx.lock_seniors(&seniors).await?;
+    plan::lock(tx, site_id).await?;
+    Ok(seniors)
 }
 
 fn coordinates(latitude: f64, longitude: f64) -> Result<(), Refusal> {

@@ -37,6 +37,8 @@ const PLANTED: &[(&str, &[&str])] = &[
            from agreement order by id limit 1"],
     ),
     ("unplanned", &["update site set planned_through = null"]),
+    ("unplanned", &["update site set timezone = 'Asia/Taiyuan'"]),
+    ("day_without_check", &["delete from daily_check where state = 'expected'"]),
 ];
 
 async fn found(app: &App) -> BTreeSet<&'static str> {

@@ -2,12 +2,11 @@
 
 use chenlian::config::MqttMode;
 use chenlian::domain::health::Ailment;
+use chenlian::domain::rules::Span;
 use chenlian::domain::signal::SignalKind;
-use chenlian::jobs::heartbeat::{self, ClockSense};
-use chenlian::jobs::{deliver, prove, watch};
+use chenlian::jobs::{deliver, heartbeat, plan_day, prove, watch};
 use chenlian::mqtt::external::Status;
 use chenlian::on;
-use chenlian::store::vitals;
 use uuid::Uuid;
 
 use super::{Play, Receiver, instance, later, tell};
@@ -102,32 +101,34 @@ async fn the_heartbeat_goes_out_while_all_is_well_and_stops_when_something_is_no
         let app = instance(&app, |config| {
             config.heartbeat.url.clone_from(&outside.url);
             config.mqtt.mode = MqttMode::Embedded;
+            config.watch.tick = Span::seconds(1);
         });
-        let world = World::seed(&app, 0).await;
+        let world = World::seed(&app, 1).await;
         let client = heartbeat::client().expect("a client");
-        let mut clock = ClockSense::default();
 
-        let before = heartbeat::run_once(&app, &client, &mut clock).await.expect("a look");
-        assert_eq!(before.ailments, [Ailment::WatchStopped, Ailment::MqttDown]);
+        let before = heartbeat::run_once(&app, &client).await.expect("a look");
+        assert_eq!(before.ailments, [Ailment::WatchStopped, Ailment::MqttDown, Ailment::Unplanned]);
+        plan_day::run_once(&app).await.expect("the day is planned");
         watch::run_once(&app).await.expect("the watch passes");
         let (status, broker) = tokio::sync::watch::channel(Status { subscribed: true, ..Status::default() });
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let following = tokio::spawn(heartbeat::follow_sensors(app.clone(), Some(broker), stopped));
-        heard(&app, vitals::MQTT_UP).await;
-        let well = heartbeat::run_once(&app, &client, &mut clock).await.expect("a beat");
+        heard(&app, true).await;
+        let well = heartbeat::run_once(&app, &client).await.expect("a beat");
         assert_eq!((well.ailments, well.accepted), (vec![], Some(true)));
         assert!(outside.requests()[0].line.starts_with("GET /hook"), "{:?}", outside.requests());
 
         tell(&app, world.site, &[world.primary], 1).await;
-        later(&app, 121);
+        later(&app, 91);
         watch::run_once(&app).await.expect("the watch passes");
-        let stuck = heartbeat::run_once(&app, &client, &mut clock).await.expect("a look");
+        heard(&app, true).await;
+        let stuck = heartbeat::run_once(&app, &client).await.expect("a look");
         assert_eq!((stuck.ailments, stuck.accepted), (vec![Ailment::OutboxStuck], None));
         deliver::run_once(&app).await.expect("the outbox moves");
-        assert_eq!(heartbeat::run_once(&app, &client, &mut clock).await.expect("a beat").accepted, Some(true));
+        assert_eq!(heartbeat::run_once(&app, &client).await.expect("a beat").accepted, Some(true));
         status.send_modify(|status| status.subscribed = false);
-        heard(&app, "down").await;
-        let deaf = heartbeat::run_once(&app, &client, &mut clock).await.expect("a look");
+        heard(&app, false).await;
+        let deaf = heartbeat::run_once(&app, &client).await.expect("a look");
         assert_eq!(deaf.ailments, [Ailment::MqttDown]);
         assert_eq!(outside.requests().len(), 2);
         stop.send(true).expect("it listens");
@@ -136,10 +137,10 @@ async fn the_heartbeat_goes_out_while_all_is_well_and_stops_when_something_is_no
     .await;
 }
 
-/// Waits until the link to the sensors is on record as `expected`.
-async fn heard(app: &chenlian::app::App, expected: &'static str) {
+/// Waits until it is on record that sensors can be heard, or cannot.
+async fn heard(app: &chenlian::app::App, expected: bool) {
     let recorded = async {
-        while super::texts(app, "select detail from job_pass where job = 'mqtt'").await != [expected] {
+        while heartbeat::look(app).await.expect("a look").contains(&Ailment::MqttDown) == expected {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };

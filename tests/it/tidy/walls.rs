@@ -53,8 +53,8 @@ const WALLS: &[Wall] = &[
         kept: ("src/mqtt/endpoint/connection.rs", "let last_heard = Instant::now();"),
     },
     Wall {
-        rule: "no query reads the database's clock: bind the time",
-        guards: |path| path.starts_with("src/store/"),
+        rule: "no query reads the database's clock, except to compare it with ours: bind the time",
+        guards: |path| path.starts_with("src/store/") && path != "src/store/clock.rs",
         view: View::Literals,
         words: &["now()", "current_timestamp", "current_date", "current_time", "'now'", "clock_timestamp", "random()", "gen_random_uuid"],
         broken: ("src/store/checks.rs", "query(\"update check set at = now()\")"),
