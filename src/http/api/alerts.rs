@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::domain::access::{Capability, Relation};
 use crate::domain::case::{Act, Actor, Resolution};
+use crate::domain::check::Cause;
 use crate::domain::outcome::{ContactProof, Outcome};
-use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
 use crate::http::caller::Caller;
@@ -59,27 +59,34 @@ struct ListQuery {
     place: Option<Uuid>,
     #[serde(default)]
     senior: Option<Uuid>,
+    /// Only those with this cause.
+    #[serde(default)]
+    #[param(inline)]
+    cause: Option<Cause>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
     #[serde(default)]
     #[param(value_type = Option<String>)]
-    cursor: Option<Cursor<(DateTime<Utc>, Uuid)>>,
+    cursor: Option<Cursor<(i64, DateTime<Utc>, Uuid)>>,
 }
 
-/// Alerts that the caller may see, the latest first.
+/// Alerts that the caller may see, the most urgent first: emergencies, calls for help, then missed signs, those looked at before
+/// those at which nobody looked, each by level. One for which a sensor showed the sign late stands below them, resolved ones at
+/// the end, the latest first.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(ListQuery), responses((status = 200, body = Page<Alert>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
     let filter = Filter {
         open_only: query.open,
         place: query.place,
         senior: query.senior,
-        before: query.cursor.map(|cursor| cursor.0),
+        cause: query.cause,
+        after: query.cursor.map(|cursor| cursor.0),
         limit: query.limit.rows(),
     };
     let who = caller.who();
     let rows = app.read(move |mut tx| async move { alert::list(&mut tx, &who, &filter).await.map(|rows| (tx, rows)) }).await?;
-    Ok(Answer::ok(&Page::cut(rows, query.limit, |row| (row.opened_at, row.id)).map(Alert::from)))
+    Ok(Answer::ok(&Page::cut(rows, query.limit, |row| (row.rank, row.opened_at, row.id)).map(Alert::from)))
 }
 
 /// "Someone should look at her."
@@ -343,9 +350,9 @@ plain_act!(
     escalate, "/api/v1/alerts/{id}/escalate", Capability::AlertAct, Act::Escalate
 );
 
-/// Send somebody.
+/// Send somebody whom a message reaches and who is not on leave; whoever was going is told.
 #[utoipa::path(post, path = "/api/v1/alerts/{id}/assign", tag = "alerts", params(("id" = Uuid, Path)), request_body = Assign,
-    responses((status = 200, body = Alert), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = Alert), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn assign(
     State(app): State<App>,
     caller: Caller,
@@ -353,13 +360,8 @@ async fn assign(
     Segments(alert): Segments<Uuid>,
     StrictJson(body, hash): StrictJson<Assign>,
 ) -> Result<Answer, HttpError> {
-    let (site, member) = (caller.site_id, body.member_id);
-    let known =
-        app.read(move |mut tx| async move { alert::member_is_active(&mut tx, site, member).await.map(|known| (tx, known)) }).await?;
-    if !known {
-        return Err(Refusal::invalid("member_id", "problem.not_found").into());
-    }
-    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertCommand, Act::Assign { to: member }).await
+    let act = Act::Assign { to: body.member_id };
+    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertCommand, act).await
 }
 
 /// 见到人了 / 联系上了. Also completes the outcome of an alert that a late sign has closed.

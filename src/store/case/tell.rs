@@ -1,4 +1,4 @@
-//! Stand-down: everybody who was told hears that it is over.
+//! Stand-down: everybody who was told hears that it is over, and if it is opened again, that too.
 //!
 //! While a person still has other seniors of the same look-round open, the word about those who are well waits and comes
 //! in one message: sixty single messages on one morning would hide the one that matters.
@@ -60,13 +60,54 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
     release_waiting(tx, &people, &busy, now).await
 }
 
-/// Who was told about these alerts: a sealed text cannot be recalled, a pending one was cancelled.
+/// Opened again: good news that still waits is no longer true, and whoever was told hears that somebody must go after all.
+pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
+    for outcome in outcomes {
+        for command in &outcome.commands {
+            let Command::Recall { alert_id, epoch, key, arguments, except } = command else { continue };
+            let site = outcome.case.senior.site_id;
+            let ids = vec![json!({ "site": site, "id": alert_id })];
+            let sql = "update notice set state = 'cancelled' from {rows}
+                where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.class = 'stand_down' and notice.state = 'pending'";
+            bulk::execute(tx, sql, &ids).await?;
+            let told = told_about(tx, &Value::from(ids).to_string()).await?;
+            let rows: Vec<Value> = told
+                .iter()
+                .filter(|(_, member)| Some(*member) != *except)
+                .map(|(_, member)| {
+                    let step = now.timestamp_millis();
+                    let notice = NewNotice {
+                        id: id::notice(*alert_id, *epoch, step, *member, key),
+                        alert_id: Some(*alert_id),
+                        epoch: *epoch,
+                        step,
+                        level: 0,
+                        recipient_id: *member,
+                        key,
+                        arguments: arguments.clone(),
+                        class: NoticeClass::Alert,
+                        not_before: now,
+                    };
+                    notice_row(site, &notice, now)
+                })
+                .collect();
+            bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Who was told about these alerts: a sealed text cannot be recalled, a pending one was cancelled. Whoever was going knows of it,
+/// even if she found it on the list.
 async fn told_about(tx: &mut Tx, alerts: &str) -> Result<Vec<(Uuid, Uuid)>> {
     let sql = bulk::text(
         tx,
-        "select distinct n.alert_id, n.recipient_id from {rows}
+        "select n.alert_id, n.recipient_id from {rows}
          join notice n on n.site_id = {site:uuid} and n.alert_id = {id:uuid}
-         where n.class = 'alert' and n.state in ('sealed', 'delivered')",
+         where n.class = 'alert' and n.state in ('sealed', 'delivered')
+         union
+         select a.id, a.claimed_by from {rows}
+         join alert a on a.site_id = {site:uuid} and a.id = {id:uuid} and a.claimed_by is not null",
     );
     Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(alerts).fetch_all(conn).await)?)
 }

@@ -10,7 +10,7 @@ use super::{By, Page, Written, lock_id, require_version, same_or_conflict, site,
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
-use crate::store::{Result, Tx, audit};
+use crate::store::{Result, Tx, audit, case};
 use crate::{on, text};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
@@ -200,9 +200,10 @@ pub async fn set_password(tx: &mut Tx, by: &By, id: Uuid, password_hash: Option<
     wrote(tx, by, Written { person_id: None, ..written("change", id) }, &serde_json::json!({"password": null})).await
 }
 
-/// Ends the member today. What she held ends with her; an alert that she claimed is untouched, its ladder goes on (domain.md §5).
+/// Ends the member today. What she held ends with her; an alert that she claimed stays, and is open to others at once (domain.md §5).
 pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Member> {
     get(tx, by.site_id, id).await?;
+    let claimed = case::claimed_by(tx, by.site_id, id).await?;
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
     let sql = "update member set ended_at = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3 and ended_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
@@ -210,6 +211,7 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Member>
     for (table, sql) in END_WITH_MEMBER {
         end_rows(tx, by, id, today, table, sql).await?;
     }
+    case::void_claims(tx, by.site_id, &claimed, id, by.now).await?;
     revoke_sessions(tx, by, id).await?;
     wrote(tx, by, written("end", id), &serde_json::json!({"ended_at": by.now})).await?;
     get(tx, by.site_id, id).await

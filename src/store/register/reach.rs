@@ -91,14 +91,8 @@ async fn agreed(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<BTreeSet<
 }
 
 async fn people(tx: &mut Tx, site_id: Uuid, date: NaiveDate, rosters: &HashMap<Uuid, Roster>) -> Result<ReachPeople> {
-    let sql = "select distinct c.member_id from member_channel c join member m on m.site_id = c.site_id and m.id = c.member_id
-        where c.site_id = $1 and c.verified_at is not null and c.disabled_at is null and m.ended_at is null";
-    let reachable: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;
+    let reachable = roster::reachable(tx, site_id).await?;
     let on_leave = rosters.values().next().map(|roster| roster.leaves.iter().map(|(away, _)| *away).collect());
     let operators = roster::operators(tx, site_id, date).await?;
-    Ok(ReachPeople {
-        reachable: reachable.into_iter().collect(),
-        on_leave: on_leave.unwrap_or_default(),
-        operators: operators.into_iter().collect(),
-    })
+    Ok(ReachPeople { reachable, on_leave: on_leave.unwrap_or_default(), operators: operators.into_iter().collect() })
 }
