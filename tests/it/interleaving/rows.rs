@@ -19,7 +19,7 @@ pub struct Store {
     /// Alerts whose rungs somebody brought forward, or that were opened again: their minutes are no longer those of the table.
     pub hurried: BTreeSet<Uuid>,
     /// When each rung of each epoch fired last.
-    paces: BTreeMap<(Uuid, i64, i64, StepAct), DateTime<Utc>>,
+    pub paces: BTreeMap<(Uuid, i64, i64, StepAct), DateTime<Utc>>,
     /// A person has acted on it.
     pub touched: BTreeSet<Uuid>,
     /// Opened again by a person, who did not believe the sign that had closed them.
