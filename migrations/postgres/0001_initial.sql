@@ -569,17 +569,19 @@ create table visit (
     received_at timestamptz not null,
     content_hash bytea not null,
     replaces_id uuid,
+    -- What became of the alert that the record was to close.
+    resolve_result text,
     primary key (site_id, id)
 );
 create index visit_by_senior on visit (site_id, senior_id, started_at);
 
--- A danger found in a home, or something that a senior needs; both run through stages.
+-- A danger found in a home, something that a senior needs, or a question left open; all run through stages.
 create table finding (
     site_id uuid not null,
     id uuid not null,
     visit_id uuid not null,
     senior_id uuid not null,
-    -- hazard or need.
+    -- hazard, need or circumstance.
     kind text not null,
     item text not null,
     service_class text,

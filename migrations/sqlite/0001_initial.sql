@@ -569,17 +569,19 @@ create table visit (
     received_at text not null,
     content_hash blob not null,
     replaces_id blob,
+    -- What became of the alert that the record was to close.
+    resolve_result text,
     primary key (site_id, id)
 ) strict;
 create index visit_by_senior on visit (site_id, senior_id, started_at);
 
--- A danger found in a home, or something that a senior needs; both run through stages.
+-- A danger found in a home, something that a senior needs, or a question left open; all run through stages.
 create table finding (
     site_id blob not null,
     id blob not null,
     visit_id blob not null,
     senior_id blob not null,
-    -- hazard or need.
+    -- hazard, need or circumstance.
     kind text not null,
     item text not null,
     service_class text,

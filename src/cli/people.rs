@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::domain::phone;
 use crate::domain::place::{PlaceKind, Role};
 use crate::domain::refusal::Refusal;
+use crate::domain::words::UnknownWord;
 use crate::http::password;
 use crate::store::register::{By, Page, member, place, role_grant, site};
 use crate::store::{self, Tx, audit, plan, session};
@@ -26,7 +27,10 @@ const TOKEN_LABEL: &str = "cli";
 pub async fn add(config: Config, new: NewMember, console: Console) -> Outcome {
     let wrong = |key: &str| Failure::new(console.render(key, &[]));
     let phone = phone::normalise(&new.phone).ok_or_else(|| wrong("console.phone_wrong"))?;
-    let role: Role = new.role.parse().map_err(|error: crate::domain::words::UnknownWord| Failure::new(error.to_string()))?;
+    let role: Role = new.role.parse().map_err(|error: UnknownWord| {
+        let allowed = error.allowed.join(", ");
+        Failure::new(console.render("console.role_unknown", &[("role", &error.word), ("allowed", &allowed)]))
+    })?;
     if is_attended() {
         console.complain(&console.render("console.type_password", &[]));
     }
@@ -39,7 +43,8 @@ pub async fn add(config: Config, new: NewMember, console: Console) -> Outcome {
     let written = write(&app, member, role, new.place, hash).await;
     app.db.close().await;
     written.map_err(|error| console.store_failure(&error))?;
-    console.say(&console.render("console.member_added", &[("id", &id.to_string()), ("role", role.as_str())]));
+    let role = console.render(&format!("console.role.{role}"), &[]);
+    console.say(&console.render("console.member_added", &[("id", &id.to_string()), ("role", &role)]));
     Ok(())
 }
 
@@ -152,4 +157,20 @@ pub async fn token(config: Config, phone: &str, console: Console) -> Outcome {
     console.complain(&console.render("console.token_made", &[("days", &lasts.0.num_days().to_string())]));
     console.say(token.text());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_has_a_name_that_people_use() {
+        for role in Role::ALL {
+            let key = format!("console.role.{role}");
+            for locale in text::LOCALES {
+                assert_ne!(text::plain(locale, &key), key, "{locale}");
+            }
+            assert!(!text::plain(text::DEFAULT_LOCALE, &key).is_ascii(), "{role}");
+        }
+    }
 }

@@ -283,11 +283,14 @@ impl Case {
         }
     }
 
-    /// Arguments that a message about this senior may hold: called, building and unit; no room, no health.
+    /// Arguments that a message about this senior may hold: called, building and unit, and of which slot the sign was missed;
+    /// no room, no health.
     fn arguments(&self) -> Arguments {
         let cause = self.alert.as_ref().map_or("", |alert| alert.cause.as_str());
+        let slot = self.alert.as_ref().and_then(|alert| alert.triggers.iter().filter_map(|trigger| trigger.slot).next_back());
         [("senior", self.senior.called.as_str()), ("building", &self.senior.building_name), ("unit", &self.senior.unit), ("cause", cause)]
             .into_iter()
+            .chain(slot.map(|slot| ("slot", slot.as_str())))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
     }

@@ -77,7 +77,7 @@ pub fn priority(class: NoticeClass, key: &str) -> i64 {
 }
 
 /// Keys in the order in which a person should read them; keys that are not listed come last.
-const READING_ORDER: [&str; 27] = [
+const READING_ORDER: [&str; 28] = [
     "notice.help_call",
     "notice.help_door",
     "notice.help_night",
@@ -95,6 +95,7 @@ const READING_ORDER: [&str; 27] = [
     "notice.alert_enter",
     "notice.alert_family",
     "notice.alert_door",
+    "notice.manual_call",
     "notice.alert_call",
     "notice.alert_again",
     "notice.alert_look",

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::alert::StepAct;
+use super::check::Cause;
 use crate::words;
 
 words! {
@@ -41,10 +42,12 @@ pub struct NewNotice {
     pub not_before: DateTime<Utc>,
 }
 
-/// The sentence of a rung. Rungs of the same act share a key, so that many seniors fit one message. The keys of an urgent alert
-/// begin with `notice.help_`: they go first and wait for nothing.
-pub fn key_of(act: StepAct, urgent: bool) -> &'static str {
+/// The sentence of a rung. Rungs of the same act share a key, so that many seniors fit one message. Whom a person asked to be
+/// looked at has missed no sign: the first call does not say so. The keys of an urgent alert begin with `notice.help_`: they go
+/// first and wait for nothing.
+pub fn key_of(act: StepAct, urgent: bool, cause: Cause) -> &'static str {
     match (act, urgent) {
+        (StepAct::Call, false) if cause == Cause::Manual => "notice.manual_call",
         (StepAct::Call, false) => "notice.alert_call",
         (StepAct::Call, true) => "notice.help_call",
         (StepAct::Look, _) => "notice.alert_look",

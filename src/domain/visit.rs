@@ -8,10 +8,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::case::Resolution;
 use super::place::RiskBand;
 use super::refusal::Refusal;
-use super::register::{self, CONTACTS_MAX, HINT_CHARS_MAX, NOTE_CHARS_MAX};
+use super::register::{self, NOTE_CHARS_MAX};
 use crate::words;
+
+mod contradiction;
+mod dossier;
+mod found;
+
+pub use dossier::{Dossier, DossierContact, DossierKeyHolder, Hearing, Mobility, Sight, minutes_away};
+pub use found::{DOSSIER, Finding, FindingKind, FindingState, Known, findings, reconcile};
 
 words! {
     pub enum VisitKind {
@@ -25,6 +33,16 @@ words! {
 words! {
     pub enum VisitResult {
         Met = "met", NotMet = "not_met", Refused = "refused", Moved = "moved", Hospital = "hospital", Deceased = "deceased"
+    }
+}
+words! {
+    /// What became of the alert that a record was to close.
+    pub enum ResolveResult {
+        Resolved = "resolved",
+        /// Somebody else had closed it before this record arrived.
+        AlreadyResolved = "already_resolved",
+        /// Something new came up after this visit: what it saw does not answer that, and the alert stays open.
+        NewerTrigger = "newer_trigger"
     }
 }
 words! {
@@ -68,36 +86,6 @@ impl NeedItem {
     }
 }
 
-words! {
-    pub enum FindingKind { Hazard = "hazard", Need = "need" }
-}
-words! {
-    /// 点单 → 派单 → 领单 → 督单 → 评单
-    pub enum FindingState {
-        Requested = "requested", Dispatched = "dispatched", Accepted = "accepted", Supervised = "supervised", Rated = "rated"
-    }
-}
-
-impl FindingState {
-    /// A request moves on, stages may be passed over, and what was rated is closed.
-    pub fn may_become(self, next: Self) -> bool {
-        next > self
-    }
-    pub fn is_closed(self) -> bool {
-        self == Self::Rated
-    }
-}
-
-words! {
-    pub enum Hearing { Good = "good", Hard = "hard", Deaf = "deaf" }
-}
-words! {
-    pub enum Sight { Good = "good", Poor = "poor", Blind = "blind" }
-}
-words! {
-    pub enum Mobility { Walks = "walks", WithAid = "with_aid", Wheelchair = "wheelchair", Bedridden = "bedridden" }
-}
-
 /// Something that the senior needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -107,38 +95,41 @@ pub struct Need {
     pub note: Option<String>,
 }
 
-/// What the first visit adds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Dossier {
-    /// Which window, and how to see it from the ground.
-    pub window: String,
-    pub walk_order: i64,
-    pub usual_rising: chrono::NaiveTime,
-    pub hearing: Hearing,
-    pub sight: Sight,
-    pub mobility: Mobility,
-    #[serde(default)]
-    pub key_holder: Option<String>,
-    pub consent_to_enter: bool,
-    /// In the order in which they are phoned.
-    pub contacts: Vec<DossierContact>,
+/// An object of the API whose keys and values are closed lists of words, documented word by word.
+macro_rules! by_word {
+    ($(#[$meta:meta])* $name:ident { $key:ty => $value:ty }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub BTreeMap<$key, $value>);
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let closed = Some(utoipa::openapi::schema::AdditionalProperties::FreeForm(false));
+                let object = <$key>::ALL.iter().fold(utoipa::openapi::schema::ObjectBuilder::new(), |object, key| {
+                    object.property(key.as_str(), <$value as utoipa::PartialSchema>::schema())
+                });
+                utoipa::openapi::RefOr::T(utoipa::openapi::Schema::Object(object.additional_properties(closed).build()))
+            }
+        }
+        impl ToSchema for $name {}
+    };
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DossierContact {
-    pub name: String,
-    pub relation: String,
-    pub phone: String,
-    #[serde(default)]
-    pub minutes_away: Option<i64>,
+by_word! {
+    /// The five conditions; what is left out was not asked.
+    Conditions { ConditionItem => Condition }
+}
+by_word! {
+    /// The safety items; what is left out was not checked.
+    Safety { SafetyItem => SafetyState }
 }
 
 /// The part of a record that these rules judge.
 #[derive(Debug, Clone)]
 pub struct VisitFacts<'a> {
     pub kind: VisitKind,
+    pub method: VisitMethod,
     pub alert_id: Option<Uuid>,
     pub started_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
@@ -149,6 +140,7 @@ pub struct VisitFacts<'a> {
     pub needs: &'a [Need],
     pub family_visits_last_month: Option<i64>,
     pub next_due: Option<NaiveDate>,
+    pub resolve: Option<&'a Resolution>,
 }
 
 const VISITORS_MAX: usize = 10;
@@ -159,10 +151,10 @@ const VISIT_HOURS_MAX: i64 = 24;
 const LATE_DAYS_MAX: i64 = 366;
 /// A phone's clock may run ahead of the server's by this much.
 const FUTURE_MAX: TimeDelta = TimeDelta::minutes(2);
-const MINUTES_AWAY_MAX: i64 = 10_000;
 
-/// Refuses a record that contradicts itself.
-pub fn validate(visit: &VisitFacts, today: NaiveDate, now: DateTime<Utc>) -> Result<(), Refusal> {
+/// Refuses a record that contradicts itself. `visit_day` is the local date on which it began: a record that was made without
+/// a network and arrives days later is judged as of its own day.
+pub fn validate(visit: &VisitFacts, visit_day: NaiveDate, now: DateTime<Utc>) -> Result<(), Refusal> {
     let oldest = now - TimeDelta::days(LATE_DAYS_MAX);
     if visit.started_at > now + FUTURE_MAX || visit.started_at < oldest {
         return Err(Refusal::invalid("started_at", "visit.time_range"));
@@ -182,11 +174,8 @@ pub fn validate(visit: &VisitFacts, today: NaiveDate, now: DateTime<Utc>) -> Res
     if (visit.kind == VisitKind::AlertFollowup) != visit.alert_id.is_some() {
         return Err(Refusal::invalid("alert_id", "visit.alert_required"));
     }
-    if visit.dossier.is_some() && visit.kind != VisitKind::FirstVisit {
-        return Err(Refusal::invalid("dossier", "visit.dossier_only_first"));
-    }
-    if visit.result == VisitResult::Met && visit.contact_with.is_none() {
-        return Err(Refusal::invalid("contact_with", "visit.contact_with_required"));
+    if visit.resolve.is_some() && visit.alert_id.is_none() {
+        return Err(Refusal::invalid("resolve", "visit.alert_required"));
     }
     if visit.needs.len() > NEEDS_MAX {
         return Err(Refusal::invalid("needs", "visit.too_many").with("max", NEEDS_MAX));
@@ -194,63 +183,16 @@ pub fn validate(visit: &VisitFacts, today: NaiveDate, now: DateTime<Utc>) -> Res
     if visit.family_visits_last_month.is_some_and(|count| !(0..=FAMILY_VISITS_MAX).contains(&count)) {
         return Err(Refusal::invalid("family_visits_last_month", "register.position").with("max", FAMILY_VISITS_MAX));
     }
-    if visit.next_due.is_some_and(|due| due <= today || due > today + TimeDelta::days(LATE_DAYS_MAX)) {
+    if visit.next_due.is_some_and(|due| due <= visit_day || due > visit_day + TimeDelta::days(LATE_DAYS_MAX)) {
         return Err(Refusal::invalid("next_due", "visit.next_due"));
     }
-    Ok(())
+    contradiction::refuse(visit)
 }
 
 impl Need {
     pub fn checked(self) -> Result<Self, Refusal> {
         Ok(Self { note: register::optional("needs.note", self.note.as_deref(), NOTE_CHARS_MAX)?, ..self })
     }
-}
-
-impl Dossier {
-    pub fn checked(self) -> Result<Self, Refusal> {
-        if self.contacts.len() > usize::try_from(CONTACTS_MAX).unwrap_or_default() {
-            return Err(Refusal::invalid("dossier.contacts", "register.contacts_max").with("max", CONTACTS_MAX));
-        }
-        Ok(Self {
-            window: register::text("dossier.window", &self.window, HINT_CHARS_MAX)?,
-            walk_order: register::position("dossier.walk_order", self.walk_order)?,
-            key_holder: register::optional("dossier.key_holder", self.key_holder.as_deref(), HINT_CHARS_MAX)?,
-            contacts: self.contacts.into_iter().map(DossierContact::checked).collect::<Result<_, _>>()?,
-            ..self
-        })
-    }
-}
-
-impl DossierContact {
-    fn checked(self) -> Result<Self, Refusal> {
-        Ok(Self {
-            name: register::name("dossier.contacts.name", &self.name)?,
-            relation: register::name("dossier.contacts.relation", &self.relation)?,
-            phone: register::phone("dossier.contacts.phone", &self.phone)?,
-            minutes_away: minutes_away("dossier.contacts.minutes_away", self.minutes_away)?,
-        })
-    }
-}
-
-/// How long a contact needs to come.
-pub fn minutes_away(field: &str, minutes: Option<i64>) -> Result<Option<i64>, Refusal> {
-    match minutes {
-        Some(minutes) if !(0..=MINUTES_AWAY_MAX).contains(&minutes) => {
-            Err(Refusal::invalid(field, "register.position").with("max", MINUTES_AWAY_MAX))
-        }
-        _ => Ok(minutes),
-    }
-}
-
-/// What a record found: hazards first, then needs. (kind, item, service class, note)
-pub fn findings(
-    safety: &BTreeMap<SafetyItem, SafetyState>,
-    needs: &[Need],
-) -> Vec<(FindingKind, &'static str, Option<&'static str>, Option<String>)> {
-    let hazards =
-        safety.iter().filter(|(_, state)| **state == SafetyState::Hazard).map(|(item, _)| (FindingKind::Hazard, item.as_str(), None, None));
-    let needs = needs.iter().map(|need| (FindingKind::Need, need.item.as_str(), Some(need.item.service_class()), need.note.clone()));
-    hazards.chain(needs).collect()
 }
 
 /// 红黄绿分级 sets the visit interval; everybody is visited at least monthly (民发〔2022〕73号).
@@ -262,67 +204,15 @@ pub fn interval(band: RiskBand) -> TimeDelta {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn now() -> DateTime<Utc> {
-        "2026-11-24T02:00:00Z".parse().unwrap()
-    }
-
-    fn visit(visitors: &[Uuid]) -> VisitFacts<'_> {
-        VisitFacts {
-            kind: VisitKind::CareVisit,
-            alert_id: None,
-            started_at: now() - TimeDelta::minutes(20),
-            ended_at: Some(now()),
-            result: VisitResult::Met,
-            contact_with: Some(ContactWith::Senior),
-            visitors,
-            dossier: None,
-            needs: &[],
-            family_visits_last_month: Some(2),
-            next_due: None,
-        }
-    }
-
-    #[test]
-    fn a_record_that_contradicts_itself_is_refused_at_its_field() {
-        let one = [Uuid::from_u128(1)];
-        let twice = [one[0], one[0]];
-        let refused = |visit: &VisitFacts| validate(visit, now().date_naive(), now()).err().and_then(|refusal| refusal.field);
-        assert_eq!(refused(&visit(&one)), None);
-        assert_eq!(refused(&visit(&[])).as_deref(), Some("visitors"));
-        assert_eq!(refused(&visit(&twice)).as_deref(), Some("visitors"));
-        let future = VisitFacts { started_at: now() + TimeDelta::minutes(3), ended_at: None, ..visit(&one) };
-        assert_eq!(refused(&future).as_deref(), Some("started_at"));
-        let backwards = VisitFacts { ended_at: Some(now() - TimeDelta::hours(1)), ..visit(&one) };
-        assert_eq!(refused(&backwards).as_deref(), Some("ended_at"));
-        let without_alert = VisitFacts { kind: VisitKind::AlertFollowup, ..visit(&one) };
-        assert_eq!(refused(&without_alert).as_deref(), Some("alert_id"));
-        let met_nobody = VisitFacts { contact_with: None, ..visit(&one) };
-        assert_eq!(refused(&met_nobody).as_deref(), Some("contact_with"));
-        let due_yesterday = VisitFacts { next_due: Some(now().date_naive()), ..visit(&one) };
-        assert_eq!(refused(&due_yesterday).as_deref(), Some("next_due"));
-    }
-
-    #[test]
-    fn each_hazard_and_each_need_is_a_finding_and_what_is_in_order_is_none() {
-        let safety = BTreeMap::from([
-            (SafetyItem::Gas, SafetyState::Hazard),
-            (SafetyItem::Fire, SafetyState::Ok),
-            (SafetyItem::Locks, SafetyState::NotChecked),
-        ]);
-        let found = findings(&safety, &[Need { item: NeedItem::Shopping, note: None }]);
-        let items: Vec<_> = found.iter().map(|(kind, item, class, _)| (*kind, *item, *class)).collect();
-        assert_eq!(items, [(FindingKind::Hazard, "gas", None), (FindingKind::Need, "shopping", Some("05"))]);
-    }
-
-    #[test]
-    fn a_request_only_moves_forward() {
-        assert!(FindingState::Requested.may_become(FindingState::Dispatched));
-        assert!(FindingState::Requested.may_become(FindingState::Rated));
-        assert!(!FindingState::Accepted.may_become(FindingState::Dispatched));
-        assert!(!FindingState::Rated.may_become(FindingState::Rated));
+/// When the next visit is due if the record does not say: a door that stayed shut is tried again the next day, and somebody who
+/// moved, lies in hospital or has died is not visited by the calendar.
+pub fn next_due(result: VisitResult, band: RiskBand, visit_day: NaiveDate) -> Option<NaiveDate> {
+    match result {
+        VisitResult::Met | VisitResult::Refused => Some(visit_day + interval(band)),
+        VisitResult::NotMet => Some(visit_day + TimeDelta::days(1)),
+        VisitResult::Moved | VisitResult::Hospital | VisitResult::Deceased => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

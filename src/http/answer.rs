@@ -82,7 +82,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, HttpError> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
         let key = value.to_str().ok().filter(|key| (KEY_CHARACTERS_MIN..=KEY_CHARACTERS_MAX).contains(&key.len()));
-        let key = key.ok_or_else(|| HttpError::field("Idempotency-Key", "http.field_value", "expected 8 to 128 ASCII characters"))?;
+        let key = key.ok_or_else(|| HttpError::field("Idempotency-Key", "http.idempotency_key", "expected 8 to 128 ASCII characters"))?;
         Ok(Self(Some(key.to_owned())))
     }
 }
@@ -91,7 +91,7 @@ impl IdempotencyKey {
     /// The key of a POST: the header, or else the client-made `id` of the body; 400 if there is neither.
     pub fn once(self, caller: &Caller, body_id: Option<Uuid>, hash: ContentHash) -> Result<Once, HttpError> {
         let key = self.0.or_else(|| body_id.map(|id| format!("id:{id}")));
-        let key = key.ok_or_else(|| HttpError::field("id", "http.field_missing", "expected a UUID, or the header Idempotency-Key"))?;
+        let key = key.ok_or_else(|| HttpError::field("id", "http.id_needed", "expected a UUID, or the header Idempotency-Key"))?;
         let keyed = Keyed { site_id: caller.site_id, member_id: caller.member_id, key, content_hash: hash.0 };
         Ok(Once { id: body_id.unwrap_or_else(Uuid::now_v7), keyed })
     }

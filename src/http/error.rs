@@ -4,6 +4,7 @@
 //! An error becomes a response in two steps: `IntoResponse` sets the status and leaves the error in the response, and
 //! [`render`], called by `envelope`, writes the body when the language is known.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::domain::misread::{Misread, misread};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::{store, text};
 
@@ -61,10 +63,11 @@ pub enum HttpError {
 pub struct FieldError {
     /// As the client wrote it: `signals[3].observed_at`.
     pub field: String,
-    /// The sentence for people.
+    /// The sentence for people, and what is filled in.
     pub key: &'static str,
+    pub arguments: BTreeMap<&'static str, String>,
     /// The exact words for programmers: what was expected. Never repeats what was sent.
-    pub reason: String,
+    pub expected: String,
 }
 
 /// The body of every error.
@@ -92,12 +95,17 @@ pub struct Problem {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProblemField {
     pub field: String,
+    /// What to do, in the reader's language.
     pub detail: String,
+    /// For programmers, in English: what was expected there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
 }
 
 impl HttpError {
-    pub fn field(field: impl Into<String>, key: &'static str, reason: impl ToString) -> Self {
-        Self::Invalid(vec![FieldError { field: field.into(), key, reason: reason.to_string() }])
+    /// A field, the sentence for people, and for programs what was expected there.
+    pub fn field(field: impl Into<String>, key: &'static str, expected: impl ToString) -> Self {
+        Self::Invalid(vec![FieldError { field: field.into(), key, arguments: BTreeMap::new(), expected: expected.to_string() }])
     }
 
     pub fn stale(version: i64, current: &impl Serialize) -> Self {
@@ -167,11 +175,13 @@ impl HttpError {
                 .iter()
                 .map(|error| ProblemField {
                     field: error.field.clone(),
-                    detail: text::render(locale, error.key, &[("reason", error.reason.as_str())].into_iter().collect()),
+                    detail: text::render(locale, error.key, &error.arguments),
+                    expected: Some(error.expected.clone()),
                 })
                 .collect(),
             Self::Refused(refusal) => {
-                refusal.field.iter().map(|field| ProblemField { field: field.clone(), detail: self.detail(locale) }).collect()
+                let said = |field: &String| ProblemField { field: field.clone(), detail: self.detail(locale), expected: None };
+                refusal.field.iter().map(said).collect()
             }
             _ => Vec::new(),
         }
@@ -210,6 +220,18 @@ fn describe(error: &sqlx::Error) -> String {
             // 42: a statement that does not fit the schema; 1: the same on SQLite.
             if code.starts_with("42") || code == "1" { format!("{code} {}", refused.message()) } else { code }
         }
+    }
+}
+
+impl FieldError {
+    /// What a library says about a field.
+    pub fn misread(field: impl Into<String>, reason: &str) -> Self {
+        let Misread { key, arguments, expected, missing } = misread(reason);
+        let (mut field, missing) = (field.into(), missing.unwrap_or_default());
+        if !field.is_empty() && !missing.is_empty() {
+            field.push('.');
+        }
+        Self { field: field + &missing, key, arguments: arguments.into_iter().collect(), expected }
     }
 }
 

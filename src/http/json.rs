@@ -122,7 +122,7 @@ async fn read_body(request: Request, bytes_max: usize, time: Duration) -> Result
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(HttpError::TooLarge { bytes_max }),
         // The client went away in the middle: nobody reads the answer.
-        Ok(Err(_)) => Err(HttpError::field("", "http.field_json", "the body ended early")),
+        Ok(Err(_)) => Err(HttpError::field("", "http.field_cut_off", "expected the whole body")),
     }
 }
 
@@ -132,7 +132,7 @@ where
     T: DeserializeOwned + Validate<Context = ()>,
 {
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| HttpError::field("", "http.field_json", format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+        .map_err(|error| HttpError::field("", "http.field_text", format!("expected UTF-8 from byte {} on", error.valid_up_to())))?;
     let tree = tree::parse(text)?;
     let mut hasher = Sha256::new();
     hasher.update(place.as_bytes());
@@ -157,10 +157,10 @@ pub fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, HttpError> {
         // The decoder puts U+FFFD where bytes are not UTF-8.
         let broken = |text: &str| text.contains(['\0', char::REPLACEMENT_CHARACTER]);
         if broken(&name) || broken(&value) {
-            return Err(HttpError::field(name, "http.field_text", "not UTF-8, or a NUL character"));
+            return Err(HttpError::field(name, "http.field_text", "expected UTF-8 without NUL"));
         }
         if !seen.insert(name.to_string()) {
-            return Err(HttpError::field(name, "http.field_twice", "given twice"));
+            return Err(HttpError::field(name, "http.field_twice", "expected once"));
         }
     }
     let parser = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
@@ -170,30 +170,13 @@ pub fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, HttpError> {
     })
 }
 
-/// Serde's sentence names what was expected; a missing field is named in the sentence only, so it is added to the path.
+/// Serde's path and sentence.
 fn refuse(path: &str, reason: &str) -> HttpError {
-    let base = if path == "." { "" } else { path };
-    if let Some(name) = reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        let field = if base.is_empty() { name.to_owned() } else { format!("{base}.{name}") };
-        return HttpError::field(field, "http.field_missing", reason);
-    }
-    let key = if reason.starts_with("unknown field") { "http.field_unknown" } else { "http.field_value" };
-    HttpError::field(base, key, expected_only(reason))
-}
-
-/// Cuts what was sent out of serde's sentence: it may be anything, also something private.
-fn expected_only(reason: &str) -> String {
-    match reason.rfind(", expected ") {
-        Some(at) => reason[at + 2..].to_owned(),
-        None => reason.to_owned(),
-    }
+    HttpError::Invalid(vec![FieldError::misread(if path == "." { "" } else { path }, reason)])
 }
 
 fn validate<T: Validate<Context = ()>>(value: &T) -> Result<(), HttpError> {
     let Err(report) = value.validate() else { return Ok(()) };
-    let errors = report
-        .iter()
-        .map(|(path, error)| FieldError { field: path.to_string(), key: "http.field_value", reason: error.message().to_owned() })
-        .collect();
+    let errors = report.iter().map(|(path, error)| FieldError::misread(path.to_string(), error.message())).collect();
     Err(HttpError::Invalid(errors))
 }

@@ -125,6 +125,6 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, HttpError> {
         let value = parts.headers.get(header::IF_MATCH).ok_or(HttpError::IfMatchRequired)?;
         let tag = value.to_str().ok().and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-        tag.map(Self).ok_or_else(|| HttpError::field("If-Match", "http.field_value", "expected the ETag of the last answer"))
+        tag.map(Self).ok_or_else(|| HttpError::field("If-Match", "http.field_if_match", "expected the ETag of the last answer"))
     }
 }

@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 use unicode_normalization::UnicodeNormalization;
 
-use super::error::HttpError;
+use super::error::{FieldError, HttpError};
 
 /// Objects and lists inside each other.
 pub const DEPTH_MAX: usize = 32;
@@ -18,12 +18,17 @@ pub fn parse(text: &str) -> Result<Value, HttpError> {
     let parsed = Strict { path: &mut path, depth: 0 }.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
     parsed.map_err(|error| {
         let reason = error.to_string();
-        let key = match () {
-            () if reason.starts_with(TWICE) => "http.field_twice",
-            () if reason.starts_with(NUL) => "http.field_text",
-            () => "http.field_json",
+        let (line, column) = (("line", error.line().to_string()), ("column", error.column().to_string()));
+        let (key, arguments, expected) = match () {
+            () if reason.starts_with(TWICE) => ("http.field_twice", vec![], "expected once".to_owned()),
+            () if reason.starts_with(NUL) => ("http.field_text", vec![], "expected text without NUL".to_owned()),
+            () if reason.starts_with(DEEP) => {
+                ("http.field_deep", vec![("max", DEPTH_MAX.to_string())], format!("expected at most {DEPTH_MAX} levels"))
+            }
+            // What this reader says quotes nothing.
+            () => ("http.field_json", vec![line, column], format!("expected JSON: {reason}")),
         };
-        HttpError::field(written(&path), key, reason)
+        HttpError::Invalid(vec![FieldError { field: written(&path), key, arguments: arguments.into_iter().collect(), expected }])
     })
 }
 
@@ -62,6 +67,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
 
 const TWICE: &str = "the key is given twice";
 const NUL: &str = "text must not contain NUL";
+const DEEP: &str = "nested too deep";
 
 enum Step {
     Key(String),
@@ -149,7 +155,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
 }
 
 fn deeper<E: serde::de::Error>(depth: usize) -> Result<usize, E> {
-    if depth >= DEPTH_MAX { Err(E::custom(format!("nested deeper than {DEPTH_MAX}"))) } else { Ok(depth + 1) }
+    if depth >= DEPTH_MAX { Err(E::custom(DEEP)) } else { Ok(depth + 1) }
 }
 
 fn text<E: serde::de::Error>(value: &str) -> Result<String, E> {

@@ -65,6 +65,9 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
     for name in ["when", "today"] {
         arguments.insert(name.to_owned(), text::plain(locale, &format!("notice.{name}.{slot}")));
     }
+    if let Some(number) = arguments.get_mut("unit") {
+        *number = unit(locale, number);
+    }
     if !sentence.units.is_empty() {
         let causes_shown = shows_causes(&sentence.key);
         arguments.insert("count".to_owned(), sentence.count.to_string());
@@ -76,7 +79,8 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
 
 /// Whether a sentence says after each name what was seen; the others say it for all.
 fn shows_causes(key: &str) -> bool {
-    let for_all = ["alert_look", "alert_confirm", "stand_down_well", "passed_on", "assigned", "help_assigned", "claim_ran_out"];
+    let for_all =
+        ["alert_look", "alert_confirm", "manual_call", "stand_down_well", "passed_on", "assigned", "help_assigned", "claim_ran_out"];
     !key.strip_prefix("notice.").is_some_and(|name| for_all.contains(&name))
 }
 

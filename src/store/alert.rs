@@ -84,6 +84,9 @@ pub struct Filter {
     pub place: Option<Uuid>,
     pub senior: Option<Uuid>,
     pub cause: Option<Cause>,
+    pub state: Option<AlertState>,
+    pub opened_from: Option<DateTime<Utc>>,
+    pub opened_before: Option<DateTime<Utc>>,
     /// Last item of the page before: rank, opened_at and id.
     pub after: Option<(i64, DateTime<Utc>, Uuid)>,
     pub limit: i64,
@@ -96,11 +99,12 @@ pub async fn list(tx: &mut Tx, who: &Who, filter: &Filter) -> Result<Vec<AlertIt
         " where a.site_id = $1 and s.purpose = 'real' and (a.resolved_at is null or not $4)
             and ($5 = $10 or exists (select 1 from place_closure pc
                 where pc.site_id = a.site_id and pc.ancestor_id = $5 and pc.descendant_id = h.building_id))
-            and ($6 = $10 or a.senior_id = $6) and ($11 = '' or a.cause = $11) and (",
+            and ($6 = $10 or a.senior_id = $6) and ($11 is null or a.cause = $11) and ($12 is null or a.state = $12)
+            and ($13 is null or a.opened_at >= $13) and ($14 is null or a.opened_at < $14) and (",
         rank!(),
-        " > $12 or (",
+        " > $15 or (",
         rank!(),
-        " = $12 and (a.opened_at < $7 or (a.opened_at = $7 and a.id < $8)))) and a.senior_id in (",
+        " = $15 and (a.opened_at < $7 or (a.opened_at = $7 and a.id < $8)))) and a.senior_id in (",
         crate::visible_seniors!(),
         ") order by rank, a.opened_at desc, a.id desc limit $9"
     );
@@ -116,7 +120,10 @@ pub async fn list(tx: &mut Tx, who: &Who, filter: &Filter) -> Result<Vec<AlertIt
         .bind(id)
         .bind(filter.limit)
         .bind(Uuid::nil())
-        .bind(filter.cause.map_or("", Cause::as_str))
+        .bind(filter.cause.map(Cause::as_str))
+        .bind(filter.state.map(AlertState::as_str))
+        .bind(filter.opened_from)
+        .bind(filter.opened_before)
         .bind(rank)
         .fetch_all(conn)
         .await)?;

@@ -1,4 +1,4 @@
-//! A danger found in a home, or something that a senior needs: 点单 → 派单 → 领单 → 督单 → 评单.
+//! A danger found in a home, something that a senior needs, or a question that a visit left open: 点单 → 派单 → 领单 → 督单 → 评单.
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -13,7 +13,7 @@ use super::{Result, Tx, bulk};
 use crate::domain::access::Who;
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, NOTE_CHARS_MAX};
-use crate::domain::visit::{FindingKind, FindingState, findings};
+use crate::domain::visit::{Finding as Found, FindingKind, FindingState, Known, reconcile};
 use crate::{on, visible_seniors};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
@@ -23,7 +23,7 @@ pub struct Finding {
     pub senior_id: Uuid,
     #[sqlx(try_from = "String")]
     pub kind: FindingKind,
-    /// A safety item or a need.
+    /// A safety item, a need, or what became of the senior (`moved`, `hospital`, `deceased`, `dossier`).
     pub item: String,
     /// The class of GB/T 43153-2023, for needs.
     pub service_class: Option<String>,
@@ -54,22 +54,52 @@ pub struct FindingFilter {
     pub state: Option<FindingState>,
 }
 
-/// Opens what a visit found.
-pub(super) async fn open(tx: &mut Tx, by: &By, visit: &NewVisit) -> Result<()> {
+/// Opens what a visit found. A correction opens what is new, withdraws what its predecessors had by mistake, and leaves alone
+/// what stays. Returns what was opened, with ids.
+pub(super) async fn record(tx: &mut Tx, by: &By, visit: &NewVisit, found: Vec<Found>) -> Result<Vec<(Uuid, Found)>> {
+    let known = match visit.replaces_id {
+        Some(replaced) => of_chain(tx, by.site_id, replaced).await?,
+        None => Vec::new(),
+    };
+    let change = reconcile(&known, found);
+    for (id, version) in change.withdraw {
+        let withdrawn = FindingPatch { state: Some(FindingState::Withdrawn), note: None };
+        patch(tx, by, id, version, withdrawn).await?;
+    }
+    for (id, version, note) in change.reword {
+        patch(tx, by, id, version, FindingPatch { state: None, note: Some(note) }).await?;
+    }
+    open(tx, by, visit, change.open).await
+}
+
+/// The findings of a record and of all that it corrected.
+async fn of_chain(tx: &mut Tx, site_id: Uuid, visit: Uuid) -> Result<Vec<Known>> {
+    let sql = "with recursive chain(id) as (select $2 union
+            select v.replaces_id from visit v join chain on v.id = chain.id where v.site_id = $1 and v.replaces_id is not null)
+        select id, visit_id, senior_id, kind, item, service_class, note, state, created_at, closed_at, closed_by, version
+        from finding where site_id = $1 and visit_id in (select id from chain) order by created_at, id";
+    let rows: Vec<Finding> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(visit).fetch_all(conn).await)?;
+    let known = |row: Finding| Known { id: row.id, kind: row.kind, item: row.item, note: row.note, state: row.state, version: row.version };
+    Ok(rows.into_iter().map(known).collect())
+}
+
+async fn open(tx: &mut Tx, by: &By, visit: &NewVisit, found: Vec<Found>) -> Result<Vec<(Uuid, Found)>> {
     let mut rows = Vec::new();
-    for (kind, item, service_class, note) in findings(&visit.safety, &visit.needs) {
+    let mut opened = Vec::new();
+    for new in found {
         let id = Uuid::now_v7();
         rows.push(json!({
-            "site": by.site_id, "id": id, "visit": visit.id, "senior": visit.senior_id, "kind": kind.as_str(), "item": item,
-            "class": service_class, "note": note, "state": FindingState::Requested.as_str(), "at": bulk::time(by.now), "version": 1,
+            "site": by.site_id, "id": id, "visit": visit.id, "senior": visit.senior_id, "kind": new.kind.as_str(), "item": new.item,
+            "class": new.service_class, "note": new.note, "state": FindingState::Requested.as_str(), "at": bulk::time(by.now), "version": 1,
         }));
-        wrote(tx, by, written("create", id, visit.senior_id), &json!({"kind": kind, "item": item})).await?;
+        wrote(tx, by, written("create", id, visit.senior_id), &json!({"kind": new.kind, "item": new.item})).await?;
+        opened.push((id, new));
     }
     let sql = "insert into finding (site_id, id, visit_id, senior_id, kind, item, service_class, note, state, created_at, version)
         select {site:uuid}, {id:uuid}, {visit:uuid}, {senior:uuid}, {kind:text}, {item:text}, {class:text}, {note:text}, {state:text},
             {at:time}, {version:int} from {rows}";
     bulk::execute(tx, sql, &rows).await?;
-    Ok(())
+    Ok(opened)
 }
 
 pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Finding> {
@@ -104,11 +134,11 @@ pub async fn visible(tx: &mut Tx, who: &Who, filter: FindingFilter, page: Page) 
         .await)?)
 }
 
-/// Moves a finding on, or notes something; `rated` closes it.
+/// Moves a finding on, or notes something; `rated` and `withdrawn` close it.
 pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: FindingPatch) -> Result<Finding> {
     let old = get(tx, by.site_id, id).await?;
-    if let Some(next) = patch.state.filter(|next| !old.state.may_become(*next)) {
-        let refusal = Refusal::conflict("visit.finding_state").with("from", old.state).with("to", next);
+    if patch.state.is_some_and(|next| !old.state.may_become(next)) {
+        let refusal = Refusal::conflict("visit.finding_state");
         return Err(Refusal { field: Some("state".to_owned()), ..refusal }.into());
     }
     let state = patch.state.unwrap_or(old.state);

@@ -27,6 +27,7 @@ pub mod outbox;
 pub mod proof;
 pub mod round;
 pub mod signal;
+pub mod statistics;
 pub mod story;
 pub mod vitals;
 pub mod watch;

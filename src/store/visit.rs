@@ -1,9 +1,12 @@
-//! The visit record and what was found on it. A record is never edited: a correction names the one it replaces. Hazards and
-//! needs become findings, which run through their stages.
+//! The visit record and what was found on it. A record is never edited: a correction names the one it replaces. Hazards,
+//! needs and open questions become findings, which run through their stages; the dossier of a first visit reaches the register
+//! in the same transaction ([`dossier`]).
 
-use std::collections::BTreeMap;
+mod dossier;
+mod due;
+mod question;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,17 +15,22 @@ use uuid::Uuid;
 use super::case;
 use super::register::{By, JsonText, Page, Written, content_hash, id_conflict, json, lock_id, member};
 use super::register::{senior, site, unknown, wrote};
-use super::{Result, Tx, finding};
+use super::{Error, Result, Tx, finding};
 use crate::domain::access::Who;
 use crate::domain::case::{Act, Actor, Resolution};
 use crate::domain::outcome::{ContactProof, Outcome};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self as rules, NOTE_CHARS_MAX};
 use crate::domain::visit::{
-    Condition, ConditionItem, ContactWith, Dossier, Need, SafetyItem, SafetyState, VisitFacts, VisitKind, VisitMethod, VisitResult,
-    interval, validate,
+    self as rules_of_visits, Conditions, ContactWith, Dossier, Need, ResolveResult, Safety, VisitFacts, VisitKind, VisitMethod,
+    VisitResult, findings, validate,
 };
 use crate::{on, visible_seniors};
+
+pub use due::{Due, DueFilter, due};
+
+/// The clock of the phone that says when a visit ended, and the server's.
+const CLOCKS_DIFFER_MAX: TimeDelta = TimeDelta::minutes(2);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Visit {
@@ -42,11 +50,11 @@ pub struct Visit {
     #[schema(value_type = Vec<Uuid>)]
     pub visitors: JsonText<Vec<Uuid>>,
     #[sqlx(try_from = "String")]
-    #[schema(value_type = Object)]
-    pub conditions: JsonText<BTreeMap<ConditionItem, Condition>>,
+    #[schema(value_type = Conditions)]
+    pub conditions: JsonText<Conditions>,
     #[sqlx(try_from = "String")]
-    #[schema(value_type = Object)]
-    pub safety: JsonText<BTreeMap<SafetyItem, SafetyState>>,
+    #[schema(value_type = Safety)]
+    pub safety: JsonText<Safety>,
     #[sqlx(try_from = "Option<String>")]
     #[schema(value_type = Option<Dossier>)]
     pub dossier: JsonText<Option<Dossier>>,
@@ -58,6 +66,9 @@ pub struct Visit {
     #[serde(skip)]
     pub(crate) content_hash: Vec<u8>,
     pub replaces_id: Option<Uuid>,
+    /// What became of the alert, if the record was to close it.
+    #[schema(value_type = Option<ResolveResult>)]
+    pub resolve_result: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
@@ -84,12 +95,10 @@ pub struct NewVisit {
     #[serde(default)]
     pub visitors: Vec<Uuid>,
     #[serde(default)]
-    #[schema(value_type = Object)]
-    pub conditions: BTreeMap<ConditionItem, Condition>,
+    pub conditions: Conditions,
     /// Each `hazard` opens a finding.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    pub safety: BTreeMap<SafetyItem, SafetyState>,
+    pub safety: Safety,
     #[serde(default)]
     pub dossier: Option<Dossier>,
     #[serde(default)]
@@ -99,13 +108,13 @@ pub struct NewVisit {
     pub needs: Vec<Need>,
     #[serde(default)]
     pub note: Option<String>,
-    /// From the risk band if left out.
+    /// If left out: from the risk band after the visit's own day, the next day if nobody was met, none if the senior is gone.
     #[serde(default)]
     pub next_due: Option<NaiveDate>,
     /// The record that this one corrects.
     #[serde(default)]
     pub replaces_id: Option<Uuid>,
-    /// Resolves the alert in the same request.
+    /// Resolves the alert in the same request. If somebody else was faster, the record is kept and says so (`resolve_result`).
     #[serde(default)]
     pub resolve: Option<VisitResolve>,
 }
@@ -130,11 +139,24 @@ pub struct VisitResolve {
     pub return_date: Option<NaiveDate>,
 }
 
+/// What the person who enters a record may do beyond it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rights {
+    /// Close an alert without proof.
+    pub silence: bool,
+    /// Write the register: without it a dossier waits for somebody who may.
+    pub register: bool,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 pub struct VisitFilter {
     pub id: Option<Uuid>,
     pub senior_id: Option<Uuid>,
     pub alert_id: Option<Uuid>,
+    /// Visits that began at or after.
+    pub from: Option<DateTime<Utc>>,
+    /// Visits that began before.
+    pub before: Option<DateTime<Utc>>,
     /// Records that a correction replaced are history.
     pub with_replaced: bool,
 }
@@ -151,9 +173,10 @@ impl NewVisit {
         })
     }
 
-    fn facts(&self) -> VisitFacts<'_> {
+    fn facts<'a>(&'a self, resolve: Option<&'a Resolution>) -> VisitFacts<'a> {
         VisitFacts {
             kind: self.kind,
+            method: self.method,
             alert_id: self.alert_id,
             started_at: self.started_at,
             ended_at: self.ended_at,
@@ -164,12 +187,13 @@ impl NewVisit {
             needs: &self.needs,
             family_visits_last_month: self.family_visits_last_month,
             next_due: self.next_due,
+            resolve,
         }
     }
 }
 
-/// Writes the record, opens its findings and, if asked, resolves the alert, all or nothing.
-pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, may_silence: bool) -> Result<Visit> {
+/// Writes the record, its findings and its dossier and, if asked, resolves the alert, all or nothing.
+pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, rights: Rights) -> Result<Visit> {
     let new = new.checked(by)?;
     tx.lock_seniors(&[new.senior_id]).await?;
     lock_id(tx, new.id).await?;
@@ -178,22 +202,69 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, may_silence: bool) -> R
         return if stored.content_hash == hash { Ok(stored) } else { Err(id_conflict().into()) };
     }
     let entered_by = by.actor_id.ok_or_else(|| Refusal::invalid("visitors", "visit.visitors").with("max", 10))?;
-    let today = site::get(tx, by.site_id).await?.today(by.now)?;
-    validate(&new.facts(), today, by.now)?;
+    let visit_day = site::get(tx, by.site_id).await?.today(new.started_at)?;
+    let resolution = new.resolve.clone().map(VisitResolve::resolution);
+    validate(&new.facts(resolution.as_ref()), visit_day, by.now)?;
     let senior = senior::get(tx, by.site_id, new.senior_id).await.map_err(|_| unknown("senior_id"))?;
     require_references(tx, by.site_id, &new).await?;
-    let next_due = new.next_due.or_else(|| senior.ended_at.is_none().then(|| today + interval(senior.risk_band)));
-    insert(tx, by, entered_by, &new, next_due, hash).await?;
+    let actor = Actor { id: entered_by, may_silence: rights.silence };
+    let resolved = match &resolution {
+        Some(resolution) => Some(resolve(tx, by, &new, actor, resolution).await?),
+        None => None,
+    };
+    let cared_for = senior.ended_at.is_none();
+    let planned = rules_of_visits::next_due(new.result, senior.risk_band, visit_day).filter(|_| cared_for);
+    insert(tx, by, entered_by, &new, new.next_due.or(planned), resolved, hash).await?;
     let what = Written { act: "create", table: "visit", id: new.id, person_id: Some(senior.id), senior_id: Some(senior.id) };
     wrote(tx, by, what, &new).await?;
-    if new.replaces_id.is_none() {
-        finding::open(tx, by, &new).await?;
+    let outcome = resolution.and_then(|resolution| resolution.outcome).filter(|_| resolved == Some(ResolveResult::Resolved));
+    let settled = outcome.is_some_and(|outcome| outcome.absence().is_some() || outcome.ends_agreement());
+    let gone = Some(new.result).filter(|result| result.is_gone() && cared_for && !settled);
+    let dossier = new.dossier.as_ref().filter(|_| cared_for);
+    let found = findings(gone, dossier.is_some() && !rights.register, &new.safety, &new.needs);
+    let opened = finding::record(tx, by, &new, found).await?;
+    if let Some(dossier) = dossier.filter(|_| rights.register) {
+        dossier::enter(tx, by, &senior, dossier, new.started_at).await?;
     }
-    if let (Some(alert), Some(resolve)) = (new.alert_id, new.resolve) {
-        let actor = Actor { id: entered_by, may_silence };
-        case::act(tx, by.site_id, alert, actor, Act::Resolve(resolve.resolution()), by.now).await?;
-    }
+    question::ask(tx, by, &senior, &opened).await?;
     get(tx, by.site_id, new.id).await
+}
+
+/// Closes the alert, unless somebody else was faster or something new has come up since the visit: the record of whoever
+/// comes second, or whose phone was offline, is kept all the same.
+async fn resolve(tx: &mut Tx, by: &By, new: &NewVisit, actor: Actor, resolution: &Resolution) -> Result<ResolveResult> {
+    let Some(alert) = new.alert_id else { return Err(Refusal::invalid("resolve", "visit.alert_required").into()) };
+    let sql = "select max(proof_from) from alert_trigger where site_id = $1 and alert_id = $2";
+    let newest: Option<DateTime<Utc>> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(alert).fetch_one(conn).await)?;
+    let unanswered = newest.is_some_and(|newest| newest > new.ended_at.unwrap_or(new.started_at) + CLOCKS_DIFFER_MAX);
+    if unanswered && is_unresolved(tx, by.site_id, alert).await? {
+        return Ok(ResolveResult::NewerTrigger);
+    }
+    match case::act(tx, by.site_id, alert, actor, Act::Resolve(resolution.clone()), by.now).await {
+        Ok(_) => Ok(ResolveResult::Resolved),
+        Err(Error::Refused(refusal)) if refusal.key == "problem.alert_already_resolved" => Ok(ResolveResult::AlreadyResolved),
+        Err(Error::Refused(refusal)) => {
+            let field = refusal.field.as_ref().map(|field| format!("resolve.{field}"));
+            Err(Refusal { field, ..refusal }.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn is_unresolved(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<bool> {
+    let sql = "select count(*) from alert where site_id = $1 and id = $2 and resolved_at is null";
+    let rows: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(alert).fetch_one(conn).await)?;
+    Ok(rows > 0)
+}
+
+/// Whether a member was told of an alert of this senior or had claimed it: she may still hand in her record after it closed.
+pub async fn was_called(tx: &mut Tx, who: &Who, alert: Uuid, senior_id: Uuid) -> Result<bool> {
+    let sql = "select count(*) from alert a where a.site_id = $1 and a.id = $3 and a.senior_id = $4
+        and (a.claimed_by = $2 or exists (select 1 from notice n
+            where n.site_id = $1 and n.alert_id = a.id and n.recipient_id = $2 and n.state <> 'cancelled'))";
+    let rows: i64 =
+        on!(tx, |conn| sqlx::query_scalar(sql).bind(who.site_id).bind(who.member_id).bind(alert).bind(senior_id).fetch_one(conn).await)?;
+    Ok(rows > 0)
 }
 
 impl VisitResolve {
@@ -211,9 +282,6 @@ impl VisitResolve {
 }
 
 async fn require_references(tx: &mut Tx, site_id: Uuid, new: &NewVisit) -> Result<()> {
-    if new.resolve.is_some() && new.alert_id.is_none() {
-        return Err(Refusal::invalid("resolve", "visit.alert_required").into());
-    }
     for visitor in &new.visitors {
         // Whoever went is on record, also after leaving.
         member::get(tx, site_id, *visitor).await.map_err(|_| unknown("visitors"))?;
@@ -235,10 +303,19 @@ async fn require_references(tx: &mut Tx, site_id: Uuid, new: &NewVisit) -> Resul
     if newer.is_some() { Err(Refusal::conflict("visit.already_replaced").into()) } else { Ok(()) }
 }
 
-async fn insert(tx: &mut Tx, by: &By, entered_by: Uuid, new: &NewVisit, next_due: Option<NaiveDate>, hash: Vec<u8>) -> Result<()> {
+async fn insert(
+    tx: &mut Tx,
+    by: &By,
+    entered_by: Uuid,
+    new: &NewVisit,
+    next_due: Option<NaiveDate>,
+    resolved: Option<ResolveResult>,
+    hash: Vec<u8>,
+) -> Result<()> {
     let sql = "insert into visit (site_id, id, senior_id, alert_id, kind, method, started_at, ended_at, result, contact_with, visitors,
-            conditions, safety, dossier, family_visits_last_month, note, next_due, entered_by, received_at, content_hash, replaces_id)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+            conditions, safety, dossier, family_visits_last_month, note, next_due, entered_by, received_at, content_hash, replaces_id,
+            resolve_result)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
     on!(tx, |conn| sqlx::query(sql)
         .bind(by.site_id)
         .bind(new.id)
@@ -261,6 +338,7 @@ async fn insert(tx: &mut Tx, by: &By, entered_by: Uuid, new: &NewVisit, next_due
         .bind(by.now)
         .bind(hash)
         .bind(new.replaces_id)
+        .bind(resolved.map(ResolveResult::as_str))
         .execute(conn)
         .await
         .map(|_| ()))?;
@@ -273,7 +351,8 @@ pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Visit> {
 
 async fn find(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Visit>> {
     let sql = "select id, senior_id, alert_id, kind, method, started_at, ended_at, result, contact_with, visitors, conditions, safety,
-            dossier, family_visits_last_month, note, next_due, entered_by, received_at, content_hash, replaces_id
+            dossier, family_visits_last_month, note, next_due, entered_by, received_at, content_hash, replaces_id,
+            resolve_result
         from visit where site_id = $1 and id = $2";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).fetch_optional(conn).await)?)
 }
@@ -283,10 +362,11 @@ pub async fn visible(tx: &mut Tx, who: &Who, filter: VisitFilter, page: Page) ->
     let sql = concat!(
         "select v.id, v.senior_id, v.alert_id, v.kind, v.method, v.started_at, v.ended_at, v.result, v.contact_with, v.visitors,
             v.conditions, v.safety, v.dossier, v.family_visits_last_month, v.note, v.next_due, v.entered_by, v.received_at,
-            v.content_hash, v.replaces_id
+            v.content_hash, v.replaces_id, v.resolve_result
         from visit v where v.site_id = $1 and ($4 is null or v.id > $4) and ($5 is null or v.id = $5)
             and ($6 is null or v.senior_id = $6) and ($7 is null or v.alert_id = $7)
             and ($8 or not exists (select 1 from visit n where n.site_id = $1 and n.replaces_id = v.id))
+            and ($10 is null or v.started_at >= $10) and ($11 is null or v.started_at < $11)
             and v.senior_id in (",
         visible_seniors!(),
         ") order by v.id limit $9"
@@ -301,6 +381,8 @@ pub async fn visible(tx: &mut Tx, who: &Who, filter: VisitFilter, page: Page) ->
         .bind(filter.alert_id)
         .bind(filter.with_replaced)
         .bind(page.limit)
+        .bind(filter.from)
+        .bind(filter.before)
         .fetch_all(conn)
         .await)?)
 }

@@ -288,7 +288,8 @@ async fn list(app: &App, world: &World, cause: Option<Cause>, limit: i64) -> Vec
 
 async fn page(app: &App, world: &World, cause: Option<Cause>, after: Option<Place>, limit: i64) -> Vec<(Uuid, Place)> {
     let who = Who { site_id: world.site, member_id: world.administrator, today: app.clock.now().date_naive() };
-    let filter = Filter { open_only: true, place: None, senior: None, cause, after, limit };
+    let filter =
+        Filter { open_only: true, place: None, senior: None, cause, state: None, opened_from: None, opened_before: None, after, limit };
     let rows = app.read(move |mut tx| async move { alert::list(&mut tx, &who, &filter).await.map(|rows| (tx, rows)) }).await;
     rows.expect("the list is read").into_iter().map(|row| (row.senior_id, (row.rank, row.opened_at, row.id))).collect()
 }

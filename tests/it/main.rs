@@ -13,5 +13,7 @@ mod register;
 mod register_care;
 mod register_http;
 mod sensors;
+mod statistics;
 mod tidy;
 mod visits;
+mod wording;

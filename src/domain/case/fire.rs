@@ -24,7 +24,7 @@ impl Case {
             let Some(index) = ladder::next_due(alert, now) else { return };
             let (step, people) = (alert.steps[index].clone(), self.audience(alert, index, roster, operators, now));
             let (alert_id, epoch) = (alert.id, alert.epoch);
-            let key = key_of(step.act, alert.is_urgent());
+            let key = key_of(step.act, alert.is_urgent(), alert.cause);
             for member in &people {
                 let notice = self.notice(alert_id, epoch, (step.step, step.level), *member, key, now);
                 extra.push(Command::Tell(notice));

@@ -1,7 +1,7 @@
 //! 待上门: the list, one alert with its timeline, and what a person does with it.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,8 +11,10 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::{Capability, Relation};
+use crate::domain::alert::AlertState;
 use crate::domain::case::{Act, Actor, Resolution};
 use crate::domain::check::Cause;
+use crate::domain::day;
 use crate::domain::outcome::{ContactProof, Outcome};
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
@@ -59,10 +61,18 @@ struct ListQuery {
     place: Option<Uuid>,
     #[serde(default)]
     senior: Option<Uuid>,
-    /// Only those with this cause.
     #[serde(default)]
-    #[param(inline)]
     cause: Option<Cause>,
+    #[serde(default)]
+    state: Option<AlertState>,
+    /// Opened on this local date or later.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    from: Option<Day>,
+    /// Opened on this local date or earlier.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    to: Option<Day>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -76,11 +86,15 @@ struct ListQuery {
 /// the end, the latest first.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(ListQuery), responses((status = 200, body = Page<Alert>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    let begins = |date: Option<NaiveDate>| date.and_then(|date| day::day_start(caller.timezone, date));
     let filter = Filter {
         open_only: query.open,
         place: query.place,
         senior: query.senior,
         cause: query.cause,
+        state: query.state,
+        opened_from: begins(query.from.map(|day| day.0)),
+        opened_before: begins(query.to.and_then(|day| day.0.succ_opt())),
         after: query.cursor.map(|cursor| cursor.0),
         limit: query.limit.rows(),
     };

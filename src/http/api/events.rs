@@ -52,7 +52,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
         let number = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|number| *number >= 0);
         number
             .map(|number| Self(Some(number)))
-            .ok_or_else(|| HttpError::field("Last-Event-ID", "http.field_value", "expected the id of an event"))
+            .ok_or_else(|| HttpError::field("Last-Event-ID", "http.field_last_event", "expected the id of an event"))
     }
 }
 

@@ -106,7 +106,7 @@ async fn change(
     StrictJson(body, _): StrictJson<LeaveChange>,
 ) -> Result<Answer, HttpError> {
     if !body.cancelled {
-        return Err(HttpError::field("cancelled", "http.field_value", "expected true"));
+        return Err(HttpError::field("cancelled", "http.field_only_true", "expected true"));
     }
     let by = by(&caller, &app);
     changed!(

@@ -135,7 +135,7 @@ async fn set_password(
                 .hashing
                 .run(move || password::hash(&plain))
                 .await?
-                .map_err(|why| HttpError::field("password", "http.field_value", why))?,
+                .map_err(|why| HttpError::field("password", "http.password_length", why))?,
         ),
     };
     let by = by(&caller, &state.app);

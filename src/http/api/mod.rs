@@ -24,6 +24,7 @@ pub mod seniors;
 pub mod sessions;
 pub mod signals;
 pub mod sites;
+pub mod statistics;
 pub mod visits;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -53,4 +54,5 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(visits::routes())
         .merge(findings::routes())
         .merge(reachability::routes())
+        .merge(statistics::routes())
 }

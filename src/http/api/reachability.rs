@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::Capability;
+use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
 use crate::http::answer::Answer;
 use crate::http::caller::Caller;
@@ -38,7 +39,9 @@ struct Query {
     responses((status = 200, body = Reachability), (status = 403, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<Query>) -> Result<Answer, HttpError> {
     if query.place.is_none() {
-        caller.require_site(Capability::SeniorRead)?;
+        // Whoever answers for a part of the site is told what to add, not merely refused.
+        caller.require(Capability::SeniorRead)?;
+        caller.require_site(Capability::SeniorRead).map_err(|_| Refusal::forbidden("problem.place_needed"))?;
     }
     let date = query.date.unwrap_or(caller.today);
     let found = looked_up!(app, |tx| {

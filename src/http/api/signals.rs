@@ -174,11 +174,11 @@ async fn sheet(State(app): State<App>, caller: Caller, StrictJson(sheet, _): Str
         })
         .await?;
     if stops.is_empty() || stops.len() > BATCH_MAX {
-        return Err(HttpError::field("place_id", "http.field_value", format!("expected a place with 1 to {BATCH_MAX} checks on that day")));
+        return Err(Refusal::invalid("place_id", "http.sheet_place").with("max", BATCH_MAX).into());
     }
     for (index, exception) in sheet.except.iter().enumerate() {
         if !stops.iter().any(|stop| stop.senior_id == exception.senior_id) {
-            return Err(HttpError::field(format!("except[{index}].senior_id"), "http.field_value", "expected a senior of this sheet"));
+            return Err(Refusal::invalid(format!("except[{index}].senior_id"), "http.sheet_except").into());
         }
     }
     let looked = stops.into_iter().filter_map(|stop| {
@@ -199,13 +199,9 @@ impl Body {
     fn inputs(self) -> Result<Inputs, HttpError> {
         let alone = self.id.is_none() && self.senior_id.is_none() && self.kind.is_none() && self.observed_at.is_none();
         if let Some(signals) = self.signals {
-            return if alone {
-                Ok(Inputs::Many(signals))
-            } else {
-                Err(HttpError::field("signals", "http.field_value", "expected alone, without the fields of a single signal"))
-            };
+            return if alone { Ok(Inputs::Many(signals)) } else { Err(Refusal::invalid("signals", "http.signals_alone").into()) };
         }
-        let missing = |field| HttpError::field(field, "http.field_missing", format!("missing field `{field}`"));
+        let missing = |field| HttpError::field(field, "http.field_missing", "expected a value");
         Ok(Inputs::One(SignalInput {
             id: self.id.ok_or_else(|| missing("id"))?,
             senior_id: self.senior_id.ok_or_else(|| missing("senior_id"))?,
@@ -222,14 +218,10 @@ impl Body {
 impl SignalInput {
     fn signal(self, caller: &Caller, path: &str) -> Result<NewSignal, HttpError> {
         if self.kind == SignalKind::Activity {
-            return Err(HttpError::field(
-                format!("{path}kind"),
-                "http.field_value",
-                "expected what a person saw or heard; activity comes from sensors",
-            ));
+            return Err(Refusal::invalid(format!("{path}kind"), "http.signal_of_person").into());
         }
         if self.replaces.is_some() && self.reason.is_none() {
-            return Err(HttpError::field(format!("{path}reason"), "http.field_missing", "expected a reason with a correction"));
+            return Err(HttpError::field(format!("{path}reason"), "http.correction_reason", "expected a reason with a correction"));
         }
         Ok(NewSignal {
             id: self.id,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use axum::extract::State;
-use serde::Deserialize;
-use utoipa::IntoParams;
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -13,18 +14,24 @@ use uuid::Uuid;
 use super::entry::{self, by};
 use crate::app::App;
 use crate::domain::access::{Capability, Relation};
-use crate::domain::refusal::Refusal;
+use crate::domain::day;
+use crate::domain::place::RiskBand;
+use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::visit::ResolveResult;
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, Limit, Page};
+use crate::http::value::Day;
 use crate::store::register::JsonText;
-use crate::store::visit::{self, NewVisit, Visit, VisitFilter};
+use crate::store::visit::{self, Due, DueFilter, NewVisit, Rights, Visit, VisitFilter};
+use crate::store::{Error, Tx};
+use crate::text;
 
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(due)).routes(routes!(get))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -35,6 +42,14 @@ struct ListQuery {
     senior: Option<Uuid>,
     #[serde(default)]
     alert: Option<Uuid>,
+    /// Visits that began on this local date or later.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    from: Option<Day>,
+    /// Visits that began on this local date or earlier.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    to: Option<Day>,
     /// Also records that were corrected by a later one.
     #[serde(default)]
     with_replaced: bool,
@@ -46,9 +61,21 @@ struct ListQuery {
     cursor: Option<Cursor<Uuid>>,
 }
 
-/// Record a visit. A follow-up may resolve its alert in the same request: both are written or neither.
+/// A record as it was taken in.
+#[derive(Serialize, ToSchema)]
+struct Recorded {
+    #[serde(flatten)]
+    visit: Visit,
+    /// What did not go as asked although the record was kept, in the caller's language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// Record a visit. A follow-up may resolve its alert in the same request: both are written or neither, except that a record
+/// whose alert somebody else has already closed is kept without closing it again. The dossier of a first visit is entered
+/// into the register if the caller may do that, and otherwise waits for the social worker.
 #[utoipa::path(post, path = "/api/v1/visits", tag = "visits", request_body = NewVisit,
-    responses((status = 201, body = Visit), (status = 400, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 201, body = Recorded), (status = 400, body = Problem), (status = 409, body = Problem)))]
 async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -59,15 +86,37 @@ async fn create(
     let (by, recent) = (by(&caller, &app), caller.authenticated_recently());
     let answer = made_once!(app, once, by, |tx| require(&mut tx, &caller, &body).await?, {
         let relation = require(&mut tx, &caller, &body).await?;
-        let may_silence = recent && relation.may(Capability::Silence);
-        Answer::created(&visit::create(&mut tx, &by, body, may_silence).await?)
+        let rights = Rights { silence: recent && relation.may(Capability::Silence), register: relation.may(Capability::SeniorWrite) };
+        let visit = visit::create(&mut tx, &by, body, rights).await?;
+        let detail = aside(&visit, rights, caller.locale);
+        Answer::created(&Recorded { visit, detail })
     });
     app.wake.all();
     answer
 }
 
-async fn require(tx: &mut crate::store::Tx, caller: &Caller, visit: &NewVisit) -> crate::store::Result<Relation> {
-    let relation = caller.senior(tx, visit.senior_id, Capability::VisitCreate).await?;
+fn aside(visit: &Visit, rights: Rights, locale: &str) -> Option<String> {
+    let resolved = visit.resolve_result.as_deref().and_then(|word| word.parse().ok());
+    match resolved {
+        Some(ResolveResult::AlreadyResolved) => Some(text::plain(locale, "visit.resolved_by_other")),
+        Some(ResolveResult::NewerTrigger) => Some(text::plain(locale, "visit.alert_is_newer")),
+        Some(ResolveResult::Resolved) | None => {
+            (visit.dossier.0.is_some() && !rights.register).then(|| text::plain(locale, "visit.dossier_waits"))
+        }
+    }
+}
+
+/// Whoever went because she was called may hand in her record also after somebody else has closed the alert.
+async fn require(tx: &mut Tx, caller: &Caller, visit: &NewVisit) -> crate::store::Result<Relation> {
+    let relation = match caller.senior(tx, visit.senior_id, Capability::VisitCreate).await {
+        Err(Error::Refused(refusal)) if matches!(refusal.kind, RefusalKind::NotFound | RefusalKind::Forbidden) => {
+            return match visit.alert_id {
+                Some(alert) if visit::was_called(tx, &caller.who(), alert, visit.senior_id).await? => Ok(Relation::default()),
+                _ => Err(refusal.into()),
+            };
+        }
+        other => other?,
+    };
     if visit.resolve.is_some() && !relation.may(Capability::AlertAct) {
         return Err(Refusal::forbidden("problem.forbidden").into());
     }
@@ -77,7 +126,15 @@ async fn require(tx: &mut crate::store::Tx, caller: &Caller, visit: &NewVisit) -
 /// Visits of the seniors whom the caller sees, in the order of their ids.
 #[utoipa::path(get, path = "/api/v1/visits", tag = "visits", params(ListQuery), responses((status = 200, body = Page<Visit>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let filter = VisitFilter { id: None, senior_id: query.senior, alert_id: query.alert, with_replaced: query.with_replaced };
+    let begins = |date: Option<NaiveDate>| date.and_then(|date| day::day_start(caller.timezone, date));
+    let filter = VisitFilter {
+        id: None,
+        senior_id: query.senior,
+        alert_id: query.alert,
+        from: begins(query.from.map(|day| day.0)),
+        before: begins(query.to.and_then(|day| day.0.succ_opt())),
+        with_replaced: query.with_replaced,
+    };
     let page = entry::page(query.cursor, query.limit);
     let rows = looked_up!(app, |tx| {
         let mut relations: BTreeMap<Uuid, Relation> = BTreeMap::new();
@@ -104,6 +161,43 @@ fn readable(mut visit: Visit, caller: &Caller, relations: &BTreeMap<Uuid, Relati
         visit.note = None;
     }
     visit
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct DueQuery {
+    /// Due on this date or before; today if left out.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    until: Option<Day>,
+    #[serde(default)]
+    band: Option<RiskBand>,
+    /// This place and below.
+    #[serde(default)]
+    place: Option<Uuid>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<(NaiveDate, Uuid)>>,
+}
+
+/// Seniors whose visit is due, the longest waiting first; `band` picks one of red, yellow and green.
+#[utoipa::path(get, path = "/api/v1/visits/due", tag = "visits", params(DueQuery),
+    responses((status = 200, body = Page<Due>), (status = 403, body = Problem)))]
+async fn due(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<DueQuery>) -> Result<Answer, HttpError> {
+    caller.require(Capability::HealthRead)?;
+    let filter = DueFilter {
+        until: query.until.map_or(caller.today, |day| day.0),
+        band: query.band,
+        place: query.place,
+        after: query.cursor.map(|cursor| cursor.0),
+        limit: query.limit.rows(),
+    };
+    let rows = looked_up!(app, |tx| visit::due(&mut tx, &caller.who(), &filter).await?);
+    Ok(Answer::ok(&Page::cut(rows, query.limit, Due::sort_key)))
 }
 
 /// One visit.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{By, Written, json, lock_id, require_version, wrote};
 use crate::domain::agreement::GRACE_MAX;
 use crate::domain::day::{UNOBSERVED_DELAY_MAX, local_date};
+use crate::domain::misread::misread;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Rules;
@@ -154,8 +155,11 @@ fn coordinates(latitude: f64, longitude: f64) -> Result<(), Refusal> {
 fn changed(rules: &Rules, changes: &serde_json::Value) -> Result<Rules, Refusal> {
     let mut value = json(rules);
     overlay(&mut value, changes);
-    let rules: Rules = serde_path_to_error::deserialize(value)
-        .map_err(|error| Refusal::invalid(format!("settings.{}", error.path()), "register.setting").with("why", error.inner()))?;
+    let rules: Rules = serde_path_to_error::deserialize(value).map_err(|error| {
+        let said = misread(&error.inner().to_string());
+        let refusal = Refusal::invalid(format!("settings.{}", error.path()), said.key);
+        said.arguments.into_iter().fold(refusal, |refusal, (name, value)| refusal.with(name, value))
+    })?;
     let check = &rules.check;
     if check.grace.0 > GRACE_MAX {
         return Err(Refusal::invalid("settings.check.grace", "register.grace").with("hours", GRACE_MAX.num_hours()));

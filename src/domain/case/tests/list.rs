@@ -92,5 +92,5 @@ fn an_old_day_that_was_closed_too_early_gets_a_whole_ladder() {
 fn a_request_of_a_person_takes_an_old_day_off_the_list() {
     let mut street = listed();
     street.act(TUESDAY + 1, SOCIAL, Act::Raise { request: Uuid::from_u128(78), note: None }).unwrap();
-    assert_eq!(street.told_with("notice.alert_call"), [PRIMARY]);
+    assert_eq!(street.told_with("notice.manual_call"), [PRIMARY]);
 }

@@ -84,7 +84,7 @@ async fn change(
     StrictJson(body, _): StrictJson<ConsentChange>,
 ) -> Result<Answer, HttpError> {
     if !body.withdrawn {
-        return Err(HttpError::field("withdrawn", "http.field_value", "expected true"));
+        return Err(HttpError::field("withdrawn", "http.field_only_true", "expected true"));
     }
     let by = by(&caller, &app);
     changed!(

@@ -1,0 +1,57 @@
+//! A record that leaves a question open (she moved, lies in hospital, has died; a dossier waits) reaches a human at once: until
+//! somebody decides, tomorrow's check stays as it was agreed.
+
+use uuid::Uuid;
+
+use crate::domain::id;
+use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::place::Role;
+use crate::domain::roster::Roster;
+use crate::domain::visit::{DOSSIER, Finding, FindingKind};
+use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::register::senior::Senior;
+use crate::store::register::{By, home, place, site};
+use crate::store::{Result, Tx, bulk, roster};
+
+/// Tells the social worker, or whoever stands in: the branch secretary, else the operators.
+pub(super) async fn ask(tx: &mut Tx, by: &By, senior: &Senior, opened: &[(Uuid, Finding)]) -> Result<()> {
+    let questions: Vec<_> = opened.iter().filter(|(_, found)| found.kind == FindingKind::Circumstance).collect();
+    if questions.is_empty() {
+        return Ok(());
+    }
+    let today = site::get(tx, by.site_id).await?.today(by.now)?;
+    let people = roster::load(tx, by.site_id, &[senior.id], today).await?.remove(&senior.id).unwrap_or_default();
+    let operators = roster::operators(tx, by.site_id, today).await?;
+    let home = home::get(tx, by.site_id, senior.home_id).await?;
+    let building = place::get(tx, by.site_id, home.building_id).await?.name;
+    // No word of what happened: a message says where to look, not what a record holds.
+    let arguments: Arguments = [("senior", &senior.called), ("building", &building), ("unit", &home.unit)]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect();
+    let recipients = recipients(&people, operators);
+    let notice = |finding: Uuid, key, recipient_id| NewNotice {
+        id: id::daily_notice(by.site_id, recipient_id, today, &format!("question/{finding}")),
+        alert_id: None,
+        epoch: 0,
+        step: 0,
+        level: 0,
+        recipient_id,
+        key,
+        arguments: arguments.clone(),
+        class: NoticeClass::Report,
+        not_before: by.now,
+    };
+    let mut rows = Vec::new();
+    for (finding, found) in questions {
+        let key = if found.item == DOSSIER { "notice.dossier_waits" } else { "notice.circumstance" };
+        rows.extend(recipients.iter().map(|recipient| notice_row(by.site_id, &notice(*finding, key, *recipient), by.now)));
+    }
+    bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+    Ok(())
+}
+
+fn recipients(people: &Roster, operators: Vec<Uuid>) -> Vec<Uuid> {
+    let by_role = [Role::SocialWorker, Role::BranchSecretary].map(|role| people.holders(role));
+    by_role.into_iter().find(|holders| !holders.is_empty()).unwrap_or(operators)
+}
