@@ -10,7 +10,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command, MemberCommand, TokenCommand};
+use arguments::{Arguments, Command, MemberCommand, SiteCommand, TokenCommand};
 use console::{Console, Failure};
 
 use crate::app::App;
@@ -44,6 +44,7 @@ async fn run(arguments: Arguments, console: Console) -> Outcome {
         Command::Serve => run_server(load()?, file, console).await,
         Command::Demo => run_demo(load()?, console).await,
         Command::Migrate { check } => keep::migrate(load()?, check, console).await,
+        Command::Site { command: SiteCommand::Add(new) } => people::add_site(load()?, new, console).await,
         Command::Member { command: MemberCommand::Add(new) } => people::add(load()?, new, console).await,
         Command::Token { command: TokenCommand::Create { member } } => people::token(load()?, &member, console).await,
         Command::Backup { file } => keep::backup(load()?, &file, console).await,

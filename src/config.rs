@@ -13,6 +13,9 @@ use crate::domain::rules::{CheckRules, LadderRules, Rules, Span};
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
+/// Between the end of an attempt and the end of its lease: its outcome must be written in that time.
+const LEASE_SLACK: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -107,6 +110,7 @@ pub struct Outbox {
     pub concurrency: usize,
     pub allow_private_targets: bool,
     pub log_text: bool,
+    pub log_counts: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -226,6 +230,14 @@ impl Config {
                 return wrong(key, format!("{:?}", span.std()), "longer than 0s");
             }
         }
+        if self.outbox.lease.0 < self.outbox.attempt_timeout.0 + LEASE_SLACK {
+            let lease = format!("{:?}", self.outbox.lease.std());
+            return wrong(
+                "outbox.lease",
+                lease,
+                "at least 10s longer than outbox.attempt_timeout, or one sender would take over from another",
+            );
+        }
         if self.watch.tick.0 > chrono::TimeDelta::seconds(10) {
             return wrong("watch.tick", format!("{:?}", self.watch.tick.std()), "at most 10s");
         }
@@ -283,6 +295,8 @@ mod tests {
             ("[http]\nops_listen = \"0.0.0.0:81\"", "http.ops_listen"),
             ("[mqtt]\nmode = \"broker\"", "mqtt.mode"),
             ("[watch]\ntick = \"11s\"", "watch.tick"),
+            ("[outbox]\nlease = \"3s\"\nattempt_timeout = \"6s\"", "outbox.lease is 3s"),
+            ("[outbox]\nlease = \"24s\"", "outbox.lease is 24s"),
             ("[site]\ntimezone = \"Asia/Peking\"", "site.timezone"),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();

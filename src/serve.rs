@@ -18,24 +18,24 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::app::App;
+use crate::app::{App, Lane};
 use crate::clock::{Clock, StepWatch};
-use crate::config::{Config, Log, LogLevel};
-use crate::domain::health::clock_jumped;
+use crate::config::{Config, Log, LogLevel, MqttMode};
+use crate::domain::health::{clock_jumped, may_watch_go_on};
 use crate::seal::{SealError, SealKey};
 use crate::store::open::{self, FileLock, OpenError};
 use crate::store::presence::Presence;
 use crate::store::{self, Db, life, verify};
 use crate::{http, ingest, jobs};
 
-/// The parts of a stop; together they stay under ten seconds.
+/// The parts of a stop, of which servers and sensors run beside the jobs; together they stay under ten seconds.
 const SERVERS_STOP_MAX: Duration = Duration::from_secs(3);
 const SENSORS_STOP_MAX: Duration = Duration::from_secs(2);
-const JOBS_STOP_MAX: Duration = Duration::from_secs(2);
+const JOBS_STOP_MAX: Duration = Duration::from_secs(6);
 const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
 const CLOSE_MAX: Duration = Duration::from_secs(1);
-/// A job that panicked rests this long, so that it does not spin.
-const PANIC_PAUSE: Duration = Duration::from_secs(1);
+/// A job that panicked or ended by itself rests this long, so that it does not spin.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// How often the server looks whether its database file still has its name.
 const FILE_LOOK: Duration = Duration::from_secs(2);
 
@@ -183,18 +183,21 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     let ops = listen("http.ops_listen", app.config.http.ops_listen).await?;
     let (http_addr, ops_addr) = (address(&api)?, address(&ops)?);
     let is_empty = app.read(|mut tx| async move { verify::is_empty(&mut tx).await.map(|empty| (tx, empty)) }).await?;
-    let is_entered = enter(&app).await;
-    let sensors = ingest::running::start(&app).await?;
+    let app = app.on(Lane::Jobs);
+    enter(&app).await;
+    let sensors = ingest::running::start(&app.on(Lane::Sensors)).await?;
     let mqtt_addr = sensors.listens_on();
 
     let accepting = CancellationToken::new();
     let mut listeners = JoinSet::new();
     listeners.spawn(http::ops::serve(app.clone(), ops, accepting.clone()));
-    listeners.spawn(http::serve(app.clone(), api, accepting.clone()));
+    listeners.spawn(http::serve(app.on(Lane::Guests), api, accepting.clone()));
     let (stopped, stop) = watch::channel(false);
     let mut jobs = all_jobs(&app, &stop);
-    jobs.spawn(jobs::heartbeat::follow_sensors(app.clone(), sensors.broker(), stop.clone()));
-    jobs.spawn(keep_time(app.clone(), is_entered, stop));
+    if app.config.mqtt.mode != MqttMode::Off {
+        let broker = sensors.broker();
+        keep(&mut jobs, "follow_sensors", &app, &stop, move |app, stop| jobs::heartbeat::follow_sensors(app, broker.clone(), stop));
+    }
     tracing::info!(http = %http_addr, ops = %ops_addr, mqtt = ?mqtt_addr, "started");
     Ok(Running { http_addr, ops_addr, mqtt_addr, is_empty, app, accepting, listeners, sensors, stopped, jobs })
 }
@@ -206,21 +209,26 @@ fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     keep(&mut set, "watch", app, stop, |app, stop| jobs::repeat("watch", app, |app| &app.wake.watch, stop, watched));
     keep(&mut set, "escalate", app, stop, |app, stop| jobs::repeat("escalate", app, |app| &app.wake.escalate, stop, jobs::escalate::pass));
     keep(&mut set, "settle", app, stop, |app, stop| jobs::repeat("settle", app, |app| &app.wake.settle, stop, jobs::settle::pass));
+    keep(&mut set, "silence", app, stop, |app, stop| jobs::repeat("silence", app, |app| &app.wake.settle, stop, jobs::silence::pass));
     keep(&mut set, "deliver", app, stop, jobs::deliver::run);
     keep(&mut set, "prove", app, stop, jobs::prove::run);
+    keep(&mut set, "reach", app, stop, jobs::reach::run);
     keep(&mut set, "heartbeat", app, stop, jobs::heartbeat::run);
+    keep(&mut set, "keep_time", app, stop, keep_time);
     set
 }
 
-/// The watch, and the service manager's watchdog: a pass that never comes back gets the process killed and started anew. A
-/// pass that failed came back; a database that is away is no reason to restart (I21).
+/// The watch, and the service manager's watchdog, which hears of every pass that begins. A pass that hangs is given up and
+/// repeated by the loop; if the loop itself stands still, or has had nothing but failures for long, the process is killed and
+/// started anew.
 async fn watched(app: App) -> store::Result<Option<DateTime<Utc>>> {
-    let outcome = jobs::watch::pass(app).await;
-    let _ = sd_notify::notify(&[NotifyState::Watchdog]);
-    outcome
+    if may_watch_go_on(app.watch_passed_at(), app.clock.now()) {
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+    }
+    jobs::watch::pass(app).await
 }
 
-/// Runs a job until the stop, also after a panic.
+/// Runs a job until the stop, also after a panic or an early end.
 fn keep<F, Fut>(jobs: &mut JoinSet<()>, name: &'static str, app: &App, stop: &watch::Receiver<bool>, run: F)
 where
     F: Fn(App, watch::Receiver<bool>) -> Fut + Send + Sync + 'static,
@@ -230,18 +238,20 @@ where
     jobs.spawn(async move {
         while !*stop.borrow() {
             let job = tokio::spawn(run(app.clone(), stop.clone()));
-            if AbortOnDropHandle::new(job).await.is_err() {
-                tracing::error!(job = name, "job panicked and is started again");
-                let _ = tokio::time::timeout(PANIC_PAUSE, stop.changed()).await;
+            let ended = AbortOnDropHandle::new(job).await;
+            if !*stop.borrow() {
+                tracing::error!(job = name, panicked = ended.is_err(), "job ended and is started again");
+                let _ = tokio::time::timeout(RESTART_PAUSE, stop.changed()).await;
             }
         }
     });
 }
 
 /// Compares the clocks once per tick, so that a step or a suspended machine leaves nothing waiting (I24, I25); and says
-/// that this server lives if that could not be written at the start.
-async fn keep_time(app: App, mut is_entered: bool, mut stop: watch::Receiver<bool>) {
+/// that this server lives, in case that could not be written at the start.
+async fn keep_time(app: App, mut stop: watch::Receiver<bool>) {
     let mut steps = StepWatch::new(&app.clock);
+    let mut is_entered = false;
     while tokio::time::timeout(app.config.watch.tick.std(), stop.changed()).await.is_err() {
         let step = steps.step(&app.clock);
         if clock_jumped(step) {
@@ -278,16 +288,19 @@ impl Running {
         self.listeners.join_next().await;
     }
 
-    /// Stops in order: no new work, jobs, the last word in the database, the database.
+    /// Stops in order: no new work and no job, then the last word in the database, then the database.
     pub async fn stop(mut self) {
         tracing::info!("stopping");
         self.accepting.cancel();
-        finish("listeners", &mut self.listeners, SERVERS_STOP_MAX).await;
-        if tokio::time::timeout(SENSORS_STOP_MAX, self.sensors.stop()).await.is_err() {
-            tracing::warn!("sensor messages at work were not finished; their devices send them again");
-        }
         self.stopped.send_replace(true);
-        finish("jobs", &mut self.jobs, JOBS_STOP_MAX).await;
+        // The jobs need nothing of the servers; side by side a message in flight gets more time to arrive.
+        let intake = async {
+            finish("listeners", &mut self.listeners, SERVERS_STOP_MAX).await;
+            if tokio::time::timeout(SENSORS_STOP_MAX, self.sensors.stop()).await.is_err() {
+                tracing::warn!("sensor messages at work were not finished; their devices send them again");
+            }
+        };
+        tokio::join!(intake, finish("jobs", &mut self.jobs, JOBS_STOP_MAX));
         let (instance, now) = (self.app.instance, self.app.clock.now());
         let last = self.app.write(move |mut tx| async move {
             life::stop(&mut tx, instance, now).await?;
@@ -333,4 +346,31 @@ pub fn start_log(log: &Log) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_ends_by_itself_is_started_again_after_a_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, _lock) = open::open(&format!("sqlite://{}", folder.path().join("test.db").display())).await.unwrap();
+        let app = App::new(Config::defaults(), db, Clock::System, SealKey::from_bytes([42; 32]));
+        let (stopped, stop) = watch::channel(false);
+        let (runs, mut jobs) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+        let counted = Arc::clone(&runs);
+        keep(&mut jobs, "short", &app, &stop, move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(())
+        });
+        let ended = tokio::time::timeout(RESTART_PAUSE * 3 / 2, jobs.join_next()).await;
+        assert!(ended.is_err(), "it is kept until the stop");
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+        stopped.send_replace(true);
+        jobs.join_next().await.unwrap().unwrap();
+    }
 }

@@ -57,11 +57,14 @@ create table grid (
     primary key (site_id, id)
 ) strict;
 
+-- Which buildings a grid held on which days (to_date exclusive).
 create table grid_place (
     site_id blob not null,
     grid_id blob not null,
     place_id blob not null,
-    primary key (site_id, grid_id, place_id)
+    from_date text not null,
+    to_date text,
+    primary key (site_id, grid_id, place_id, from_date)
 ) strict;
 create index grid_place_by_place on grid_place (site_id, place_id);
 
@@ -152,11 +155,13 @@ create table home (
     key_holder_member_id blob,
     key_holder_name text,
     key_holder_phone text,
+    ended_at text,
     version integer not null,
     created_at text not null,
     primary key (site_id, id)
 ) strict;
 create index home_by_building on home (site_id, building_id, walk_order);
+create unique index home_door on home (site_id, building_id, unit, room) where ended_at is null;
 
 create table senior (
     site_id blob not null,
@@ -180,6 +185,34 @@ create table senior (
     primary key (site_id, id)
 ) strict;
 create index senior_by_home on senior (site_id, home_id);
+
+-- Where a senior lived on which days (to_date exclusive): the numbers of an old day belong to the old building. The open row is
+-- senior.home_id.
+create table senior_residence (
+    site_id blob not null,
+    id blob not null,
+    senior_id blob not null,
+    home_id blob not null,
+    from_date text not null,
+    to_date text,
+    created_at text not null,
+    primary key (site_id, id)
+) strict;
+create index senior_residence_by_senior on senior_residence (site_id, senior_id, from_date);
+create index senior_residence_by_home on senior_residence (site_id, home_id);
+
+-- The risk band of a senior on which days (to_date exclusive). The open row is senior.risk_band.
+create table senior_risk_band (
+    site_id blob not null,
+    id blob not null,
+    senior_id blob not null,
+    risk_band text not null,
+    from_date text not null,
+    to_date text,
+    created_at text not null,
+    primary key (site_id, id)
+) strict;
+create index senior_risk_band_by_senior on senior_risk_band (site_id, senior_id, from_date);
 
 create table contact (
     site_id blob not null,
@@ -271,7 +304,8 @@ create table leave_of_absence (
 ) strict;
 create index leave_by_member on leave_of_absence (site_id, member_id);
 
--- 窗帘约定: rows are never changed, only ended; an edit ends one and begins the next.
+-- 窗帘约定: rows are never changed, only ended; an edit ends one and begins the next. What an edit leaves of an old row (its
+-- other weekdays, the days after the new one) goes on in a row of its own, which names the row that it continues.
 create table agreement (
     site_id blob not null,
     id blob not null,
@@ -289,6 +323,8 @@ create table agreement (
     from_date text not null,
     to_date text,
     ended_why text,
+    replaced_by_id blob,
+    continues_id blob,
     content_hash blob not null,
     created_by blob,
     created_at text not null,
@@ -544,6 +580,14 @@ create table message_attempt (
     primary key (site_id, id)
 ) strict;
 create index message_attempt_by_message on message_attempt (site_id, message_id, at);
+
+-- Receivers that asked for a pause: nothing is sent to that address before, whoever the message is for.
+create table endpoint_pause (
+    channel text not null,
+    address text not null,
+    paused_until text not null,
+    primary key (channel, address)
+) strict;
 
 -- The record of domain.md §7.
 create table visit (

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono_tz::Tz;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use uuid::Uuid;
@@ -27,6 +28,10 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
+    Site {
+        #[command(subcommand)]
+        command: SiteCommand,
+    },
     Member {
         #[command(subcommand)]
         command: MemberCommand,
@@ -44,6 +49,24 @@ pub enum Command {
     Verify,
     Config,
     Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SiteCommand {
+    Add(NewSite),
+}
+
+/// What is left out follows the settings of the first site.
+#[derive(Debug, Args)]
+pub struct NewSite {
+    #[arg(long)]
+    pub name: String,
+    #[arg(long)]
+    pub timezone: Option<Tz>,
+    #[arg(long, allow_negative_numbers = true)]
+    pub latitude: Option<f64>,
+    #[arg(long, allow_negative_numbers = true)]
+    pub longitude: Option<f64>,
 }
 
 #[derive(Debug, Subcommand)]

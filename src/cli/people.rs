@@ -1,10 +1,11 @@
-//! People from the command line: the first administrator of an empty database, and tokens for programs.
+//! People from the command line: the first administrator of an empty database and of each further site, and tokens for programs. A
+//! site is made here and not over the API, because nobody who belongs to one may reach into another (I30).
 
 use std::io::Read;
 
 use uuid::Uuid;
 
-use super::arguments::NewMember;
+use super::arguments::{NewMember, NewSite};
 use super::console::{Console, Failure};
 use super::{Outcome, is_attended, open};
 use crate::app::App;
@@ -22,6 +23,37 @@ use crate::text;
 const PASSWORD_BYTES_MAX: u64 = 1_024;
 /// How a token made here shows up in the member's list of sign-ins.
 const TOKEN_LABEL: &str = "cli";
+
+/// Makes a further site with its street, which then gets its first administrator by `member add --place`.
+pub async fn add_site(config: Config, new: NewSite, console: Console) -> Outcome {
+    let (app, _lock) = open(config, console).await?;
+    let (now, config) = (app.clock.now(), app.config.clone());
+    let made = app
+        .write(move |mut tx| async move {
+            let site = site::NewSite {
+                id: Uuid::now_v7(),
+                name: new.name.clone(),
+                zone: new.timezone.unwrap_or(config.site.timezone),
+                latitude: new.latitude.unwrap_or(config.site.latitude),
+                longitude: new.longitude.unwrap_or(config.site.longitude),
+                rules: config.rules(),
+            };
+            let site_id = site::create(&mut tx, None, site, now).await?.id;
+            let street = street(&mut tx, &By { site_id, actor_id: None, now }, new.name).await?;
+            Ok((tx, (site_id, street)))
+        })
+        .await;
+    app.db.close().await;
+    let (site_id, street) = made.map_err(|error| console.store_failure(&error))?;
+    console.say(&console.render("console.site_added", &[("id", &site_id.to_string()), ("place", &street.to_string())]));
+    Ok(())
+}
+
+/// The place above all others of a site.
+async fn street(tx: &mut Tx, by: &By, name: String) -> store::Result<Uuid> {
+    let street = place::NewPlace { id: Uuid::now_v7(), kind: PlaceKind::Street, name, parent_id: None, walk_order: 0 };
+    Ok(place::create(tx, by, street).await?.id)
+}
 
 /// Adds a member with a role. On an empty database this makes the site and its street, too.
 pub async fn add(config: Config, new: NewMember, console: Console) -> Outcome {
@@ -97,10 +129,8 @@ async fn top_place(tx: &mut Tx, config: &Config, now: chrono::DateTime<chrono::U
     if let Some(street) = found {
         return Ok((site_id, street.id));
     }
-    let street =
-        place::NewPlace { id: Uuid::now_v7(), kind: PlaceKind::Street, name: config.site.name.clone(), parent_id: None, walk_order: 0 };
-    let made = place::create(tx, &By { site_id, actor_id: None, now }, street).await?;
-    Ok((site_id, made.id))
+    let street = street(tx, &By { site_id, actor_id: None, now }, config.site.name.clone()).await?;
+    Ok((site_id, street))
 }
 
 async fn first_site(tx: &mut Tx, config: &Config, now: chrono::DateTime<chrono::Utc>) -> store::Result<Uuid> {

@@ -1,6 +1,7 @@
 //! 窗帘约定: when its times make sense, from when it can count, and which edits silence somebody.
 //!
-//! An agreement is never updated. A new one takes over on its first day; whoever writes it learns that day (I23).
+//! An agreement is never updated. A new one takes its weekdays over on its first day; what it does not take goes on as it
+//! was, because a day for which nothing is agreed has no check, and nobody notices. Whoever writes it learns that day (I23).
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -59,14 +60,35 @@ fn deadlines(agreement: &AgreementFact, rules: &CheckRules) -> Vec<NaiveTime> {
     SAMPLE_MONTHS.into_iter().filter_map(|month| NaiveDate::from_ymd_opt(2000, month, 1)).map(of).collect()
 }
 
+/// What goes on of an old agreement beside a new one of the same slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remainder {
+    pub weekdays: i64,
+    pub from_date: NaiveDate,
+    /// Exclusive.
+    pub to_date: Option<NaiveDate>,
+}
+
+/// Whether the new agreement takes a day of the old one.
+pub fn replaces(new: &AgreementFact, old: &AgreementFact) -> bool {
+    let from = new.from_date.max(old.from_date);
+    let meets = [new.to_date, old.to_date].into_iter().flatten().all(|to| from < to);
+    meets && new.weekdays & old.weekdays != 0
+}
+
+/// What the new agreement leaves of one that it replaces: the weekdays that it does not name, and all days after its own end.
+/// Days before the new one stay with the old row, which ends there.
+pub fn remains(old: &AgreementFact, new: &AgreementFact) -> Vec<Remainder> {
+    let from_date = new.from_date.max(old.from_date);
+    let goes_beyond = new.to_date.filter(|end| old.to_date.is_none_or(|to| to > *end));
+    let beside = Remainder { weekdays: old.weekdays & !new.weekdays, from_date, to_date: goes_beyond.or(old.to_date) };
+    let after = goes_beyond.map(|end| Remainder { weekdays: old.weekdays, from_date: end, to_date: old.to_date });
+    [Some(beside), after].into_iter().flatten().filter(|rest| rest.weekdays != 0).collect()
+}
+
 /// From tomorrow on, or from today while the old and the new cutoff both lie ahead: what was judged stays judged (I23).
-pub fn validate_start(
-    new: &AgreementFact,
-    old: Option<&AgreementFact>,
-    rules: &CheckRules,
-    zone: Tz,
-    now: DateTime<Utc>,
-) -> Result<(), Refusal> {
+/// `old` are those that the new one replaces: only the weekdays that it takes are asked about.
+pub fn validate_start(new: &AgreementFact, old: &[AgreementFact], rules: &CheckRules, zone: Tz, now: DateTime<Utc>) -> Result<(), Refusal> {
     let today = day::local_date(zone, now);
     if new.from_date > today + TimeDelta::days(AHEAD_DAYS_MAX) {
         return Err(Refusal::invalid("from_date", "register.too_far_ahead").with("days", AHEAD_DAYS_MAX));
@@ -75,23 +97,23 @@ pub fn validate_start(
         return Ok(());
     }
     let ahead = |agreement: &AgreementFact| day::plan(agreement, rules, zone, today).is_none_or(|plan| plan.cutoff_at > now);
-    if new.from_date == today && ahead(new) && old.is_none_or(ahead) {
+    let taken = |old: &AgreementFact| AgreementFact { weekdays: old.weekdays & new.weekdays, ..old.clone() };
+    if new.from_date == today && ahead(new) && old.iter().map(taken).all(|old| ahead(&old)) {
         return Ok(());
     }
     Err(Refusal::invalid("from_date", "register.from_tomorrow").with("date", today + TimeDelta::days(1)))
 }
 
-/// Whether fewer things would ring than before, or later: such an edit needs a role above volunteer.
+/// Whether a sign would be missed later than before, or a sensor trusted more: such an edit needs a role above volunteer. Fewer
+/// weekdays or an earlier end take nothing away: there the old agreement goes on.
 pub fn silences(old: &AgreementFact, old_require_change: bool, new: &AgreementFact, new_require_change: bool, rules: &CheckRules) -> bool {
     let cutoffs = |agreement: &AgreementFact| -> Vec<TimeDelta> {
         let wait = agreement.grace.unwrap_or(rules.grace.0) + agreement.unobserved_delay.unwrap_or(rules.unobserved_delay.0);
         deadlines(agreement, rules).into_iter().map(|deadline| deadline - NaiveTime::MIN + wait).collect()
     };
     let later = cutoffs(new).iter().zip(cutoffs(old)).any(|(new, old)| *new > old);
-    let fewer_days = old.weekdays & !new.weekdays != 0;
-    let ends_earlier = new.to_date.is_some() && (old.to_date.is_none() || new.to_date < old.to_date);
     let trusts_more = trust(new.sensor_policy) > trust(old.sensor_policy) || (old_require_change && !new_require_change);
-    later || fewer_days || ends_earlier || trusts_more
+    later || trusts_more
 }
 
 /// How much a sensor may decide alone.
@@ -172,19 +194,47 @@ mod tests {
             (&late, None, "09:00", true),
             (&late, None, "10:00", false),
         ] {
-            let answer = validate_start(new, old, &CheckRules::default(), zone, at(now));
+            let old: Vec<AgreementFact> = old.into_iter().cloned().collect();
+            let answer = validate_start(new, &old, &CheckRules::default(), zone, at(now));
             assert_eq!(answer.is_ok(), allowed, "at {now}");
         }
         let mut yesterday = early.clone();
         yesterday.from_date = today.pred_opt().unwrap();
-        assert!(validate_start(&yesterday, None, &CheckRules::default(), zone, at("01:00")).is_err());
+        assert!(validate_start(&yesterday, &[], &CheckRules::default(), zone, at("01:00")).is_err());
         let mut tomorrow = early.clone();
         tomorrow.from_date = today.succ_opt().unwrap();
-        assert!(validate_start(&tomorrow, Some(&late), &CheckRules::default(), zone, at("23:00")).is_ok());
+        assert!(validate_start(&tomorrow, std::slice::from_ref(&late), &CheckRules::default(), zone, at("23:00")).is_ok());
+        // 24 November 2026 is a Tuesday: for the weekend nothing of it is taken.
+        let weekend = AgreementFact { weekdays: 0b110_0000, ..late };
+        assert!(validate_start(&weekend, &[early], &CheckRules::default(), zone, at("11:00")).is_ok());
     }
 
     #[test]
-    fn a_later_deadline_a_longer_grace_fewer_days_or_more_trust_in_a_sensor_silences() {
+    fn a_new_agreement_takes_the_days_that_it_names_and_leaves_the_others_as_they_were() {
+        let date = |day| NaiveDate::from_ymd_opt(2026, 12, day);
+        let of = |weekdays, from, to| AgreementFact { weekdays, from_date: date(from).unwrap(), to_date: to, ..agreement("", "09:00", 15) };
+        let rest = |weekdays, from, to| Remainder { weekdays, from_date: date(from).unwrap(), to_date: to };
+        let (week, weekend, all) = (0b001_1111, 0b110_0000, EVERY_DAY);
+        for (old, new, taken, left) in [
+            (of(week, 1, None), of(weekend, 8, None), false, vec![]),
+            (of(all, 1, None), of(all, 8, None), true, vec![]),
+            (of(all, 1, None), of(weekend, 8, None), true, vec![rest(week, 8, None)]),
+            (of(all, 1, date(20)), of(weekend, 8, None), true, vec![rest(week, 8, date(20))]),
+            (of(all, 1, None), of(all, 8, date(15)), true, vec![rest(all, 15, None)]),
+            (of(all, 1, None), of(weekend, 8, date(15)), true, vec![rest(week, 8, date(15)), rest(all, 15, None)]),
+            (of(all, 10, None), of(weekend, 8, None), true, vec![rest(week, 10, None)]),
+            (of(all, 1, date(8)), of(all, 8, None), false, vec![]),
+            (of(all, 15, None), of(all, 8, date(15)), false, vec![]),
+        ] {
+            assert_eq!(replaces(&new, &old), taken, "{old:?} {new:?}");
+            if taken {
+                assert_eq!(remains(&old, &new), left, "{old:?} {new:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_deadline_a_longer_grace_or_more_trust_in_a_sensor_silences() {
         let rules = CheckRules::default();
         let base = agreement("", "09:00", 15);
         let silent = |new: &AgreementFact| silences(&base, true, new, true, &rules);
@@ -194,7 +244,7 @@ mod tests {
         assert!(silent(&agreement("", "09:00", 16)));
         let mut fewer = base.clone();
         fewer.weekdays = 0b001_1111;
-        assert!(silent(&fewer));
+        assert!(!silent(&fewer), "the other days stay as they were agreed");
         let mut trusting = base.clone();
         trusting.sensor_policy = SensorPolicy::Sufficient;
         assert!(silent(&trusting));

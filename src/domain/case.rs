@@ -18,6 +18,7 @@ use super::refusal::Refusal;
 use super::roster::Roster;
 use super::rules::Rules;
 use super::signal::SignalFact;
+use super::silence::Silenced;
 
 mod act;
 mod fire;
@@ -112,7 +113,7 @@ pub enum Command {
         epoch: i64,
         except: Option<Uuid>,
     },
-    /// Everybody who was told hears that it is open again, and no pending stand-down goes out.
+    /// Everybody who was told hears that it is open again.
     Recall {
         alert_id: Uuid,
         epoch: i64,
@@ -140,10 +141,24 @@ pub enum Command {
         from_date: NaiveDate,
         return_date: NaiveDate,
         by: Uuid,
+        /// By somebody who may say so; else it is proposed and excuses nothing.
+        confirmed: bool,
     },
     EndAgreements {
         outcome: Outcome,
         from_date: NaiveDate,
+    },
+    /// What the outcome said is not so after all.
+    CancelAbsence {
+        id: Uuid,
+        by: Option<Uuid>,
+    },
+    /// Good news about this senior that nobody has read yet is not true any more.
+    CancelStandDown,
+    /// The others concerned hear of it.
+    Silenced {
+        what: Silenced,
+        by: Uuid,
     },
 }
 

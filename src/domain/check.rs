@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::absence::AbsenceFact;
 use super::rules::CheckRules;
-use super::signal::{Polarity, SensorPolicy, Sign, SignalFact, Standing};
+use super::signal::{Polarity, SensorPolicy, Sign, SignalFact, SignalKind, Standing};
 use crate::words;
 
 words! {
@@ -75,6 +75,8 @@ words! {
 /// A missed check starts its ladder at least this long after its alert was due, although midnight has passed: an evening that
 /// ends at 23:59 and a restart at 00:01 are no history yet.
 const CURRENT_MIN: TimeDelta = TimeDelta::hours(1);
+/// From noon to three in the morning, when a morning begins to count.
+const EVENING_BEFORE_MORNING: TimeDelta = TimeDelta::hours(15);
 
 /// One check with everything that decides it.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +87,8 @@ pub struct CheckView {
     pub state: CheckState,
     pub expected_sign: Sign,
     pub sensor_policy: SensorPolicy,
+    /// An open curtain counts only if it was seen closed since the last evening.
+    pub require_change: bool,
     pub counts_from: DateTime<Utc>,
     pub deadline_at: DateTime<Utc>,
     pub cutoff_at: DateTime<Utc>,
@@ -203,6 +207,23 @@ impl CheckView {
             .map(|(_, kind)| kind)
     }
 
+    /// From when on a closed curtain answers `require_change`: the noon before, when an evening begins to count.
+    pub fn change_from(&self) -> DateTime<Utc> {
+        self.counts_from - EVENING_BEFORE_MORNING
+    }
+
+    /// A curtain that is always open shows nothing: a person's "open" needs a "closed" before it. Sensors prove the change
+    /// themselves.
+    fn was_seen_closed_before(&self, signal: &SignalFact, signals: &[SignalFact], replaced: &[Uuid]) -> bool {
+        let answers = |other: &SignalFact| {
+            other.kind == SignalKind::Closed
+                && other.standing == Standing::Accepted
+                && !replaced.contains(&other.id)
+                && (self.change_from()..signal.observed_at).contains(&other.observed_at)
+        };
+        signal.kind != SignalKind::Open || !signal.is_human() || signals.iter().any(answers)
+    }
+
     fn unchanged(&self) -> Assessment {
         Assessment { state: self.state, received_late: self.received_late, missed: None, reminder: None, next_action_at: None }
     }
@@ -228,6 +249,9 @@ impl Looks {
                 continue;
             }
             let in_time = signal.observed_at < check.cutoff_at;
+            if check.require_change && !check.was_seen_closed_before(signal, signals, &replaced) {
+                continue;
+            }
             match signal.polarity(check.expected_sign, check.sensor_policy) {
                 Polarity::Urgent => looks.urgent = true,
                 Polarity::Matches if in_time => {

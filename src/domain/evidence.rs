@@ -2,8 +2,9 @@
 //! messages that look live, a motor opens a curtain without a person. Evidence is therefore a *transition* of a durably stored
 //! level, seen live, that lasts; everything else moves the stored level or the device's health and nothing more.
 //!
-//! What must stay true: a duplicate, a replay, a retained message or a gateway's start never becomes evidence; the wall clock of
-//! a device never decides; a pressed help button is reported once per press. `crate::ingest` makes the facts, the store keeps the state.
+//! What must stay true: a duplicate, a replay, a retained message or a gateway's start never becomes evidence, nor does it become
+//! the level from which evidence starts; the wall clock of a device never decides; a pressed help button is reported once per
+//! press. `crate::ingest` makes the facts, the store keeps the state.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -256,7 +257,7 @@ pub fn assess(mut state: DeviceState, fact: &Fact, rules: &SensorRules) -> (Devi
             }
             Reading::Online => {
                 state.online_since = Some(fact.received_at);
-                vec![Verdict::Health]
+                interrupt(&mut state).into_iter().chain([Verdict::Health]).collect()
             }
             Reading::OkButton => vec![momentary(fact, Deed::PressedOk, Class::A)],
             Reading::LightJump => vec![momentary(fact, Deed::LightChanged, Class::B)],
@@ -272,6 +273,17 @@ pub fn assess(mut state: DeviceState, fact: &Fact, rules: &SensorRules) -> (Devi
 pub fn settle(mut state: DeviceState, now: DateTime<Utc>, rules: &SensorRules) -> (DeviceState, Option<Verdict>) {
     let verdict = lasted(&mut state, now, rules);
     (state, verdict)
+}
+
+/// Nobody was listening for a while: whether the curtain stayed open is not known, so a pending opening only shows.
+pub fn interrupted(mut state: DeviceState) -> (DeviceState, Option<Verdict>) {
+    let verdict = interrupt(&mut state);
+    (state, verdict)
+}
+
+fn interrupt(state: &mut DeviceState) -> Option<Verdict> {
+    let opening = state.opening.take()?;
+    Some(Verdict::Evidence { class: Class::B, deed: Deed::Opened, observed_at: opening.at, key: opening.key })
 }
 
 /// When the message left the device. The age of an event needs no wall clock as long as the message came straight here; if it may
@@ -349,12 +361,20 @@ fn silent(state: &DeviceState, fact: &Fact, rules: &SensorRules) -> Option<Silen
 
 fn level_read(state: &mut DeviceState, level: Level, best: Class, fact: &Fact, rules: &SensorRules) -> Vec<Verdict> {
     let silent = silent(state, fact, rules);
+    let waited = fact.cached && !fact.time_certain;
     let Some(held) = state.held else {
-        take_over(state, level, fact.observed_at);
+        if !waited {
+            take_over(state, level, fact.observed_at);
+        }
         return vec![Verdict::Baseline(silent.unwrap_or(Silent::FirstLevel))];
     };
+    // Without a number nobody knows which of the two is newer: another instance may have handed in what came after it (F5), and a
+    // broker keeps what was once told to keep. It takes the stored level away and gives none.
+    let contradicts = held.level != level && (waited || (fact.cached && fact.retained));
     if let Some(why) = silent {
-        if held.level != level {
+        if contradicts {
+            state.forget_level();
+        } else if held.level != level {
             take_over(state, level, fact.received_at);
         }
         return vec![Verdict::Baseline(why)];
@@ -373,6 +393,9 @@ fn level_read(state: &mut DeviceState, level: Level, best: Class, fact: &Fact, r
         verdicts.push(lasted(state, fact.observed_at, rules).unwrap_or(Verdict::Disturbed));
     }
     take_over(state, level, fact.observed_at);
+    if contradicts {
+        state.forget_level();
+    }
     if held.level != Level::Closed {
         // Only an opening that starts from closed says that somebody got up.
         verdicts.push(Verdict::Moved);

@@ -45,10 +45,25 @@ const UNDECIDED_MAX: TimeDelta = TimeDelta::seconds(60);
 /// A jump of the wall clock beyond this is suspect (I24).
 const CLOCK_JUMP_MAX: TimeDelta = TimeDelta::minutes(10);
 
+/// A watch that has only failed for this long is given to the service manager to be started anew. That cures what is stuck in
+/// this process and nothing else, so it must not happen while a database restarts, is restored, or a disk is made free (I21);
+/// readiness and heartbeat have told of it within the minute, and at two restarts an hour it is no crash loop.
+const WATCH_FAILING_MAX: TimeDelta = TimeDelta::minutes(30);
+
+/// Whether the watch that committed a pass at `passed_at` still runs.
+pub fn is_watch_fresh(passed_at: DateTime<Utc>, tick: TimeDelta, now: DateTime<Utc>) -> bool {
+    now - passed_at <= tick * 2 + WATCH_SLACK
+}
+
+/// Whether the watch may go on trying in this process.
+pub fn may_watch_go_on(passed_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - passed_at <= WATCH_FAILING_MAX
+}
+
 /// What is wrong at `now`; nothing means healthy.
 pub fn ailments(vitals: &Vitals, bounds: &Bounds, now: DateTime<Utc>) -> Vec<Ailment> {
     let older_than = |since: Option<DateTime<Utc>>, limit: TimeDelta| since.is_some_and(|since| now - since > limit);
-    let watch_fresh = vitals.watch_passed_at.is_some_and(|at| now - at <= bounds.tick * 2 + WATCH_SLACK);
+    let watch_fresh = vitals.watch_passed_at.is_some_and(|at| is_watch_fresh(at, bounds.tick, now));
     [
         (!watch_fresh, Ailment::WatchStopped),
         (older_than(vitals.undecided_since, UNDECIDED_MAX), Ailment::Undecided),
@@ -91,6 +106,13 @@ mod tests {
         check(Vitals { outbox_due_since: Some(at(-121)), ..well }, &[Ailment::OutboxStuck]);
         check(Vitals { mqtt_up: Some(false), ..well }, &[Ailment::MqttDown]);
         check(Vitals { clock_suspect: true, ..well }, &[Ailment::ClockSuspect]);
+    }
+
+    #[test]
+    fn a_watch_that_only_fails_is_started_anew_after_half_an_hour_and_not_at_once() {
+        for (seconds, expected) in [(-60, true), (0, true), (1_800, true), (1_801, false)] {
+            assert_eq!(may_watch_go_on(at(0), at(seconds)), expected, "after {seconds} seconds");
+        }
     }
 
     #[test]

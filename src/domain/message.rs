@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use super::notice::{Arguments, NoticeClass};
@@ -21,6 +23,15 @@ words! {
         /// Standard Webhooks.
         Webhook = "webhook"
     }
+}
+
+/// Bytes of a signing key, as Standard Webhooks says.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// The bytes of a signing key as people paste it, `whsec_` and base64; `None` if nothing can be signed with it.
+pub fn signing_key(text: &str) -> Option<Vec<u8>> {
+    let key = STANDARD.decode(text.trim().strip_prefix("whsec_")?).ok()?;
+    KEY_BYTES.contains(&key.len()).then_some(key)
 }
 
 /// Names in one sentence; the rest is a number.
@@ -218,6 +229,16 @@ mod tests {
             alert_id: Some(Uuid::from_u128(n)),
             key: key.to_owned(),
             arguments: arguments.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        }
+    }
+
+    #[test]
+    fn a_signing_key_has_its_prefix_and_a_length_that_cannot_be_guessed() {
+        let pasted = |bytes: usize| format!("whsec_{}\n", STANDARD.encode(vec![7; bytes]));
+        assert_eq!(signing_key(&pasted(24)), Some(vec![7; 24]));
+        assert_eq!(signing_key(&pasted(64)), Some(vec![7; 64]));
+        for unusable in [pasted(23), pasted(65), STANDARD.encode([7; 32]), "whsec_".to_owned(), "whsec_no base64!".to_owned()] {
+            assert_eq!(signing_key(&unusable), None, "{unusable}");
         }
     }
 

@@ -31,5 +31,6 @@ pub mod register;
 pub mod roster;
 pub mod rules;
 pub mod signal;
+pub mod silence;
 pub mod statistics;
 pub mod visit;

@@ -1,99 +1,172 @@
 //! Whether an alert about a senior would reach a person: checked when the register changes, every night, and before the
 //! deadline, because a ladder that reaches nobody is an alarm when it is configured, not only when it is used (I16).
+//!
+//! Who would be told is asked of [`Roster`], as the ladder asks: holders farther away do not count while a nearer scope has one.
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::alert::StepAct;
+use super::check::Slot;
+use super::day::EVERY_DAY;
 use super::place::{PairingKind, Role};
+use super::roster::Roster;
 use crate::words;
 
 words! {
     /// What is missing around one senior.
     pub enum Gap {
-        NoAgreement = "no_agreement", NoPrimary = "no_primary", NoBackup = "no_backup",
+        NoAgreement = "no_agreement", DaysUncovered = "days_uncovered", NoPrimary = "no_primary", NoBackup = "no_backup",
         PrimaryUnreachable = "primary_unreachable", BackupUnreachable = "backup_unreachable", BothOnLeave = "both_on_leave",
+        KeyHolderEnded = "key_holder_ended", NobodyToEnter = "nobody_to_enter",
         NoSocialWorker = "no_social_worker", NoBranchSecretary = "no_branch_secretary", NoStreetDuty = "no_street_duty"
     }
 }
 
-/// The roles that the last rungs of the ladder need above every senior.
-const LADDER_ROLES: [(Role, Gap); 3] =
-    [(Role::SocialWorker, Gap::NoSocialWorker), (Role::BranchSecretary, Gap::NoBranchSecretary), (Role::StreetDuty, Gap::NoStreetDuty)];
+/// The roles that the last rungs of the ladder need above every senior; in trial mode the last one is left out.
+const LADDER_ROLES: [(Role, Gap, bool); 3] = [
+    (Role::SocialWorker, Gap::NoSocialWorker, true),
+    (Role::BranchSecretary, Gap::NoBranchSecretary, false),
+    (Role::StreetDuty, Gap::NoStreetDuty, false),
+];
+/// A change of the register is looked at when nobody has changed anything for this long: half-entered is not a gap.
+const SETTLES: TimeDelta = TimeDelta::minutes(2);
+/// A register that never rests is looked at all the same.
+const SETTLES_MAX: TimeDelta = TimeDelta::minutes(15);
+/// Before a deadline there is still time to ask somebody.
+pub const BEFORE_DEADLINE: TimeDelta = TimeDelta::minutes(30);
 
 /// One senior on one date.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReachFact {
     pub senior_id: Uuid,
-    pub has_agreement: bool,
-    /// Pairings in force on the date, of members who have not ended.
-    pub pairings: Vec<(PairingKind, Uuid)>,
-    /// Roles held above the senior's building on the date.
-    pub roles: Vec<(Role, Uuid)>,
+    /// The weekdays of all agreements in force, as bits; 0 without any.
+    pub weekdays: i64,
+    /// Her compound is in trial mode: only L0, L1 and L4 are told.
+    pub trial: bool,
+    pub roster: Roster,
 }
 
 /// The people of a site on one date.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReachPeople {
-    /// Members with at least one verified channel that works.
+    /// Members who have not ended, with at least one verified channel that works.
     pub reachable: BTreeSet<Uuid>,
-    pub on_leave: BTreeSet<Uuid>,
+    /// Members who have not ended.
+    pub present: BTreeSet<Uuid>,
     pub operators: BTreeSet<Uuid>,
 }
 
 impl ReachPeople {
     /// System notices reach somebody.
     pub fn has_operator(&self) -> bool {
-        self.operators.iter().any(|operator| self.reachable.contains(operator))
+        self.reach_any(self.operators.iter().copied())
+    }
+
+    fn reach_any(&self, people: impl IntoIterator<Item = Uuid>) -> bool {
+        people.into_iter().any(|member| self.reachable.contains(&member))
     }
 }
 
 /// The gaps around one senior, in the order of the ladder.
 pub fn gaps(fact: &ReachFact, people: &ReachPeople) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    if !fact.has_agreement {
-        gaps.push(Gap::NoAgreement);
+    match fact.weekdays & EVERY_DAY {
+        0 => gaps.push(Gap::NoAgreement),
+        EVERY_DAY => {}
+        _ => gaps.push(Gap::DaysUncovered),
     }
-    let of = |kind| fact.pairings.iter().find(|(of, _)| *of == kind).map(|(_, member)| *member);
-    let (primary, backup) = (of(PairingKind::Primary), of(PairingKind::Backup));
-    for (member, missing, unreachable) in
-        [(primary, Gap::NoPrimary, Gap::PrimaryUnreachable), (backup, Gap::NoBackup, Gap::BackupUnreachable)]
-    {
-        match member {
-            None => gaps.push(missing),
-            Some(member) if !people.reachable.contains(&member) => gaps.push(unreachable),
-            Some(_) => {}
+    paired(fact, people, &mut gaps);
+    if !fact.trial {
+        if fact.roster.key_holder.is_some_and(|holder| !people.present.contains(&holder)) {
+            gaps.push(Gap::KeyHolderEnded);
+        }
+        if !people.reach_any(fact.roster.audience(StepAct::Enter, Slot::Morning, 0, None, false)) {
+            gaps.push(Gap::NobodyToEnter);
         }
     }
-    let away = |member: Option<Uuid>| member.is_some_and(|member| people.on_leave.contains(&member));
-    if away(primary) && away(backup) {
-        gaps.push(Gap::BothOnLeave);
-    }
-    for (role, gap) in LADDER_ROLES {
-        let held = fact.roles.iter().any(|(held, member)| *held == role && people.reachable.contains(member));
-        if !held {
+    for (role, gap, in_trial) in LADDER_ROLES {
+        if (in_trial || !fact.trial) && !people.reach_any(fact.roster.holders(role)) {
             gaps.push(gap);
         }
     }
     gaps
 }
 
+fn paired(fact: &ReachFact, people: &ReachPeople, gaps: &mut Vec<Gap>) {
+    let roster = &fact.roster;
+    let named = |kind| roster.pairings.iter().any(|(of, _)| *of == kind);
+    for (kind, missing, unreachable) in
+        [(PairingKind::Primary, Gap::NoPrimary, Gap::PrimaryUnreachable), (PairingKind::Backup, Gap::NoBackup, Gap::BackupUnreachable)]
+    {
+        // On leave without a substitute: the other one is asked, and only both together are a gap.
+        let asked = roster.paired(kind);
+        if !named(kind) {
+            gaps.push(missing);
+        } else if asked.is_some_and(|member| !people.reachable.contains(&member)) {
+            gaps.push(unreachable);
+        }
+    }
+    if named(PairingKind::Primary) && named(PairingKind::Backup) && roster.assigned().is_none() {
+        gaps.push(Gap::BothOnLeave);
+    }
+}
+
+/// Why everybody's reach is looked at now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// A new day began or the register changed.
+    Changed,
+    /// Half an hour before the deadline of this slot.
+    Deadline(Slot),
+}
+
+/// When the reach must have been looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moments {
+    /// The last look; `None`: never.
+    pub looked_at: Option<DateTime<Utc>>,
+    pub day_began: DateTime<Utc>,
+    /// The first change since the last look, and the last one.
+    pub changed: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    pub deadlines: [(Slot, DateTime<Utc>); 2],
+}
+
+/// Whether a look is due at `now`.
+pub fn occasion(moments: &Moments, now: DateTime<Utc>) -> Option<Occasion> {
+    let unseen = |at: DateTime<Utc>| at <= now && moments.looked_at.is_none_or(|looked_at| looked_at < at);
+    let closing = moments.deadlines.iter().find(|(_, deadline)| now < *deadline && unseen(*deadline - BEFORE_DEADLINE));
+    if let Some((slot, _)) = closing {
+        return Some(Occasion::Deadline(*slot));
+    }
+    let settled = moments.changed.is_some_and(|(first, last)| now - last >= SETTLES || now - first >= SETTLES_MAX);
+    (settled || unseen(moments.day_began)).then_some(Occasion::Changed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::roster::GrantFact;
 
     fn id(n: u128) -> Uuid {
         Uuid::from_u128(n)
     }
 
+    fn grant(role: Role, member: u128, distance: i64) -> GrantFact {
+        GrantFact { role, member_id: id(member), distance }
+    }
+
     fn covered() -> (ReachFact, ReachPeople) {
-        let fact = ReachFact {
-            senior_id: id(1),
-            has_agreement: true,
+        let roster = Roster {
             pairings: vec![(PairingKind::Primary, id(2)), (PairingKind::Backup, id(3))],
-            roles: vec![(Role::SocialWorker, id(4)), (Role::BranchSecretary, id(5)), (Role::StreetDuty, id(6))],
+            grants: vec![grant(Role::SocialWorker, 4, 2), grant(Role::BranchSecretary, 5, 2), grant(Role::StreetDuty, 6, 6)],
+            key_holder: Some(id(8)),
+            ..Roster::default()
         };
-        let people = ReachPeople { reachable: (2..=7).map(id).collect(), operators: [id(7)].into(), ..ReachPeople::default() };
+        let fact = ReachFact { senior_id: id(1), weekdays: EVERY_DAY, trial: false, roster };
+        let people = ReachPeople { reachable: (2..=8).map(id).collect(), present: (2..=9).map(id).collect(), operators: [id(7)].into() };
         (fact, people)
     }
 
@@ -107,14 +180,21 @@ mod tests {
     #[test]
     fn every_missing_or_unreachable_person_is_a_gap_of_its_own() {
         let nothing = gaps(&ReachFact::default(), &ReachPeople::default());
-        let expected = [Gap::NoAgreement, Gap::NoPrimary, Gap::NoBackup, Gap::NoSocialWorker, Gap::NoBranchSecretary, Gap::NoStreetDuty];
-        assert_eq!(nothing, expected);
-        let (fact, mut people) = covered();
-        people.on_leave.insert(id(2));
+        let (none, roles) = nothing.split_at(4);
+        assert_eq!(none, [Gap::NoAgreement, Gap::NoPrimary, Gap::NoBackup, Gap::NobodyToEnter]);
+        assert_eq!(roles, [Gap::NoSocialWorker, Gap::NoBranchSecretary, Gap::NoStreetDuty]);
+        let (mut fact, people) = covered();
+        fact.roster.leaves.push((id(2), None));
         assert_eq!(gaps(&fact, &people), [], "the backup is there");
-        people.on_leave.insert(id(3));
+        fact.roster.leaves.push((id(3), None));
         assert_eq!(gaps(&fact, &people), [Gap::BothOnLeave]);
-        for (member, gap) in [(2, Gap::PrimaryUnreachable), (3, Gap::BackupUnreachable), (4, Gap::NoSocialWorker), (6, Gap::NoStreetDuty)] {
+        for (member, gap) in [
+            (2, Gap::PrimaryUnreachable),
+            (3, Gap::BackupUnreachable),
+            (4, Gap::NoSocialWorker),
+            (6, Gap::NoStreetDuty),
+            (8, Gap::NobodyToEnter),
+        ] {
             let (fact, mut people) = covered();
             people.reachable.remove(&id(member));
             assert_eq!(gaps(&fact, &people), [gap], "member {member}");
@@ -122,5 +202,48 @@ mod tests {
         let (_, mut people) = covered();
         people.reachable.remove(&id(7));
         assert!(!people.has_operator());
+    }
+
+    #[test]
+    fn whom_the_ladder_would_not_tell_does_not_close_a_gap() {
+        let (mut fact, people) = covered();
+        fact.roster.grants.push(grant(Role::SocialWorker, 9, 1));
+        assert_eq!(gaps(&fact, &people), [Gap::NoSocialWorker], "the nearer one is told, and cannot be reached");
+        fact.roster.leaves.push((id(9), None));
+        assert_eq!(gaps(&fact, &people), [], "while she is away the farther one is told");
+        let (mut fact, people) = covered();
+        fact.roster.leaves.push((id(2), Some(id(9))));
+        assert_eq!(gaps(&fact, &people), [Gap::PrimaryUnreachable], "her substitute is asked, and cannot be reached");
+    }
+
+    #[test]
+    fn a_key_holder_who_has_left_and_a_weekday_without_agreement_are_gaps() {
+        let (mut fact, mut people) = covered();
+        people.present.remove(&id(8));
+        fact.weekdays = 0b001_1111;
+        assert_eq!(gaps(&fact, &people), [Gap::DaysUncovered, Gap::KeyHolderEnded]);
+        fact.trial = true;
+        fact.roster.grants.clear();
+        assert_eq!(gaps(&fact, &people), [Gap::DaysUncovered, Gap::NoSocialWorker], "a trial tells nobody else");
+    }
+
+    #[test]
+    fn a_look_is_due_each_day_after_changes_have_settled_and_half_an_hour_before_a_deadline() {
+        let at = |minutes: i64| DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap();
+        let deadlines = [(Slot::Morning, at(540)), (Slot::Evening, at(1_200))];
+        let due = |looked: Option<i64>, changed: Option<(i64, i64)>, now| {
+            let changed = changed.map(|(first, last)| (at(first), at(last)));
+            occasion(&Moments { looked_at: looked.map(at), day_began: at(0), changed, deadlines }, at(now))
+        };
+        assert_eq!(due(None, None, 1), Some(Occasion::Changed), "the first look");
+        assert_eq!(due(Some(-600), None, 0), Some(Occasion::Changed), "a new day");
+        assert_eq!(due(Some(0), None, 509), None);
+        assert_eq!(due(Some(0), None, 510), Some(Occasion::Deadline(Slot::Morning)));
+        assert_eq!(due(Some(510), None, 511), None, "once");
+        assert_eq!(due(Some(0), None, 540), None, "too late for the morning");
+        assert_eq!(due(Some(0), None, 1_199), Some(Occasion::Deadline(Slot::Evening)));
+        assert_eq!(due(Some(0), Some((60, 60)), 61), None, "somebody is still typing");
+        assert_eq!(due(Some(0), Some((60, 60)), 62), Some(Occasion::Changed));
+        assert_eq!(due(Some(0), Some((60, 75)), 75), Some(Occasion::Changed), "somebody never stops typing");
     }
 }

@@ -50,11 +50,24 @@ impl Roster {
         self.paired(PairingKind::Primary).or_else(|| self.paired(PairingKind::Backup))
     }
 
+    /// Who must hear when the senior is made quieter: those paired with her, and the social worker and secretary answering for her.
+    pub fn concerned(&self) -> Vec<Uuid> {
+        let paired = self.pairings.iter().map(|(_, member)| *member);
+        let staff = [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role));
+        paired.chain(staff).collect::<BTreeSet<Uuid>>().into_iter().collect()
+    }
+
+    /// Who must look for themselves while a senior's sensor is silent, and who has it mended.
+    pub fn relies_on_sensor(&self) -> Vec<Uuid> {
+        self.assigned().into_iter().chain(self.holders(Role::SocialWorker)).collect::<BTreeSet<Uuid>>().into_iter().collect()
+    }
+
     pub fn backup(&self) -> Option<Uuid> {
         self.paired(PairingKind::Backup)
     }
 
-    fn paired(&self, kind: PairingKind) -> Option<Uuid> {
+    /// Who is asked as primary or backup today: the paired member, or who stands in for her.
+    pub fn paired(&self, kind: PairingKind) -> Option<Uuid> {
         let member = self.pairings.iter().find(|(of, _)| *of == kind).map(|(_, member)| *member)?;
         self.present(member)
     }

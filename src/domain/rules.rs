@@ -101,7 +101,7 @@ impl Default for CheckRules {
             future_devices: Span::minutes(10),
             trial: Span(TimeDelta::days(14)),
             cover_notice_at: at(17, 0),
-            proof_at: at(10, 0),
+            proof_at: at(9, 50),
         }
     }
 }

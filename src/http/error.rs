@@ -190,7 +190,7 @@ impl HttpError {
     fn retry_seconds(&self) -> Option<u64> {
         match self {
             Self::TooMany { retry_seconds } => Some(*retry_seconds),
-            Self::Store(store::Error::Database(_) | store::Error::Busy) => Some(RETRY_SECONDS),
+            Self::Store(store::Error::Database(_) | store::Error::Unknown(_) | store::Error::Busy) => Some(RETRY_SECONDS),
             _ => None,
         }
     }
@@ -200,6 +200,9 @@ impl HttpError {
         match self {
             Self::Store(store::Error::Database(error)) => {
                 tracing::error!(request_id, cause = %describe(error), "the database did not do its work");
+            }
+            Self::Store(store::Error::Unknown(error)) => {
+                tracing::error!(request_id, cause = %describe(error), "nobody knows whether the database has committed");
             }
             Self::Store(store::Error::Busy) => tracing::error!(request_id, cause = "busy", "the database is busy"),
             Self::Store(store::Error::Broken { what, id, why }) => {

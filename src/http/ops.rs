@@ -1,6 +1,7 @@
 //! The second listener, for the operator and on loopback only: is the process alive, may it take requests, how is it doing.
 
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::server;
 use crate::app::App;
+use crate::domain::health::is_watch_fresh;
 use crate::store;
 
 /// Connections of probes and scrapers.
@@ -46,7 +48,7 @@ async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Requests may come: the database answers, promises that commits last, and takes a write.
+/// Requests may come: the watch runs, sensors can be heard, and the database answers, promises that commits last, and takes a write.
 async fn ready(State(app): State<App>) -> impl IntoResponse {
     match probe(&app).await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
@@ -56,14 +58,22 @@ async fn ready(State(app): State<App>) -> impl IntoResponse {
 }
 
 async fn probe(app: &App) -> Result<(), String> {
-    store::open::check_durability(&app.db).await.map_err(|error| error.to_string())?;
+    if app.is_damaged() {
+        return Err("the database is damaged; stop the server, see what `chenlian verify` finds, and restore a backup".to_owned());
+    }
     let now = app.clock.now();
     let written = app.write(move |mut tx| async move {
+        store::open::check_durability(&mut tx).await?;
         // A full or read-only disk shows here, before it shows at a person's request (I21).
         store::health::passed(&mut tx, "probe", now, "").await?;
         Ok((tx, ()))
     });
-    written.await.map_err(|error| error.to_string())
+    written.await.map_err(|error| error.to_string())?;
+    let passed_at = app.watch_passed_at();
+    if !is_watch_fresh(passed_at, app.config.watch.tick.0, now) {
+        return Err(format!("the watch has not committed a pass since {passed_at}"));
+    }
+    if app.sensors_heard.load(Ordering::Relaxed) { Ok(()) } else { Err("sensors cannot be heard: mqtt.url".to_owned()) }
 }
 
 async fn numbers() -> impl IntoResponse {

@@ -9,7 +9,7 @@ use super::native::{self, downlink};
 use crate::app::App;
 use crate::domain::device::Ecosystem;
 use crate::mqtt::ports::{AuthRequest, DeviceRef, Downlink, Identity, Refused};
-use crate::store::device::{self, Device};
+use crate::store::device::{self, Device, InUse};
 use crate::store::{Error, Result};
 
 /// Questions under way at once: after an outage all devices come back together.
@@ -76,7 +76,7 @@ fn identity(device: &Device, key: Option<&native::Key>, rate: u32) -> Identity {
         device: Some(DeviceRef { site_id: device.site_id, device_id: device.id }),
         publish_below: Vec::new(),
         subscribe_below: Vec::new(),
-        retained: key.map(|key| settings(device, key)).into_iter().collect(),
+        retained: key.map(|key| settings(&InUse::of(device), key)).into_iter().collect(),
         messages_per_minute: rate,
     };
     match device.ecosystem {
@@ -86,15 +86,22 @@ fn identity(device: &Device, key: Option<&native::Key>, rate: u32) -> Identity {
             ..own
         },
         Ecosystem::Gateway | Ecosystem::Zigbee2Mqtt => Identity {
-            publish_below: device.base_topic.iter().map(|base| format!("{base}/")).collect(),
+            publish_below: of_zigbee2mqtt(device.base_topic.as_deref()),
+            // Nothing is sent there, but Zigbee2MQTT ends if it may not subscribe to its own topics.
+            subscribe_below: of_zigbee2mqtt(device.base_topic.as_deref()),
             messages_per_minute: rate.saturating_mul(GATEWAY_RATE_FACTOR),
             ..own
         },
     }
 }
 
+/// Its own topics, and those by which it introduces its devices to home automation if it is set to.
+fn of_zigbee2mqtt(base_topic: Option<&str>) -> Vec<String> {
+    base_topic.into_iter().chain(["homeassistant"]).map(|base| format!("{base}/")).collect()
+}
+
 /// What the device is told when it subscribes.
-fn settings(device: &Device, key: &native::Key) -> Downlink {
+pub(super) fn settings(device: &InUse, key: &native::Key) -> Downlink {
     let topic = format!("chk/1/{}/dn/cfg", device.name);
     let said = downlink::Settings {
         config_n: u32::try_from(device.version).unwrap_or(u32::MAX),
@@ -108,12 +115,13 @@ fn settings(device: &Device, key: &native::Key) -> Downlink {
 /// On the demo a client without name speaks for the device that it calls itself; the signatures are checked all the same.
 fn anybody(app: &App, client_id: &str) -> Identity {
     let named = native::valid_device_name(client_id);
-    let topic = |direction: &str| format!("chk/1/{client_id}/{direction}/");
+    let own = |direction: &str| named.then(|| format!("chk/1/{client_id}/{direction}/"));
+    let reaches = |direction| own(direction).into_iter().chain(of_zigbee2mqtt(Some("zigbee2mqtt"))).collect();
     Identity {
         principal: client_id.to_owned(),
         device: None,
-        publish_below: named.then(|| topic("up")).into_iter().chain(["zigbee2mqtt/".to_owned()]).collect(),
-        subscribe_below: named.then(|| topic("dn")).into_iter().collect(),
+        publish_below: reaches("up"),
+        subscribe_below: reaches("dn"),
         retained: Vec::new(),
         messages_per_minute: app.config.mqtt.device_rate_per_minute,
     }

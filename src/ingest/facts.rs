@@ -10,7 +10,7 @@ use crate::domain::evidence::{EventKey, Fact, Reading, SensorRules, Wall, sent_a
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
     pub received_at: DateTime<Utc>,
-    /// The broker or the sender marked it as kept.
+    /// The broker or the sender marked it as kept, or it is a will, written when its connection began.
     pub retained: bool,
     /// It may have waited in a queue: a repeated delivery, or the backlog after a reconnect.
     pub waited: bool,

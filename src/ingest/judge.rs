@@ -59,7 +59,7 @@ pub fn native(
 ) -> Result<Consequence> {
     match channel {
         Channel::Events | Channel::Telemetry => envelope(device, (topic, channel), payload, keys, way.delivery, rules),
-        Channel::Status => Ok(status(device, payload, way)),
+        Channel::Status => status(device, payload, way, rules),
         // The level for home automation says nothing that events do not say better.
         Channel::State => Ok(Consequence::default()),
     }
@@ -113,20 +113,20 @@ fn note_health(device: &mut Device, kind: Kind, at: DateTime<Utc>) {
 }
 
 /// A status is not signed and says only how the device is. A late will of an earlier birth says nothing.
-fn status(device: &mut Device, payload: &[u8], way: Way) -> Consequence {
+fn status(device: &mut Device, payload: &[u8], way: Way, rules: &SensorRules) -> Result<Consequence> {
     let status = match native::decode_status(payload) {
         Ok(status) => status,
-        Err(refusal) => return Consequence::quarantine(refusal),
+        Err(refusal) => return Ok(Consequence::quarantine(refusal)),
     };
     let birth_n = i64::from(status.birth_n);
     if device.bd.is_some_and(|known| birth_n < known) {
-        return Consequence::default();
+        return Ok(Consequence::default());
     }
     device.bd = Some(birth_n);
     device.firmware = status.firmware.map(|text| text.chars().take(32).collect()).or(device.firmware.take());
     if way.shared_by.is_some() && way.delivery.retained {
         // Kept by a broker since nobody knows when.
-        return Consequence::default();
+        return Ok(Consequence::default());
     }
     let at = way.delivery.received_at;
     match status.state {
@@ -139,9 +139,19 @@ fn status(device: &mut Device, payload: &[u8], way: Way) -> Consequence {
             device.heard(at, status.next_seconds);
             device.status = DeviceStatus::Asleep;
         }
-        StatusState::Off => device.status = DeviceStatus::Offline,
+        StatusState::Off => {
+            device.status = DeviceStatus::Offline;
+            return Ok(Consequence { signals: unheard(device, rules)?, ..Consequence::default() });
+        }
     }
-    Consequence::default()
+    Ok(Consequence::default())
+}
+
+/// A link is gone: a closing would not have reached us, so nothing that is pending counts as lasting.
+pub fn unheard(device: &mut Device, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
+    let (state, said) = evidence::interrupted(device.state()?);
+    device.remember(&state, rules);
+    Ok(said.into_iter().filter_map(|verdict| signal(device.id, verdict)).collect())
 }
 
 /// A message about a device behind a Zigbee2MQTT gateway.
@@ -153,15 +163,17 @@ pub fn zigbee2mqtt(device: &mut Device, payload: &[u8], way: Way, rules: &Sensor
     let mut state = device.state()?;
     let received_at = way.delivery.received_at;
     if let Some(instance) = way.shared_by
-        && state.recent.is_copy(hash(payload), instance, received_at, rules.copy_window)
+        && state.recent.is_copy(hash(payload), (instance, way.delivery.waited), received_at, rules.copy_window)
     {
         device.remember(&state, rules);
         return Ok(Consequence::default());
     }
     note_report(device, &report, received_at);
     let signals = judge(device, state, &facts::of_zigbee2mqtt(&report, way.delivery), received_at, rules);
-    if !way.delivery.retained {
-        device.heard(received_at, None);
+    // A cached state repeats what was true when the device was last heard, and a gateway that starts repeats them all.
+    let starting = device.online_since.is_some_and(|since| received_at < since + rules.online_grace);
+    if !way.delivery.retained && !starting {
+        device.heard(report.last_seen.map_or(received_at, |seen| seen.min(received_at)), None);
     }
     Ok(Consequence { signals, ..Consequence::default() })
 }
@@ -169,6 +181,9 @@ pub fn zigbee2mqtt(device: &mut Device, payload: &[u8], way: Way, rules: &Sensor
 fn note_report(device: &mut Device, report: &Report, at: DateTime<Utc>) {
     if let Some(percent) = report.battery_percent {
         device.battery_percent = Some(i64::from(percent));
+    } else if report.battery_low == Some(true) {
+        // Two cells that only say "low" are as good as empty.
+        device.battery_percent = Some(0);
     }
     if report.tamper == Some(true) {
         device.tampered_at = Some(at);
@@ -179,7 +194,7 @@ fn note_report(device: &mut Device, report: &Report, at: DateTime<Utc>) {
 pub fn availability(device: &mut Device, online: bool, way: Way, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
     if !online {
         device.status = DeviceStatus::Offline;
-        return Ok(Vec::new());
+        return unheard(device, rules);
     }
     device.status = DeviceStatus::Online;
     let state = device.state()?;

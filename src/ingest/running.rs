@@ -7,10 +7,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::kept::Kept;
 use super::{doorkeeper, writer};
 use crate::app::App;
 use crate::config::MqttMode;
@@ -21,13 +22,15 @@ use crate::mqtt::external::{self, External, Listener, Status};
 use crate::mqtt::ports::Ports;
 use crate::store::device;
 
+mod kept;
+
 /// Messages that may wait for the writer.
 const QUEUE_MAX: usize = 4096;
 const QUESTIONS_MAX: usize = 256;
 /// I31: a revoked device is silenced within five seconds, wherever it was revoked.
 const BOUNCER_PERIOD: Duration = Duration::from_secs(2);
-/// How soon a newly entered gateway is heard at an external broker.
-const FOLLOW_PERIOD: Duration = Duration::from_secs(10);
+/// How soon an external broker knows what the register has changed: gateways to be heard, settings, revocations.
+const FOLLOW_PERIOD: Duration = Duration::from_secs(4);
 /// Clocks of instances may differ; looking back costs nothing, since kicking twice is kicking once.
 const BOUNCER_LOOK_BACK: TimeDelta = TimeDelta::minutes(1);
 
@@ -76,10 +79,19 @@ pub async fn start(app: &App) -> Result<Running, StartError> {
         }
         MqttMode::External => {
             let mut settings = external_settings(app)?;
-            settings.filters.extend(registered_topics(app).await);
+            // A broker sends what it keeps once for each subscription, so none is made twice.
+            for topic in registered_topics(app).await {
+                if !settings.filters.contains(&topic) {
+                    settings.filters.push(topic);
+                }
+            }
             let external = external::start(settings, ports)?;
-            tasks.push(tokio::spawn(writer::run(app.clone(), messages, Downward::Broker(external.publisher()))));
-            tasks.push(tokio::spawn(follow_register(app.clone(), external.listener(), stop.clone())));
+            tasks.push(tokio::spawn(writer::run(app.clone(), messages, Downward::Broker(external.listener().publisher().clone()))));
+            let follow = follow_register(app.clone(), external.listener(), external.status());
+            let until = stop.clone();
+            tasks.push(tokio::spawn(async move {
+                until.run_until_cancelled(follow).await;
+            }));
             Link::External(external)
         }
     };
@@ -174,15 +186,22 @@ async fn bounce(app: App, endpoint: Endpoint, stop: CancellationToken) {
     }
 }
 
-/// Subscribes to the topics of gateways as they are entered.
-async fn follow_register(app: App, listener: Listener, stop: CancellationToken) {
+/// Subscribes to the topics of gateways as they are entered, and keeps at the broker what is meant to lie there.
+async fn follow_register(app: App, listener: Listener, mut status: watch::Receiver<Status>) {
+    let mut kept = Kept::default();
     loop {
-        tokio::select! {
-            () = sleep(FOLLOW_PERIOD) => {}
-            () = stop.cancelled() => return,
+        match timeout(FOLLOW_PERIOD, status.changed()).await {
+            Ok(Ok(())) => kept.forget(),
+            // The client has ended.
+            Ok(Err(_)) => return,
+            Err(_) => {}
         }
         for topic in registered_topics(&app).await {
             listener.listen(&topic);
+        }
+        let connected = status.borrow().subscribed;
+        if connected {
+            kept.follow(&app, listener.publisher()).await;
         }
     }
 }

@@ -10,10 +10,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch as signal};
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
+use super::{FAILURE_PAUSE, bounded};
 use crate::app::App;
+use crate::domain::message::Channel;
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle};
 use crate::notify::{Notifier, Outgoing};
-use crate::store::outbox::{self, Attempt, Escalate, Leased, Terms};
+use crate::store::outbox::{self, Attempt, Escalate, LEASE_RAN_OUT, Leased, Terms};
 use crate::store::{Error, Result};
 
 mod seal;
@@ -25,10 +27,8 @@ const QUICK_PLACES: usize = 128;
 const SLOW: Duration = Duration::from_secs(3);
 /// When something due cannot start yet: looked at again after this, or when a place becomes free.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// A stop waits this long for sends in flight; the rest is taken over after its lease.
-const STOP_WAITS: Duration = Duration::from_secs(5);
-/// After a failure the next try waits this long: a dead database is not hammered.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// A stop waits this long for sends in flight; the rest is cut off and given back. Shorter than `serve` waits for the jobs.
+const STOP_WAITS: Duration = Duration::from_secs(4);
 
 /// What a pass did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
         }
     };
     while !*stop.borrow() {
-        let pause = match sender.pass_and_look_ahead().await {
+        let pause = match bounded(sender.pass_and_look_ahead()).await {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::error!(job = "deliver", %error, "job failed");
@@ -90,7 +90,7 @@ pub async fn run(app: App, mut stop: signal::Receiver<bool>) {
             }
         }
     }
-    let _ = tokio::time::timeout(STOP_WAITS, async { while sender.flights.join_next().await.is_some() {} }).await;
+    sender.stop().await;
 }
 
 /// The endpoint, and what was decided if it could be written.
@@ -155,8 +155,9 @@ impl Sender {
     async fn fail_unreachable(&self) -> Result<usize> {
         let now = self.app.clock.now();
         let fail = |escalate| {
+            let log_counts = self.app.config.outbox.log_counts;
             self.app.write(move |mut tx| async move {
-                let failed = outbox::fail_unreachable(&mut tx, escalate, now).await?;
+                let failed = outbox::fail_unreachable(&mut tx, log_counts, escalate, now).await?;
                 Ok((tx, failed))
             })
         };
@@ -172,6 +173,24 @@ impl Sender {
             self.app.wake.escalate.notify_one();
         }
         Ok(failed)
+    }
+
+    /// Waits a moment for what is in flight and gives the rest back.
+    async fn stop(mut self) {
+        let landed = async { while self.flights.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_WAITS, landed).await.is_ok() {
+            return;
+        }
+        self.flights.shutdown().await;
+        let (instance, now) = (self.app.instance, self.app.clock.now());
+        let released = self.app.write(move |mut tx| async move {
+            let released = outbox::release(&mut tx, instance, now).await?;
+            Ok((tx, released))
+        });
+        match released.await {
+            Ok(messages) => tracing::warn!(messages, "sends were cut off by the stop and are due again"),
+            Err(error) => tracing::error!(%error, "sends were cut off by the stop and wait for their leases"),
+        }
     }
 
     /// Leases and sends as many as have a place.
@@ -220,7 +239,7 @@ impl Sender {
         }
         match settled {
             Some(Settle::Sent) => self.report.sent += 1,
-            Some(Settle::RetryAt(_)) => self.report.retried += 1,
+            Some(Settle::RetryAt(_) | Settle::HeldUp(_)) => self.report.retried += 1,
             Some(Settle::NextChannel) => self.report.moved += 1,
             Some(Settle::Failed) => self.report.failed += 1,
             None => self.report.unsettled += 1,
@@ -258,7 +277,15 @@ async fn fly(app: App, notifier: Notifier, leased: Leased, place: Option<OwnedSe
     (endpoint, settled)
 }
 
+/// What is sent, or how the attempt ends without being sent.
 fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, Outcome> {
+    let channel: Channel = leased.channel.parse().map_err(|_| Outcome::new(OutcomeClass::Broken, "unknown channel"))?;
+    if leased.is_spent(app.config.outbox.attempts_max) {
+        return Err(Outcome::new(OutcomeClass::Ambiguous, LEASE_RAN_OUT));
+    }
+    if let Some(until) = leased.paused_until {
+        return Err(Outcome { class: OutcomeClass::Throttled, wait: Some(until - now), detail: "receiver pauses".to_owned() });
+    }
     let gone = || Outcome::new(OutcomeClass::Permanent, "channel is gone");
     let (address, channel_id) = leased.address.clone().zip(leased.channel_id).ok_or_else(gone)?;
     let opened = leased.secret_sealed.as_ref().map(|sealed| app.seal.open(&secret_place(channel_id), sealed)).transpose();
@@ -266,7 +293,7 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
     let secret = opened.map_err(|_| Outcome::new(OutcomeClass::Permanent, "secret does not open"))?;
     Ok(Outgoing {
         message_id: leased.id,
-        channel: leased.channel,
+        channel,
         address,
         secret,
         body: leased.body.clone(),
@@ -288,7 +315,15 @@ async fn settle(app: &App, leased: Leased, outcome: Outcome) -> Option<Settle> {
     if outcome.class != OutcomeClass::Sent {
         tracing::warn!(message = %id, attempt = leased.attempts, outcome = %outcome.class, detail = outcome.detail, "a message was not sent");
     }
-    let attempt = Attempt { leased, outcome, rules, jitter: rand::random(), instance: app.instance, escalate: Escalate::Yes };
+    let attempt = Attempt {
+        leased,
+        outcome,
+        rules,
+        log_counts: settings.log_counts,
+        jitter: rand::random(),
+        instance: app.instance,
+        escalate: Escalate::Yes,
+    };
     let settled = match write_settled(app, attempt.clone()).await {
         Err(Error::Broken { what, id, why }) => {
             tracing::error!(what, id, why, "an alert could not be told that nobody was reached");

@@ -1,5 +1,6 @@
 //! A sign of life to somebody outside, only while everything is well (I26): our own silence must be noticed too.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -117,6 +118,7 @@ pub async fn follow_sensors(app: App, mut broker: Option<signal::Receiver<Status
     let mut noted = None;
     while !*stop.borrow() {
         let up = broker.as_ref().is_none_or(|status| status.borrow().subscribed);
+        app.sensors_heard.store(up, Ordering::Relaxed);
         if noted != Some(up) {
             let written = note(&app, up).await;
             noted = written.inspect_err(|error| tracing::error!(%error, "the link to the sensors could not be recorded")).ok();

@@ -1,8 +1,10 @@
 //! One idempotent job per file: `run_once(&app)` does what is due now and can be run twice; `run` repeats it, woken by a
-//! bell or at the latest after one tick, and reads the wall clock anew each time (I24, I25).
+//! bell or at the latest after one tick, and reads the wall clock anew each time (I24, I25). A pass that hangs is given up
+//! and repeated (F7).
 
 pub mod plan_day;
 pub mod settle;
+pub mod silence;
 pub mod watch;
 
 pub mod deliver;
@@ -10,6 +12,7 @@ pub mod escalate;
 
 pub mod heartbeat;
 pub mod prove;
+pub mod reach;
 
 use std::future::Future;
 use std::time::Duration;
@@ -18,10 +21,13 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, watch as signal};
 
 use crate::app::App;
-use crate::store::Result;
+use crate::store::{Error, Result};
 
 /// After a failure the next try waits this long: a dead database is not hammered.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// A pass that takes longer is given up: what it committed stays, what it is committing goes on in its own task, and the
+/// next pass takes what is still due. Shorter than the patience of the service manager (`WatchdogSec` in `deploy`).
+const PASS_MAX: Duration = Duration::from_secs(40);
 /// A due moment that lies a little ahead is waited for in one sleep, but never a shorter one than this.
 const SLEEP_MIN: Duration = Duration::from_millis(5);
 
@@ -34,7 +40,7 @@ where
     Fut: Future<Output = Result<Option<DateTime<Utc>>>>,
 {
     while !*stop.borrow() {
-        let pause = match once(app.clone()).await {
+        let pause = match bounded(once(app.clone())).await {
             Ok(next) => until(&app, next),
             Err(error) => {
                 tracing::error!(job = name, %error, "job failed");
@@ -47,6 +53,11 @@ where
             _ = stop.changed() => {}
         }
     }
+}
+
+/// A pass, or the failure that it took too long. Dropped halfway it loses nothing: a write runs in its own task, a lease runs out.
+async fn bounded<T>(pass: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(PASS_MAX, pass).await.map_err(|_| Error::Busy)?
 }
 
 fn until(app: &App, next: Option<DateTime<Utc>>) -> Duration {

@@ -36,6 +36,7 @@ pub async fn run_once(app: &App) -> Result<Report> {
         Ok((tx, ()))
     })
     .await?;
+    app.note_watch_passed(now);
     Ok(report)
 }
 

@@ -76,6 +76,9 @@ pub enum Source {
     Broker { waited: bool },
 }
 
+/// What is kept of a faulty message for a person to look at.
+pub const SAMPLE_BYTES_MAX: usize = 1024;
+
 /// Why a message must not be interpreted, only shown to a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -87,7 +90,7 @@ pub enum Fault {
 pub struct Inbound {
     pub source: Source,
     pub topic: String,
-    /// A copy of its own; of a faulty message only the first kilobyte.
+    /// A copy of its own; of a faulty message only the first [`SAMPLE_BYTES_MAX`].
     pub payload: Bytes,
     /// Size as received.
     pub size_bytes: usize,

@@ -2,6 +2,7 @@
 //! sending, so that a name that later points into the private network (DNS rebinding) gets nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -10,6 +11,8 @@ use crate::domain::refusal::Refusal;
 
 /// Bytes of a target address.
 const TARGET_BYTES_MAX: usize = 2_048;
+/// A person who saves an address waits this long for its name.
+const LOOKUP_SECONDS_MAX: u64 = 5;
 
 /// Checks an address as it is saved, and as it is used. Private addresses and plain HTTP need `outbox.allow_private_targets`.
 ///
@@ -28,11 +31,34 @@ pub fn check_target(address: &str, allow_private: bool) -> Result<Url, Refusal> 
     let host = url.host_str().ok_or_else(invalid)?;
     // A host that is an address is never resolved, so it is judged here.
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-    let local_name = host == "localhost" || host.ends_with(".localhost");
+    let name = host.trim_end_matches('.');
+    let local_name = name == "localhost" || name.ends_with(".localhost");
     if !allow_private && (local_name || literal.is_some_and(|ip| !is_public(ip))) {
         return Err(Refusal::invalid("address", "channel.target_private"));
     }
     Ok(url)
+}
+
+/// Checks an address as it is saved: its name is resolved by the same rule as for sending. Where private addresses are
+/// allowed nothing is asked of the name.
+///
+/// # Errors
+/// A refusal for the field `address`; also of a name that leads nowhere, because it is more often misspelt than away.
+pub async fn check_saved(address: &str, allow_private: bool) -> Result<(), Refusal> {
+    let url = check_target(address, allow_private)?;
+    let Some(host) = url.domain().filter(|_| !allow_private) else { return Ok(()) };
+    let looked_up = tokio::time::timeout(Duration::from_secs(LOOKUP_SECONDS_MAX), lookup(host, allow_private)).await;
+    match looked_up {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) if error.is::<PrivateTarget>() => Err(Refusal::invalid("address", "channel.target_private")),
+        Ok(Err(_)) | Err(_) => Err(Refusal::invalid("address", "channel.target_unknown")),
+    }
+}
+
+/// The permitted addresses of a name.
+async fn lookup(name: &str, allow_private: bool) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await?.collect();
+    Ok(permitted(&found, allow_private)?)
 }
 
 /// Host and port of an address: what its messages share.
@@ -93,8 +119,7 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = permitted(&found, allow_private)?;
+            let allowed = lookup(name.as_str(), allow_private).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
@@ -127,6 +152,7 @@ mod tests {
             ("https://0x7f000001/", private),
             ("https://2130706433/", private),
             ("https://localhost/", private),
+            ("https://localhost./", private),
             ("https://10.1.2.3/", private),
             ("https://169.254.169.254/latest/meta-data", private),
             ("https://100.64.0.1/", private),
@@ -140,6 +166,16 @@ mod tests {
         }
         assert!(check_target("http://127.0.0.1:9000/", true).is_ok());
         assert!(check_target(&format!("https://a.example/{}", "x".repeat(TARGET_BYTES_MAX)), true).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_into_the_private_network_or_nowhere_is_not_saved() {
+        let saved = async |address: &str| check_saved(address, false).await.err().map(|refusal| refusal.key);
+        // The machine's own name leads to the machine, or nowhere.
+        let own = std::fs::read_to_string("/etc/hostname").unwrap_or_else(|_| "localhost".to_owned());
+        assert!(saved(&format!("https://{}/", own.trim())).await.is_some());
+        assert_eq!(saved("https://no-such-host.invalid/").await, Some("channel.target_unknown"));
+        assert!(check_saved("https://no-such-host.invalid/", true).await.is_ok());
     }
 
     #[test]

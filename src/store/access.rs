@@ -28,6 +28,7 @@ macro_rules! visible_seniors {
                             'social_worker', 'branch_secretary', 'street_duty')
                 union select c.descendant_id from role_grant g
                     join grid_place gp on gp.site_id = g.site_id and gp.grid_id = g.grid_id
+                        and gp.from_date <= $3 and (gp.to_date is null or gp.to_date > $3)
                     join place_closure c on c.site_id = gp.site_id and c.ancestor_id = gp.place_id
                     where g.site_id = $1 and g.member_id = $2 and g.from_date <= $3 and (g.to_date is null or g.to_date > $3)
                         and g.role in ('administrator', 'building_lead', 'grid_officer_full_time', 'grid_officer_part_time',
@@ -116,7 +117,8 @@ async fn roles_over(tx: &mut Tx, who: &Who, place_id: Uuid) -> Result<Vec<Role>>
                 or g.place_id in (select c.ancestor_id from place_closure c where c.site_id = $1 and c.descendant_id = $4)
                 or g.grid_id in (select gp.grid_id from grid_place gp
                     join place_closure c on c.site_id = gp.site_id and c.ancestor_id = gp.place_id
-                    where gp.site_id = $1 and c.descendant_id = $4))";
+                    where gp.site_id = $1 and c.descendant_id = $4
+                        and gp.from_date <= $3 and (gp.to_date is null or gp.to_date > $3)))";
     let words: Vec<String> =
         on!(tx, |conn| sqlx::query_scalar(sql).bind(who.site_id).bind(who.member_id).bind(who.today).bind(place_id).fetch_all(conn).await)?;
     words.into_iter().map(|word| word.parse().map_err(|why| Error::broken("role_grant", who.member_id, why))).collect()

@@ -260,6 +260,6 @@ pub async fn door(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<DoorItem> 
 
 pub async fn contacts(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<Vec<ContactItem>> {
     let sql = "select position, name, relation, phone, minutes_away from contact
-        where site_id = $1 and senior_id = $2 and ended_at is null order by position, id";
+        where site_id = $1 and senior_id = $2 and ended_at is null order by position, created_at, id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior).fetch_all(conn).await)?)
 }

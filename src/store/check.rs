@@ -1,4 +1,4 @@
-//! Lists of checks for staff: by date, slot, state and place.
+//! Lists of checks for staff: by date, slot, state and place. A senior who moved stands where she lived on that date.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::FromRow;
@@ -50,7 +50,9 @@ pub async fn list(tx: &mut Tx, who: &Who, filter: &Filter) -> Result<Vec<CheckIt
             c.deadline_at, c.cutoff_at, c.received_late, c.decided_at
         from daily_check c
         join senior s on s.site_id = c.site_id and s.id = c.senior_id
-        join home h on h.site_id = s.site_id and h.id = s.home_id
+        join senior_residence r on r.site_id = s.site_id and r.senior_id = s.id
+            and r.from_date <= $4 and (r.to_date is null or r.to_date > $4)
+        join home h on h.site_id = r.site_id and h.id = r.home_id
         join place b on b.site_id = h.site_id and b.id = h.building_id
         where c.site_id = $1 and c.local_date = $4 and s.purpose = 'real' and ($5 = '' or c.slot = $5) and ($6 = '' or c.state = $6)
             and ($7 = $10 or exists (select 1 from place_closure pc

@@ -5,6 +5,8 @@
 
 pub mod open;
 
+mod lent;
+
 pub mod bulk;
 
 pub mod access;
@@ -16,6 +18,7 @@ pub mod health;
 pub mod idempotency;
 pub mod life;
 pub mod session;
+pub mod silence;
 
 pub mod plan;
 pub mod roster;
@@ -42,8 +45,9 @@ pub mod visit;
 
 pub mod finding;
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
 
+use self::lent::Lent;
 use crate::domain::refusal::Refusal;
 
 /// One database, whichever engine.
@@ -57,10 +61,10 @@ pub enum Db {
     Postgres(PgPool),
 }
 
-/// One transaction.
+/// One transaction; dropping it rolls it back.
 pub enum Tx {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Lent<Sqlite>),
+    Postgres(Lent<Postgres>),
 }
 
 /// The same expression, type-checked once per engine: `on!(tx, |conn| sqlx::query("…").bind(x).execute(conn).await)`.
@@ -86,9 +90,12 @@ pub enum Error {
     /// A "no" that the caller can act on.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The database failed or the outcome of COMMIT is unknown: the caller is told to try again (I18).
+    /// The database failed before COMMIT: nothing was done.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// COMMIT failed or was not answered: perhaps it was done. Whatever the reason, it is never the caller's fault (I18).
+    #[error("the outcome of a commit is unknown: {0}")]
+    Unknown(sqlx::Error),
     /// A bound was struck: too many writers, or one that took too long.
     #[error("the database is busy")]
     Busy,
@@ -101,6 +108,15 @@ impl Error {
     pub fn broken(what: &'static str, id: impl ToString, why: impl ToString) -> Self {
         Self::Broken { what, id: id.to_string(), why: why.to_string() }
     }
+
+    /// The database found its own file damaged: SQLite's CORRUPT and NOTADB, PostgreSQL's class XX.
+    pub fn is_damage(&self) -> bool {
+        let (Self::Database(error) | Self::Unknown(error)) = self else { return false };
+        let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned)).unwrap_or_default();
+        // SQLite keeps the kind in the lowest byte and the detail above it.
+        let kind = code.parse::<u32>().unwrap_or_default() & 0xff;
+        code == "XX001" || code == "XX002" || (code.len() <= 4 && (kind == 11 || kind == 26))
+    }
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -108,21 +124,29 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Db {
     /// A transaction that may write. SQLite takes the write lock at once, so that read-decide-write cannot fail halfway.
     ///
-    /// Only `App::write` calls this: the future must never be dropped while it runs (sqlx does not begin cancel-safely).
+    /// Only `App::write` calls this.
     pub(crate) async fn begin_write(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("begin immediate").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("begin isolation level read committed").await?),
+            Self::Sqlite { write, .. } => Tx::Sqlite(Lent::begin(write, "begin immediate").await?),
+            Self::Postgres(pool) => Tx::Postgres(Lent::begin(pool, "begin isolation level read committed").await?),
         })
     }
 
     /// A snapshot that takes no write lock.
     ///
-    /// Called by `App::read` alone, in an owned task, for the same reason.
+    /// Only `App::read` calls this.
     pub(crate) async fn begin_read(&self) -> Result<Tx> {
         Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin_with("begin deferred").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("begin isolation level repeatable read, read only").await?),
+            Self::Sqlite { read, .. } => Tx::Sqlite(Lent::begin(read, "begin deferred").await?),
+            Self::Postgres(pool) => Tx::Postgres(Lent::begin(pool, "begin isolation level repeatable read, read only").await?),
+        })
+    }
+
+    /// A look through the connection that writes, without its lock.
+    async fn begin_look(&self) -> Result<Tx, sqlx::Error> {
+        Ok(match self {
+            Self::Sqlite { write, .. } => Tx::Sqlite(Lent::begin(write, "begin deferred").await?),
+            Self::Postgres(pool) => Tx::Postgres(Lent::begin(pool, "begin read only").await?),
         })
     }
 
@@ -145,10 +169,10 @@ impl Tx {
     /// Commits; an error means that the outcome is unknown (I18).
     pub async fn commit(self) -> Result<()> {
         match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
         }
-        Ok(())
+        .map_err(Error::Unknown)
     }
 
     pub async fn rollback(self) -> Result<()> {

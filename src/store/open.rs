@@ -5,19 +5,34 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Db, Error, Result};
+use super::{Db, Error, Result, Tx, lent};
+use crate::on;
 
-/// Read connections: a page needs one for milliseconds.
-const READ_CONNECTIONS_MAX: u32 = 4;
-const POSTGRES_CONNECTIONS_MAX: u32 = 16;
-/// How long a request waits for a connection before it is told that the database is busy.
+/// Read connections of SQLite: as many as all lanes of `app` may use at once.
+pub(crate) const READ_CONNECTIONS_MAX: u32 = 6;
+/// The same for reads and writes on PostgreSQL.
+pub(crate) const POSTGRES_CONNECTIONS_MAX: u32 = 20;
+/// How long one waits for a connection before one is told that the database is busy.
 const ACQUIRE_SECONDS_MAX: u64 = 5;
-/// Limits in the server: a statement, a lock, a forgotten transaction.
-const POSTGRES_LIMITS: [(&str, &str); 3] =
-    [("statement_timeout", "5s"), ("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "15s")];
+/// On SQLite all lanes wait for one connection. Longer than one write may take, so that whoever waits gets the next turn.
+const WRITE_TURN_SECONDS_MAX: u64 = 35;
+/// A connection that lay idle for a while shows within a limit that it still leads anywhere (F7).
+const IDLE_UNASKED_MAX: Duration = Duration::from_secs(1);
+const SIGN_OF_LIFE_MAX: Duration = Duration::from_secs(2);
+/// Limits in the server: a statement, a lock, a forgotten transaction, a client that fell silent.
+const POSTGRES_LIMITS: [(&str, &str); 7] = [
+    ("statement_timeout", "5s"),
+    ("lock_timeout", "4s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "60s"),
+];
 
 /// Holds the lock that keeps a second process away from the same SQLite file (F7).
 #[derive(Debug)]
@@ -78,8 +93,11 @@ pub fn redact(url: &str) -> String {
 pub async fn open(url: &str) -> Result<(Db, Option<FileLock>), OpenError> {
     let (db, lock) = connect(url).await?;
     migrate(&db).await?;
-    check_durability(&db).await?;
-    Ok((db, lock))
+    let mut look = db.begin_look().await?;
+    let promised = check_durability(&mut look).await;
+    // Nothing was written: a failure here would show at the first write.
+    let _ = look.rollback().await;
+    promised.map(|()| (db, lock))
 }
 
 /// Opens without migrating.
@@ -93,11 +111,21 @@ pub async fn connect(url: &str) -> Result<(Db, Option<FileLock>), OpenError> {
             let pool = PgPoolOptions::new()
                 .max_connections(POSTGRES_CONNECTIONS_MAX)
                 .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
+                // sqlx's own test has no time limit: connections that lead nowhere would use up the wait one after the other.
+                .test_before_acquire(false)
+                .before_acquire(|connection, lay| Box::pin(shows_life(connection, lay.idle_for)))
                 .connect_with(*options)
                 .await?;
             Ok((Db::Postgres(pool), None))
         }
     }
+}
+
+async fn shows_life(connection: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
+    if idle_for < IDLE_UNASKED_MAX {
+        return Ok(true);
+    }
+    lent::answered(SIGN_OF_LIFE_MAX, connection.ping()).await.map(|()| true)
 }
 
 /// Opens a database that exists, without the lock: for a short command beside a running server. SQLite's own locks keep
@@ -121,11 +149,14 @@ async fn connect_sqlite(path: &Path) -> Result<Db, OpenError> {
         .foreign_keys(true)
         // Without a limit the WAL never shrinks after a large write.
         .pragma("journal_size_limit", "67108864");
-    let acquire = Duration::from_secs(ACQUIRE_SECONDS_MAX);
-    let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(acquire).connect_with(options.clone()).await?;
+    let write = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(WRITE_TURN_SECONDS_MAX))
+        .connect_with(options.clone())
+        .await?;
     let read = SqlitePoolOptions::new()
         .max_connections(READ_CONNECTIONS_MAX)
-        .acquire_timeout(acquire)
+        .acquire_timeout(Duration::from_secs(ACQUIRE_SECONDS_MAX))
         .connect_with(options.pragma("query_only", "on"))
         .await?;
     Ok(Db::Sqlite { write, read })
@@ -218,19 +249,22 @@ pub async fn pending_migrations(db: &Db) -> Result<Vec<String>, OpenError> {
     Ok(open.map(|migration| format!("{:04} {}", migration.version, migration.description)).collect())
 }
 
-/// I17: the engine must promise that a commit survives power loss.
-pub async fn check_durability(db: &Db) -> Result<(), OpenError> {
-    match db {
-        Db::Sqlite { write, .. } => {
-            let journal: String = sqlx::query_scalar("pragma journal_mode").fetch_one(write).await?;
+/// I17: the engine must promise that a commit survives power loss, on the connection that `tx` writes through.
+pub async fn check_durability(tx: &mut Tx) -> Result<(), OpenError> {
+    let ask = async |tx: &mut Tx, sql: &'static str| -> Result<String, sqlx::Error> {
+        on!(tx, |conn| sqlx::query_scalar(sql).fetch_one(conn).await)
+    };
+    match tx {
+        Tx::Sqlite(_) => {
+            let journal = ask(tx, "pragma journal_mode").await?;
             require("journal_mode", &journal, "wal", journal == "wal")?;
-            let synchronous: i64 = sqlx::query_scalar("pragma synchronous").fetch_one(write).await?;
-            require("synchronous", &synchronous.to_string(), "2 (full)", synchronous >= 2)
+            let synchronous = ask(tx, "select cast(synchronous as text) from pragma_synchronous").await?;
+            require("synchronous", &synchronous, "2 (full) or 3", synchronous == "2" || synchronous == "3")
         }
-        Db::Postgres(pool) => {
-            let fsync: String = sqlx::query_scalar("show fsync").fetch_one(pool).await?;
+        Tx::Postgres(_) => {
+            let fsync = ask(tx, "show fsync").await?;
             require("fsync", &fsync, "on", fsync == "on")?;
-            let commit: String = sqlx::query_scalar("show synchronous_commit").fetch_one(pool).await?;
+            let commit = ask(tx, "show synchronous_commit").await?;
             require("synchronous_commit", &commit, "on or stronger", commit != "off")
         }
     }

@@ -8,15 +8,38 @@
 //!
 //! `jobs::deliver` drives it; `domain::message` decides.
 
-/// Which rows of `member_channel c` carry messages at all, and are not used up by the notice `n`.
+/// Which rows of `member_channel c` carry messages at all: never an unsigned webhook, and the log only where the bound
+/// `outbox.log_counts` says that somebody reads it.
+macro_rules! carries {
+    ($log_counts:literal) => {
+        concat!(
+            "(c.verified_at is not null and c.disabled_at is null
+              and ((c.channel = 'webhook' and c.secret_sealed is not null) or (c.channel = 'log' and ",
+            $log_counts,
+            ")))"
+        )
+    };
+}
+pub(crate) use carries;
+
+/// Which of them are not used up by the notice `n`.
 ///
 /// `channels_tried` counts from the first channel of the person, also over channels that are switched off since, so that an
 /// edit of the list in between never skips one.
 macro_rules! usable_channel {
-    () => {
-        "c.verified_at is not null and c.disabled_at is null and c.channel in ('log', 'webhook')
-         and n.channels_tried < (select count(*) from member_channel p where p.site_id = c.site_id and p.member_id = c.member_id
+    ($log_counts:literal) => {
+        concat!(
+            carries!($log_counts),
+            " and n.channels_tried < (select count(*) from member_channel p where p.site_id = c.site_id and p.member_id = c.member_id
              and (p.position < c.position or (p.position = c.position and p.id <= c.id)))"
+        )
+    };
+}
+
+/// The classes of notices that this version knows; a row with another word is broken and ends `failed` (I28).
+macro_rules! known_class {
+    () => {
+        "('alert', 'stand_down', 'reminder', 'report')"
     };
 }
 
@@ -35,18 +58,22 @@ mod seal;
 mod settle;
 
 pub use fail::{Escalate, fail_unreachable};
-pub use lease::{Leased, Terms, lease, next_due};
+pub use lease::{LEASE_RAN_OUT, Leased, Terms, lease, next_due, release};
 pub use seal::{BUNDLE, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route, claim_due, insert, next_call_no, recipients};
 pub use settle::{Attempt, settle};
 
 #[cfg(test)]
 mod tests {
     use crate::domain::message::Channel;
+    use crate::domain::notice::NoticeClass;
 
     #[test]
-    fn every_channel_is_known_to_the_outbox() {
+    fn every_channel_and_every_class_is_known_to_the_outbox() {
         for channel in Channel::ALL {
-            assert!(usable_channel!().contains(&format!("'{channel}'")), "{channel} is missing in usable_channel!");
+            assert!(carries!("$1").contains(&format!("'{channel}'")), "{channel} is missing in carries!");
+        }
+        for class in NoticeClass::ALL {
+            assert!(known_class!().contains(&format!("'{class}'")), "{class} is missing in known_class!");
         }
     }
 }

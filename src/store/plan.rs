@@ -169,8 +169,10 @@ const UPDATE_CHECK: &str =
         day_ends_at = {day_ends:time}, unobserved_delay_seconds = {delay:int}, next_action_at = {next:time}
     from {rows} where daily_check.site_id = {site:uuid} and daily_check.id = {id:uuid}";
 
-/// A day that is no longer agreed and has not begun to matter is taken back; it has no history.
-const DELETE_CHECK: &str = "delete from daily_check where site_id = $1 and id = $2 and state in ('expected', 'excused') and triggered = $3";
+/// A day that is no longer agreed and is not decided yet is taken back, or it would call people to somebody who moved away; the
+/// looks themselves are signals and stay.
+const DELETE_CHECK: &str = "delete from daily_check where site_id = $1 and id = $2
+    and state in ('expected', 'excused', 'tentative', 'tentative_blind') and triggered = $3";
 
 fn check_row(site_id: Uuid, agreement: &AgreementFact, date: NaiveDate, plan: &DayPlan, rules: &Rules) -> Value {
     json!({

@@ -34,6 +34,7 @@ pub async fn mornings(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<Vec
             union
             select o.member_id, c.descendant_id from of_role o
             join grid_place gp on gp.site_id = $1 and gp.grid_id = o.grid_id
+                and gp.from_date <= $2 and (gp.to_date is null or gp.to_date > $2)
             join place_closure c on c.site_id = $1 and c.ancestor_id = gp.place_id),
         morning as (
             select s.member_id, d.state,
@@ -43,7 +44,9 @@ pub async fn mornings(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<Vec
                     where t.site_id = d.site_id and t.check_id = d.id and a.resolved_at is null) as waiting
             from scope s
             join home h on h.site_id = $1 and h.building_id = s.building_id
-            join senior p on p.site_id = h.site_id and p.home_id = h.id and p.purpose = 'real'
+            join senior_residence r on r.site_id = h.site_id and r.home_id = h.id
+                and r.from_date <= $2 and (r.to_date is null or r.to_date > $2)
+            join senior p on p.site_id = r.site_id and p.id = r.senior_id and p.purpose = 'real'
             join daily_check d on d.site_id = p.site_id and d.senior_id = p.id and d.local_date = $2 and d.slot = 'morning')
         select member_id,
             count(*) as total,

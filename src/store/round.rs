@@ -33,9 +33,11 @@ pub struct Stop {
     pub window_opens_at: DateTime<Utc>,
     pub deadline_at: DateTime<Utc>,
     pub cutoff_at: DateTime<Utc>,
-    /// The latest sensor evidence of this check's span: kind and time.
+    /// The latest sensor evidence of this check's span, of a sensor that still speaks for her: kind and time.
     pub sensor_kind: Option<String>,
     pub sensor_at: Option<DateTime<Utc>>,
+    /// She has a sensor, and it is silent: only a look counts.
+    pub sensor_silent: bool,
 }
 
 /// The stops of one member on a date and slot, in walking order.
@@ -73,7 +75,9 @@ pub async fn stops(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate
         tx,
         "select s.id as senior_id, c.id as check_id, s.name, s.called, s.phone, s.hearing_hint, h.building_id, b.name as building, h.unit, h.floor,
             h.room, h.window_hint, c.state, c.expected_sign, c.window_opens_at, c.deadline_at, c.cutoff_at, sensor.kind as sensor_kind,
-            sensor.observed_at as sensor_at
+            sensor.observed_at as sensor_at,
+            exists (select 1 from device d where d.site_id = s.site_id and d.senior_id = s.id and d.status = 'offline' and d.revoked_at is null)
+                as sensor_silent
          from {rows}
          join daily_check c on c.site_id = {site:uuid} and c.senior_id = {id:uuid} and c.local_date = $2 and c.slot = $3
          join senior s on s.site_id = c.site_id and s.id = c.senior_id
@@ -82,6 +86,8 @@ pub async fn stops(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate
          left join signal sensor on sensor.site_id = c.site_id and sensor.id = (
             select latest.id from signal latest where latest.site_id = c.site_id and latest.senior_id = c.senior_id and latest.source = 'device'
               and latest.standing = 'accepted' and latest.observed_at >= c.counts_from and latest.observed_at < c.day_ends_at
+              and not exists (select 1 from device d where d.site_id = latest.site_id and d.id = latest.device_id
+                and (d.senior_id is null or d.senior_id <> latest.senior_id))
             order by latest.observed_at desc, latest.id desc limit 1)
          order by b.walk_order, b.name, h.walk_order, h.unit, h.room, s.id",
     );

@@ -82,6 +82,14 @@ const RULES: &[(&str, &str)] = &[
          where n.alert_id is not null and a.id is null order by n.id limit $3",
     ),
     (
+        "outbox_word_unknown",
+        "select id from notice where class not in ('alert', 'stand_down', 'reminder', 'report')
+           or state not in ('pending', 'sealed', 'delivered', 'cancelled', 'failed')
+         union all
+         select id from message where channel not in ('log', 'webhook') or state not in ('ready', 'leased', 'sent', 'failed')
+         order by id limit $3",
+    ),
+    (
         "message_without_recipient",
         "select m.id from message m left join member r on r.site_id = m.site_id and r.id = m.recipient_id
          where r.id is null order by m.id limit $3",

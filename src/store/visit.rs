@@ -142,8 +142,10 @@ pub struct VisitResolve {
 /// What the person who enters a record may do beyond it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rights {
-    /// Close an alert without proof.
+    /// Close an alert without proof, and end an agreement.
     pub silence: bool,
+    /// Say that a senior is away.
+    pub confirm: bool,
     /// Write the register: without it a dossier waits for somebody who may.
     pub register: bool,
 }
@@ -207,7 +209,7 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewVisit, rights: Rights) -> Resu
     validate(&new.facts(resolution.as_ref()), visit_day, by.now)?;
     let senior = senior::get(tx, by.site_id, new.senior_id).await.map_err(|_| unknown("senior_id"))?;
     require_references(tx, by.site_id, &new).await?;
-    let actor = Actor { id: entered_by, may_silence: rights.silence };
+    let actor = Actor { id: entered_by, may_silence: rights.silence, may_confirm: rights.confirm };
     let resolved = match &resolution {
         Some(resolution) => Some(resolve(tx, by, &new, actor, resolution).await?),
         None => None,

@@ -125,6 +125,7 @@ fn checks() -> Vec<CheckView> {
             grace: None,
             unobserved_delay: None,
             sensor_policy: SensorPolicy::Sufficient,
+            require_change: false,
             from_date: monday(),
             to_date: None,
         };
@@ -136,6 +137,7 @@ fn checks() -> Vec<CheckView> {
             state: CheckState::Expected,
             expected_sign,
             sensor_policy: SensorPolicy::Sufficient,
+            require_change: false,
             counts_from: plan.counts_from,
             deadline_at: plan.deadline_at,
             cutoff_at: plan.cutoff_at,
@@ -231,7 +233,7 @@ impl Run {
     }
 
     fn act(&mut self, who: usize, act: Act) {
-        self.event(&Event::Act(Actor { id: PEOPLE[who], may_silence: who == 2 }, act));
+        self.event(&Event::Act(Actor { id: PEOPLE[who], may_silence: who == 2, may_confirm: who == 2 }, act));
     }
 
     fn hurry(&mut self) {

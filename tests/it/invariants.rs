@@ -1,6 +1,9 @@
 //! The invariants of the store, each named after what a person would see, on both engines.
 
+mod crowd;
 mod many;
+mod network;
+mod storage;
 mod time;
 mod walls;
 

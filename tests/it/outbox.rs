@@ -15,10 +15,14 @@ use uuid::Uuid;
 use crate::harness::{World, local};
 use crate::morning::{look, pass_at, planned};
 
+mod broken;
 mod daily;
 mod faults;
+mod pause;
+mod reach;
 mod receiver;
 mod shared;
+mod stopping;
 mod whole;
 
 pub use receiver::{Play, Receiver};
@@ -83,6 +87,15 @@ pub async fn texts(app: &App, sql: &'static str) -> Vec<String> {
     })
     .await
     .expect("rows are read")
+}
+
+pub async fn change(app: &App, sql: &'static str) {
+    app.write(move |mut tx| async move {
+        on!(&mut tx, |conn| sqlx::query(sql).execute(conn).await.map(|_| ()))?;
+        Ok((tx, ()))
+    })
+    .await
+    .expect("rows are changed");
 }
 
 pub async fn number(app: &App, sql: &'static str) -> i64 {
@@ -162,8 +175,10 @@ pub async fn crowd(app: &App, world: &World, count: usize, url: Option<String>) 
     let rows: Vec<serde_json::Value> = ids
         .iter()
         .map(|id| {
-            let channel = if url.is_some() { "webhook" } else { "log" };
-            serde_json::json!({ "site": site, "id": id, "channel_id": Uuid::now_v7(), "phone": id.to_string(), "at": bulk::time(now),
+            let (channel, channel_id) = (if url.is_some() { "webhook" } else { "log" }, Uuid::now_v7());
+            let secret = app.seal.seal(&deliver::secret_place(channel_id), SECRET.as_bytes());
+            let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            serde_json::json!({ "site": site, "id": id, "channel_id": channel_id, "secret": secret, "phone": id.to_string(), "at": bulk::time(now),
                 "channel": channel, "address": url.clone().unwrap_or_default() })
         })
         .collect();
@@ -180,8 +195,8 @@ async fn insert_crowd(tx: &mut Tx, rows: &[serde_json::Value]) -> chenlian::stor
     let sql = "insert into member (site_id, id, name, called, phone, locale, version, created_at)
         select {site:uuid}, {id:uuid}, '某某', '老王', {phone:text}, 'zh-CN', 1, {at:time} from {rows}";
     bulk::execute(tx, sql, rows).await?;
-    let sql = "insert into member_channel (site_id, id, member_id, position, channel, address, verified_at, version, created_at)
-        select {site:uuid}, {channel_id:uuid}, {id:uuid}, 1, {channel:text}, {address:text}, {at:time}, 1, {at:time} from {rows}";
+    let sql = "insert into member_channel (site_id, id, member_id, position, channel, address, secret_sealed, verified_at, version, created_at)
+        select {site:uuid}, {channel_id:uuid}, {id:uuid}, 1, {channel:text}, {address:text}, {secret:bytes}, {at:time}, 1, {at:time} from {rows}";
     bulk::execute(tx, sql, rows).await?;
     Ok(())
 }

@@ -128,7 +128,7 @@ async fn a_consent_is_withdrawn_and_stays_on_record() {
         done!(app, |tx| consent::withdraw(&mut tx, &by, who, id, 1)).unwrap();
         let all = done!(app, |tx| consent::list(&mut tx, by.site_id, who)).unwrap();
         assert!(all.len() == 1 && all[0].withdrawn_at.is_some());
-        assert_eq!(refused(done!(app, |tx| consent::withdraw(&mut tx, &by, who, id, 2))).kind, RefusalKind::Stale);
+        assert_eq!(refused(done!(app, |tx| consent::withdraw(&mut tx, &by, who, id, 2))).key, "register.already_ended");
         let tomorrow: NewConsent = body(json!({"scope": "visit", "given_at": "2026-11-24T10:00:00+08:00", "given_how": "口头"}));
         assert_eq!(refused(done!(app, |tx| consent::create(&mut tx, &by, who, tomorrow))).field.as_deref(), Some("given_at"));
     })
@@ -285,6 +285,12 @@ async fn an_absence_excuses_nothing_until_somebody_who_may_confirms_it() {
         assert_eq!(morning_check(&app, &world, today).await.unwrap().0, "expected");
         assert_eq!(refused(done!(app, |tx| absence::confirm(&mut tx, &by, who, id, 1, false))).kind, RefusalKind::Forbidden);
         done!(app, |tx| absence::confirm(&mut tx, &by, who, id, 1, true)).unwrap();
+        let told = crate::morning::notices(&app).await;
+        let told: Vec<Uuid> = told.into_iter().filter(|(_, key, _)| key == "notice.silenced_absence").map(|(member, ..)| member).collect();
+        for member in [world.primary, world.backup, world.secretary] {
+            assert!(told.contains(&member), "who silences is not the only one who knows");
+        }
+        assert!(by.actor_id.is_none_or(|actor| !told.contains(&actor)));
         assert_eq!(morning_check(&app, &world, today).await.unwrap().0, "excused");
         done!(app, |tx| absence::cancel(&mut tx, &by, who, id, 2)).unwrap();
         assert_eq!(morning_check(&app, &world, today).await.unwrap().0, "expected", "she is at home after all");
@@ -323,7 +329,8 @@ async fn every_gap_around_a_senior_is_counted_until_it_is_closed() {
     on_each_engine(|app| async move {
         let world = World::seed(&app, 2).await;
         let (site, today) = (world.site, day("2026-11-23"));
-        let all = done!(app, |tx| reach::reachability(&mut tx, site, None, today)).unwrap();
+        crate::outbox::change(&app, "update home set key_holder_member_id = (select id from member order by id limit 1)").await;
+        let all = done!(app, |tx| reach::reachability(&mut tx, true, site, None, today)).unwrap();
         assert_eq!((all.seniors, all.covered, all.operator_reachable), (2, 2, true), "{all:?}");
         let secretary = world.secretary;
         app.write(move |mut tx| async move {
@@ -337,9 +344,9 @@ async fn every_gap_around_a_senior_is_counted_until_it_is_closed() {
         let filter = PairingFilter { senior_id: Some(who), member_id: Some(world.backup), ..PairingFilter::default() };
         let backup = done!(app, |tx| pairing::list(&mut tx, site, filter, Page::default())).unwrap().remove(0);
         done!(app, |tx| pairing::end(&mut tx, &by, who, backup.id, 1, None)).unwrap();
-        let gaps = done!(app, |tx| reach::reachability(&mut tx, site, None, today)).unwrap();
+        let gaps = done!(app, |tx| reach::reachability(&mut tx, true, site, None, today)).unwrap();
         assert_eq!((gaps.covered, gaps.counts[&Gap::NoBackup], gaps.counts[&Gap::NoBranchSecretary]), (0, 1, 2));
-        let building = done!(app, |tx| reach::reachability(&mut tx, site, Some(world.building), today)).unwrap();
+        let building = done!(app, |tx| reach::reachability(&mut tx, true, site, Some(world.building), today)).unwrap();
         assert_eq!(building.seniors, 2);
     })
     .await;

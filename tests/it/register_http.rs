@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::harness::{World, on_each_engine};
 use crate::http::{Client, PASSWORD, Server, read, set_password};
+use crate::outbox::SECRET;
 
 /// So long after a sign-in it is no longer recent.
 fn let_sign_ins_age(app: &App) {
@@ -287,6 +288,7 @@ async fn a_visit_is_recorded_by_whoever_goes_and_its_findings_are_worked_off_by_
 async fn the_days_of_a_senior_and_the_gaps_around_her_are_shown_to_those_who_see_her() {
     on_each_engine(|app| async move {
         let world = World::seed(&app, 1).await;
+        crate::outbox::change(&app, "update home set key_holder_member_id = (select id from member order by id limit 1)").await;
         let server = Server::start(&app).await;
         let (site, now) = (world.site, app.clock.now());
         crate::done!(app, |tx| chenlian::store::plan::plan_site(&mut tx, site, now)).expect("the days are planned");
@@ -336,7 +338,13 @@ async fn a_senior_is_registered_paired_and_a_member_is_reached_on_verified_chann
 
         let channels = format!("/api/v1/members/{}/channels", world.backup);
         let own = server.client(&app, world.site, world.backup).await;
-        let webhook = json!({"id": Uuid::now_v7(), "channel": "webhook", "address": "https://example.org/hook", "secret": "whsec_abc"});
+        let unsigned = json!({"id": Uuid::now_v7(), "channel": "webhook", "address": "https://example.org/hook"});
+        let guessable = with(&unsigned, "secret", json!("whsec_abc"));
+        for unusable in [unsigned.clone(), guessable] {
+            let (status, problem) = own.post(&channels, unusable).await;
+            assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("secret")), "{problem}");
+        }
+        let webhook = with(&unsigned, "secret", json!(SECRET));
         let (status, made) = own.post(&channels, webhook).await;
         assert!(status == StatusCode::CREATED && !made.to_string().contains("whsec"), "{made}");
         let channel = format!("{channels}/{}", made["id"].as_str().expect("an id"));

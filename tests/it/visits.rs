@@ -54,7 +54,7 @@ fn follow_up(world: &World, alert: Uuid, more: Value) -> NewVisit {
 /// Somebody asked that her neighbour be looked at.
 async fn raised(app: &App, world: &World, senior: Uuid) -> Uuid {
     let (site, now) = (world.site, app.clock.now());
-    let actor = Actor { id: world.backup, may_silence: false };
+    let actor = Actor { id: world.backup, may_silence: false, may_confirm: false };
     done!(app, |tx| case::raise(&mut tx, site, senior, actor, Uuid::now_v7(), None, now)).unwrap()
 }
 
@@ -187,7 +187,7 @@ async fn after_the_first_visit_the_next_alert_knows_the_window_the_key_and_whom_
         );
         done!(app, |tx| contact::create(&mut tx, &by, id, known)).unwrap();
         let first = care_visit(&world, json!({"kind": "first_visit", "dossier": dossier()}));
-        let (visit_id, rights) = (first.id, Rights { register: true, silence: false });
+        let (visit_id, rights) = (first.id, Rights { register: true, ..Rights::default() });
         let made = done!(app, |tx| visit::create(&mut tx, &by, first, rights)).unwrap();
         assert!(made.dossier.0.is_some());
 

@@ -35,7 +35,7 @@ async fn a_request_in_the_middle_of_the_night_says_nothing_about_the_morning() {
         let world = World::seed(&app, 1).await;
         app.clock.advance(at("2026-11-23T16:40:00Z") - app.clock.now());
         let (site, senior, now) = (world.site, world.seniors[0], app.clock.now());
-        let actor = Actor { id: world.social_worker, may_silence: false };
+        let actor = Actor { id: world.social_worker, may_silence: false, may_confirm: false };
         done!(app, |tx| case::raise(&mut tx, site, senior, actor, Uuid::now_v7(), None, now)).unwrap();
         assert_eq!(letter(&app, world.primary).await, "王师傅，有人请您去看看3号楼的1位老人：2单元张奶奶0。请先打电话，再敲门。");
     })

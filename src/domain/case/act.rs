@@ -3,10 +3,11 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Alert, AlertState, Arguments, Case, Cause, Command, TimelineKind, Trigger, TriggerKind, Unwanted, arguments, record};
-use crate::domain::absence::ABSENCE_DAYS_MAX;
+use super::{Alert, AlertState, Arguments, Case, Cause, Command, Judge, TimelineKind, Trigger, TriggerKind, Unwanted, arguments, record};
+use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceFact};
 use crate::domain::outcome::{ContactProof, Outcome, OutcomeClass};
 use crate::domain::refusal::Refusal;
+use crate::domain::silence::Silenced;
 use crate::domain::{id, ladder};
 
 /// "Seen by a named person" may lie this far before the cutoff.
@@ -16,8 +17,10 @@ const NAMED_SIGHTING_BEFORE: TimeDelta = TimeDelta::minutes(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Actor {
     pub id: Uuid,
-    /// A role above volunteer, recently authenticated: may close without proof.
+    /// A role above volunteer, recently authenticated: may close without proof and end an agreement.
     pub may_silence: bool,
+    /// Primary, branch or social worker, recently authenticated: may say that a senior is away. Anybody else proposes.
+    pub may_confirm: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub enum Act {
     },
     Review {
         outcome: Option<Outcome>,
+        /// First day back, if the outcome is now "not at home".
+        return_date: Option<NaiveDate>,
     },
     /// "Someone should look at her." `request` makes it idempotent.
     Raise {
@@ -76,7 +81,7 @@ impl Case {
         let alert = self.alert.as_ref().ok_or_else(Refusal::not_found)?;
         match act {
             Act::Reopen { reason } => self.reopen_by_hand(actor, reason, extra, now),
-            Act::Review { outcome } => self.review(actor, *outcome, extra, now),
+            Act::Review { outcome, return_date } => self.review(actor, *outcome, *return_date, extra, now),
             // After a sign closed the alert by itself, the outcome is completed by the same form.
             Act::Resolve(resolution) if !alert.is_unresolved() && alert.outcome.is_none() => self.complete(actor, resolution, extra, now),
             _ if !alert.is_unresolved() => Err(Refusal::conflict("problem.alert_already_resolved")),
@@ -197,7 +202,10 @@ impl Case {
         extra.push(record(alert_id, now, TimelineKind::Resolved, Some(actor.id), detail));
         extra.push(Command::CancelPending { alert_id, unwanted: Unwanted::All });
         extra.push(Command::StandDown { alert_id, epoch, key, arguments: details, except: Some(actor.id), bundle: false });
-        self.follow(actor, resolution, extra, now);
+        if resolution.proof.is_none() {
+            extra.push(Command::Silenced { what: Silenced::WithoutProof, by: actor.id });
+        }
+        self.follow(actor, resolution.outcome, resolution.return_date, extra, now);
         Ok(())
     }
 
@@ -215,21 +223,44 @@ impl Case {
         alert.proof_at = proof_at.or(resolution.proof_at);
         let outcome = resolution.outcome.map_or_else(String::new, |outcome| outcome.to_string());
         extra.push(record(alert.id, now, TimelineKind::OutcomeCompleted, Some(actor.id), arguments([("outcome", outcome)])));
-        self.follow(actor, resolution, extra, now);
+        self.follow(actor, resolution.outcome, resolution.return_date, extra, now);
         Ok(())
     }
 
-    /// Consequences in the same request: an absence, the end of the agreement.
-    fn follow(&self, actor: &Actor, resolution: &Resolution, extra: &mut Vec<Command>, now: DateTime<Utc>) {
-        let Some(outcome) = resolution.outcome else { return };
-        let today = self.today(now);
+    /// Consequences in the same request: an absence, the end of the agreement. Both silence, so whoever may not do that only
+    /// proposes: tomorrow is an ordinary day until somebody who may has looked at it.
+    fn follow(
+        &mut self,
+        actor: &Actor,
+        outcome: Option<Outcome>,
+        return_date: Option<NaiveDate>,
+        extra: &mut Vec<Command>,
+        now: DateTime<Utc>,
+    ) {
+        let Some(outcome) = outcome else { return };
+        let (today, by) = (self.today(now), actor.id);
         let alert_id = self.alert.as_ref().map_or_else(Uuid::nil, |alert| alert.id);
-        if let (Some(kind), Some(return_date)) = (outcome.absence(), resolution.return_date) {
-            let id = id::absence(alert_id, return_date);
-            extra.push(Command::AddAbsence { id, kind, from_date: today, return_date, by: actor.id });
+        let mut proposed = false;
+        if let (Some(kind), Some(return_date)) = (outcome.absence(), return_date) {
+            let (id, confirmed) = (id::absence(alert_id, return_date), actor.may_confirm);
+            extra.push(Command::AddAbsence { id, kind, from_date: today, return_date, by, confirmed });
+            let confirmed_at = confirmed.then_some(now);
+            self.absences.push(AbsenceFact { id, from_date: today, return_date, confirmed_at, cancelled_at: None });
+            if confirmed {
+                extra.push(Command::Silenced { what: Silenced::Absence, by });
+                self.assess_checks(Judge::Only, extra, now);
+            }
+            proposed |= !confirmed;
         }
         if outcome.ends_agreement() {
-            extra.push(Command::EndAgreements { outcome, from_date: today });
+            if actor.may_silence {
+                extra.push(Command::EndAgreements { outcome, from_date: today });
+                extra.push(Command::Silenced { what: Silenced::Ended, by });
+            }
+            proposed |= !actor.may_silence;
+        }
+        if proposed {
+            extra.push(Command::Silenced { what: Silenced::Proposed, by });
         }
     }
 
@@ -264,8 +295,12 @@ impl Case {
         if outcome == Outcome::Other && resolution.note.as_deref().is_none_or(|note| note.trim().is_empty()) {
             return Err(Refusal::invalid("note", "problem.note_required"));
         }
+        self.validate_return(outcome, resolution.return_date, now)
+    }
+
+    fn validate_return(&self, outcome: Outcome, return_date: Option<NaiveDate>, now: DateTime<Utc>) -> Result<(), Refusal> {
         if outcome.absence().is_some() {
-            let date = resolution.return_date.ok_or_else(|| Refusal::invalid("return_date", "problem.return_date_required"))?;
+            let date = return_date.ok_or_else(|| Refusal::invalid("return_date", "problem.return_date_required"))?;
             let today = self.today(now);
             if date <= today || date > today + TimeDelta::days(ABSENCE_DAYS_MAX) {
                 return Err(Refusal::invalid("return_date", "problem.return_date_range").with("days", ABSENCE_DAYS_MAX));
@@ -290,18 +325,31 @@ impl Case {
         Ok(())
     }
 
-    fn review(&mut self, actor: &Actor, outcome: Option<Outcome>, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {
-        let Some(alert) = self.alert.as_mut().filter(|alert| !alert.is_unresolved()) else {
+    /// What the reviewer finds out has the same consequences as if it had been known at the door.
+    fn review(
+        &mut self,
+        actor: &Actor,
+        outcome: Option<Outcome>,
+        return_date: Option<NaiveDate>,
+        extra: &mut Vec<Command>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        let Some(alert) = self.alert.as_ref().filter(|alert| !alert.is_unresolved()) else {
             return Err(Refusal::conflict("problem.alert_not_resolved"));
         };
-        alert.outcome = outcome.or(alert.outcome);
-        if alert.outcome.is_none() {
-            return Err(Refusal::invalid("outcome", "problem.outcome_required"));
+        let (alert_id, known) = (alert.id, alert.outcome);
+        let chosen = outcome.or(known).ok_or_else(|| Refusal::invalid("outcome", "problem.outcome_required"))?;
+        if Some(chosen) != known || return_date.is_some() {
+            self.validate_return(chosen, return_date, now)?;
         }
+        let Some(alert) = self.alert.as_mut() else { return Err(Refusal::not_found()) };
+        alert.outcome = Some(chosen);
         alert.state = AlertState::Reviewed;
         alert.reviewed_at = Some(now);
         alert.reviewed_by = Some(actor.id);
-        extra.push(record(alert.id, now, TimelineKind::Reviewed, Some(actor.id), Arguments::new()));
+        extra.push(record(alert_id, now, TimelineKind::Reviewed, Some(actor.id), Arguments::new()));
+        // Also what a volunteer had only proposed.
+        self.follow(actor, Some(chosen), return_date, extra, now);
         Ok(())
     }
 }

@@ -9,7 +9,9 @@ use crate::domain::{id, ladder};
 impl Case {
     /// Every press for help and every "cry" raises a trigger of its own, whether or not a check is planned.
     pub(super) fn raise_help(&mut self, fresh: &[SignalFact], extra: &mut Vec<Command>, now: DateTime<Utc>) {
-        for signal in fresh.iter().filter(|signal| signal.standing == Standing::Accepted) {
+        // A clock that is ahead satisfies nothing (I7), but a call for help with a wrong time is still a call for help.
+        let heard = |signal: &&SignalFact| matches!(signal.standing, Standing::Accepted | Standing::ClockSuspect);
+        for signal in fresh.iter().filter(heard) {
             // The sign and policy do not matter for a call for help.
             if signal.polarity(Sign::Open, SensorPolicy::None) != Polarity::Urgent {
                 continue;
@@ -19,9 +21,9 @@ impl Case {
                 check_id: None,
                 kind: TriggerKind::Help,
                 cause: if signal.kind == SignalKind::Cry { Cause::Cry } else { Cause::Help },
-                local_date: self.today(signal.observed_at),
+                local_date: self.today(signal.observed_at.min(now)),
                 slot: None,
-                proof_from: signal.observed_at,
+                proof_from: signal.observed_at.min(now),
                 note: None,
                 raised_by: None,
                 at: now,
@@ -80,6 +82,7 @@ impl Case {
         } else {
             ladder::put_on_list(&mut alert, self.senior.zone, now);
         }
+        extra.push(Command::CancelStandDown);
         extra.push(record(alert.id, now, TimelineKind::Opened, trigger.raised_by, describe(&trigger)));
         alert.triggers.push(trigger);
         self.alert = Some(alert);

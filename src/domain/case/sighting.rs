@@ -4,11 +4,12 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Alert, AlertState, Arguments, Case, Cause, Command, SignalFact, TimelineKind, Unwanted, arguments, record};
+use super::{Alert, AlertState, Arguments, Case, Cause, Command, Judge, SignalFact, TimelineKind, Unwanted, arguments, record};
 use crate::domain::alert::StepState;
-use crate::domain::ladder;
-use crate::domain::outcome::ContactProof;
+use crate::domain::outcome::{ContactProof, Outcome};
 use crate::domain::signal::{Evidence, Polarity, SensorPolicy, Sign, SignalKind, Source, Standing};
+use crate::domain::silence::Silenced;
+use crate::domain::{id, ladder};
 
 impl Case {
     pub(super) fn apply_sightings(&mut self, fresh: &[SignalFact], extra: &mut Vec<Command>, now: DateTime<Utc>) {
@@ -20,8 +21,8 @@ impl Case {
             self.close_by_signal(&signal, proof, extra, now);
             return;
         }
-        if fresh.iter().any(|signal| self.is_negative_look(signal, &alert)) {
-            self.note_negative_look(extra, now);
+        if let Some(cause) = fresh.iter().rev().find_map(|signal| self.negative_look(signal, &alert)) {
+            self.note_negative_look(cause, extra, now);
         }
         if fresh.iter().any(|signal| !signal.is_human() && signal.evidence == Some(Evidence::A) && signal.standing == Standing::Accepted) {
             extra.push(record(alert.id, now, TimelineKind::SensorNote, None, Arguments::new()));
@@ -94,22 +95,28 @@ impl Case {
         extra.push(Command::StandDown { alert_id: id, epoch, key: "notice.stand_down_well", arguments: details, except: None, bundle });
     }
 
-    fn is_negative_look(&self, signal: &SignalFact, alert: &Alert) -> bool {
+    /// What a person saw who looked after the alert opened: the sign missing, or nothing at all.
+    fn negative_look(&self, signal: &SignalFact, alert: &Alert) -> Option<Cause> {
         let (sign, policy) = self.agreed(alert);
         let recent = alert.proof_from().is_some_and(|from| signal.observed_at >= from);
-        signal.is_human()
-            && signal.standing == Standing::Accepted
-            && recent
-            && matches!(signal.polarity(sign, policy), Polarity::Contradicts | Polarity::Blind)
+        if !signal.is_human() || signal.standing != Standing::Accepted || !recent {
+            return None;
+        }
+        match signal.polarity(sign, policy) {
+            Polarity::Contradicts => Some(Cause::NotOpen),
+            Polarity::Blind => Some(Cause::Blind),
+            _ => None,
+        }
     }
 
-    fn note_negative_look(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+    fn note_negative_look(&mut self, cause: Cause, extra: &mut Vec<Command>, now: DateTime<Utc>) {
         let Some(alert) = self.alert.as_mut() else { return };
-        if alert.looked_at.is_some() || alert.cause != Cause::NotObserved {
+        // A knock without an answer has set `looked_at` already; the window is news all the same.
+        if alert.cause != Cause::NotObserved {
             return;
         }
-        alert.looked_at = Some(now);
-        alert.cause = Cause::NotOpen;
+        alert.looked_at = alert.looked_at.or(Some(now));
+        alert.cause = cause;
         extra.push(record(alert.id, now, TimelineKind::Looked, None, Arguments::new()));
         // The look is done; now the assigned party member phones and knocks.
         if alert.has_ladder() {
@@ -134,6 +141,7 @@ impl Case {
 
     /// Opens a resolved alert again; the ladder goes on where it stood, and everybody who was told hears of it.
     pub(super) fn reopen(&mut self, by: Option<Uuid>, detail: Arguments, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        self.take_back_consequences(by, extra, now);
         let (rules, on_duty, details) = (self.senior.rules.clone(), self.on_duty(now), self.arguments());
         let Some(alert) = self.alert.as_mut() else { return };
         let paused = alert.resolved_at.map_or_else(chrono::TimeDelta::zero, |at| now - at);
@@ -157,11 +165,33 @@ impl Case {
         extra.push(record(alert.id, now, TimelineKind::Reopened, by, detail));
         let (alert_id, epoch) = (alert.id, alert.epoch);
         let key = if alert.is_urgent() { "notice.help_open_again" } else { "notice.open_again" };
+        extra.push(Command::CancelStandDown);
         extra.push(Command::TellAgain { alert_id, epoch, except: None });
         extra.push(Command::Recall { alert_id, epoch, key, arguments: details, except: by });
         // Somebody answers for it at once, whoever was told before.
         if !ladder::ensure(alert, &rules.ladder, on_duty, now) {
             ladder::call_now(alert, now);
+        }
+    }
+
+    /// The closing said that she was away: then nobody would look tomorrow either. An ended agreement is history and cannot be
+    /// taken back, so those concerned hear that it has to be made anew.
+    fn take_back_consequences(&mut self, by: Option<Uuid>, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = &self.alert else { return };
+        let (alert_id, ended) = (alert.id, alert.outcome.is_some_and(Outcome::ends_agreement));
+        let mut taken_back = false;
+        for absence in &mut self.absences {
+            if absence.cancelled_at.is_none() && absence.id == id::absence(alert_id, absence.return_date) {
+                absence.cancelled_at = Some(now);
+                extra.push(Command::CancelAbsence { id: absence.id, by });
+                taken_back = true;
+            }
+        }
+        if let Some(by) = by.filter(|_| ended) {
+            extra.push(Command::Silenced { what: Silenced::StillEnded, by });
+        }
+        if taken_back {
+            self.assess_checks(Judge::Only, extra, now);
         }
     }
 }

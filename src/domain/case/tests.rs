@@ -50,6 +50,7 @@ fn morning_check(days: i64) -> CheckView {
         state: CheckState::Expected,
         expected_sign: Sign::Open,
         sensor_policy: SensorPolicy::Sufficient,
+        require_change: false,
         counts_from: minute(-405) + shift,
         deadline_at: minute(-15) + shift,
         cutoff_at: cutoff() + shift,
@@ -159,7 +160,7 @@ impl Street {
     }
 
     fn act(&mut self, at: i64, by: Uuid, act: Act) -> Result<(), Refusal> {
-        self.event(&Event::Act(Actor { id: by, may_silence: by == SOCIAL }, act), minute(at))
+        self.event(&Event::Act(Actor { id: by, may_silence: by == SOCIAL, may_confirm: by == SOCIAL }, act), minute(at))
     }
 
     fn alert(&self) -> &Alert {

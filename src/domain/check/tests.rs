@@ -18,6 +18,7 @@ fn check() -> CheckView {
         state: CheckState::Expected,
         expected_sign: Sign::Open,
         sensor_policy: SensorPolicy::Sufficient,
+        require_change: false,
         counts_from: at("03:00:00"),
         deadline_at: at("09:30:00"),
         cutoff_at: at("09:45:00"),
@@ -125,6 +126,26 @@ fn open_and_then_closed_stays_ok_unless_the_open_was_taken_back() {
     assert_eq!(judge(&check(), &undone, &[], "09:45:00").state, S::NotSeen);
     let quarantined = SignalFact { standing: Standing::Quarantined, ..replacing(1, shut) };
     assert_eq!(judge(&check(), &[open, quarantined], &[], "09:45:00").state, S::Ok, "what decides nothing replaces nothing");
+}
+
+#[test]
+fn a_curtain_that_is_always_open_shows_nothing_where_a_change_was_agreed() {
+    let strict = CheckView { require_change: true, ..check() };
+    let open = said(9, K::Open, "08:00:00");
+    let last_evening = |hours: i64| SignalFact { observed_at: at("00:00:00") - TimeDelta::hours(hours), ..said(1, K::Closed, "00:00:00") };
+    let rows = [
+        ("never seen closed", vec![open.clone()], S::NotObserved),
+        ("closed last evening", vec![last_evening(4), open.clone()], S::Ok),
+        ("closed the morning before", vec![last_evening(13), open.clone()], S::NotObserved),
+        ("closed this morning", vec![said(1, K::Closed, "06:00:00"), open.clone()], S::Ok),
+        ("closed only later", vec![open.clone(), said(1, K::Closed, "08:01:00")], S::NotOpen),
+        ("closed was a mistake", vec![last_evening(4), replacing(1, said(2, K::NotVisible, "06:00:00")), open.clone()], S::NotSeen),
+        ("a sensor that saw the change itself", vec![sensed(9, K::Open, "08:00:00")], S::Ok),
+        ("her voice", vec![said(9, K::SpokeWithPerson, "08:00:00")], S::Ok),
+    ];
+    for (name, signals, expected) in rows {
+        assert_eq!(judge(&strict, &signals, &[], "09:45:00").state, expected, "{name}");
+    }
 }
 
 #[test]

@@ -74,12 +74,16 @@ pub struct RecentPayload {
 }
 
 impl RecentPayloads {
-    /// True if another instance handed in this very message within the window.
-    pub fn is_copy(&mut self, hash: u64, instance: u32, now: DateTime<Utc>, window: TimeDelta) -> bool {
+    /// True if another instance handed in this very message within the window. What `waited` is no news, so that it is not
+    /// remembered either: it must not make a copy of the same message that another instance hears live.
+    pub fn is_copy(&mut self, hash: u64, (instance, waited): (u32, bool), now: DateTime<Utc>, window: TimeDelta) -> bool {
         self.0.retain(|seen| (now - seen.at).abs() <= window);
         if let Some(seen) = self.0.iter_mut().find(|seen| seen.hash == hash && !seen.instances.contains(&instance)) {
             seen.instances.push(instance);
             return true;
+        }
+        if waited {
+            return false;
         }
         if self.0.len() == RECENT_PAYLOADS_MAX {
             self.0.remove(0);

@@ -113,6 +113,25 @@ fn what_is_not_a_fresh_lasting_opening_is_never_proof() {
 }
 
 #[test]
+fn a_message_that_waited_or_was_kept_never_says_since_when_the_curtain_is_closed() {
+    let opened = || play(closed_since(at(-600)), &[contact(true, at(0))]).0;
+    let waited = |open, minute| Fact { time_certain: false, ..contact(open, at(minute)) };
+    let kept = |open, minute| Fact { retained: true, ..contact(open, at(minute)) };
+    let seen_lately = |open, minute| Fact { last_seen: Some(at(minute) - seconds(90)), ..waited(open, minute) };
+    for (name, older) in [("waited", waited(false, 1)), ("kept", kept(false, 1)), ("waited, seen lately", seen_lately(false, 1))] {
+        let (state, verdicts) = play(opened(), &[older, waited(false, 2), contact(true, at(40)), contact(true, at(80))]);
+        assert_eq!(sufficient(&verdicts), 0, "{name}: a battery report repeats what is open all the time");
+        assert_eq!(state.held.map(|held| held.level), Some(Level::Open), "{name}");
+    }
+    let (state, verdicts) = play(closed_since(at(-600)), &[seen_lately(true, 0)]);
+    assert!(matches!(verdicts[..], [Verdict::Evidence { class: Class::B, .. }]), "a hint all the same: {verdicts:?}");
+    assert_eq!(state.held, None);
+    assert_eq!(play(DeviceState::default(), &[kept(false, 0)]).0.held.map(|held| held.level), Some(Level::Closed), "a first level");
+    let same = play(closed_since(at(-600)), &[waited(false, 0), kept(false, 1), contact(true, at(2))]).1;
+    assert_eq!(sufficient(&same), 1, "what says the same takes nothing away");
+}
+
+#[test]
 fn a_gateway_that_has_just_started_repeats_old_levels() {
     let online = fact(Reading::Online, at(0));
     let (state, verdicts) = play(closed_since(at(-600)), &[online, contact(true, at(0) + seconds(14))]);
@@ -196,7 +215,10 @@ fn numbers_are_new_once_and_an_old_boot_is_a_replay() {
 #[test]
 fn copies_from_another_instance_are_dropped_and_own_repeats_are_meant() {
     let mut recent = RecentPayloads::default();
-    let mut copy = |hash, instance, second| recent.is_copy(hash, instance, at(0) + seconds(second), RULES().copy_window);
+    let mut told = |hash, instance, second| recent.is_copy(hash, instance, at(0) + seconds(second), RULES().copy_window);
+    assert!(!told(3, (1, true), 0) && !told(3, (2, false), 0), "what waited for one instance is news to another");
+    assert!(told(3, (1, true), 1), "and not the other way round");
+    let mut copy = |hash, instance, second| told(hash, (instance, false), second);
     assert!(!copy(1, 1, 0));
     assert!(!copy(2, 1, 1));
     assert!(!copy(1, 1, 2), "opened, closed, opened again");

@@ -19,7 +19,9 @@ words! {
         /// This message will never be accepted there.
         Permanent = "permanent",
         /// Nothing will ever be accepted there: the channel is switched off.
-        Config = "config"
+        Config = "config",
+        /// The stored message cannot be used (I28).
+        Broken = "broken"
     }
 }
 
@@ -50,6 +52,8 @@ pub struct RetryRules {
 pub enum Settle {
     Sent,
     RetryAt(DateTime<Utc>),
+    /// The receiver asked for a pause and the person has no other channel: it is sent then, and other people are asked now.
+    HeldUp(DateTime<Utc>),
     /// This channel gave up; the person has another one.
     NextChannel,
     /// This channel gave up and it was the last.
@@ -58,6 +62,10 @@ pub enum Settle {
 
 /// A throttled endpoint that names no time.
 const THROTTLED_SECONDS: i64 = 30;
+/// The longest pause that is believed: a message must not wait for a mistyped year.
+const PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
+/// Over a limit nothing is dropped: it waits through this many pauses before it fails.
+const PAUSES_MAX: i64 = 24;
 
 /// Decides after the `attempts`-th attempt. `jitter` lies in 0..1 and spreads retries by ±20 %.
 pub fn after_attempt(
@@ -71,15 +79,17 @@ pub fn after_attempt(
     let give_up = if another_channel { Settle::NextChannel } else { Settle::Failed };
     match outcome.class {
         OutcomeClass::Sent => Settle::Sent,
-        OutcomeClass::Permanent | OutcomeClass::Config => give_up,
+        OutcomeClass::Permanent | OutcomeClass::Config | OutcomeClass::Broken => give_up,
+        OutcomeClass::Throttled if another_channel || attempts >= rules.attempts_max.max(PAUSES_MAX) => give_up,
+        OutcomeClass::Throttled => Settle::HeldUp(now + pause(outcome)),
         _ if attempts >= rules.attempts_max => give_up,
         OutcomeClass::SafeRetry | OutcomeClass::Ambiguous => Settle::RetryAt(now + back_off(attempts, rules, jitter)),
-        OutcomeClass::Throttled => {
-            let wait = outcome.wait.unwrap_or(TimeDelta::seconds(THROTTLED_SECONDS));
-            // A person at a door cannot wait for a quota that comes back tomorrow.
-            if wait > rules.max { give_up } else { Settle::RetryAt(now + wait.max(back_off(attempts, rules, jitter))) }
-        }
     }
+}
+
+/// How long the receiver of a throttled message is left alone.
+pub fn pause(outcome: &Outcome) -> TimeDelta {
+    outcome.wait.unwrap_or(TimeDelta::seconds(THROTTLED_SECONDS)).clamp(TimeDelta::seconds(1), PAUSE_MAX)
 }
 
 /// The first pause doubles with every attempt up to the limit.
@@ -113,16 +123,20 @@ mod tests {
 
     #[test]
     fn an_attempt_is_repeated_later_and_later_until_the_channel_gives_up() {
-        use OutcomeClass::{Ambiguous, Config, Permanent, SafeRetry, Sent, Throttled};
+        use OutcomeClass::{Ambiguous, Broken, Config, Permanent, SafeRetry, Sent, Throttled};
         check(Sent, None, 1, false, Settle::Sent);
         check(SafeRetry, None, 1, true, Settle::RetryAt(at(5)));
         check(Ambiguous, None, 2, true, Settle::RetryAt(at(10)));
         check(Ambiguous, None, 3, true, Settle::RetryAt(at(20)));
         check(Ambiguous, None, 4, true, Settle::NextChannel);
         check(Ambiguous, None, 4, false, Settle::Failed);
-        check(Throttled, Some(60), 1, true, Settle::RetryAt(at(60)));
-        check(Throttled, None, 1, true, Settle::RetryAt(at(30)));
-        check(Throttled, Some(86_400), 1, true, Settle::NextChannel);
+        check(Throttled, Some(60), 1, true, Settle::NextChannel);
+        check(Throttled, None, 1, false, Settle::HeldUp(at(30)));
+        check(Throttled, Some(900), 1, false, Settle::HeldUp(at(900)));
+        check(Throttled, Some(900), 23, false, Settle::HeldUp(at(900)));
+        check(Throttled, Some(900), 24, false, Settle::Failed);
+        check(Throttled, Some(86_400), 1, false, Settle::HeldUp(at(3_600)));
+        check(Broken, None, 1, true, Settle::NextChannel);
         check(Permanent, None, 1, true, Settle::NextChannel);
         check(Config, None, 1, false, Settle::Failed);
     }

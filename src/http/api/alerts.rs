@@ -131,7 +131,7 @@ async fn create(
                 return Ok((tx, answer));
             }
             caller.senior(&mut tx, body.senior_id, Capability::AlertAct).await?;
-            let actor = Actor { id: caller.member_id, may_silence: false };
+            let actor = Actor { id: caller.member_id, may_silence: false, may_confirm: false };
             let id = case::raise(&mut tx, caller.site_id, body.senior_id, actor, once.id, body.note.map(|text| text.0), now).await?;
             let answer = Answer::created(&Alert::from(alert::get(&mut tx, caller.site_id, id).await?));
             once.keep(&mut tx, &answer).await?;
@@ -277,6 +277,10 @@ struct Review {
     id: Option<Uuid>,
     #[serde(default)]
     outcome: Option<Outcome>,
+    /// First day back, if the outcome is now one that means "not at home".
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    return_date: Option<Day>,
 }
 
 /// One request of a person about one alert.
@@ -313,9 +317,11 @@ impl Asked {
     }
 }
 
-/// Closing without proof silences: it needs the role and a password typed a moment ago.
+/// Closing without proof, ending an agreement or saying that a senior is away silences: it needs the right and a password
+/// typed a moment ago.
 pub fn actor(caller: &Caller, relation: &Relation) -> Actor {
-    Actor { id: caller.member_id, may_silence: relation.may(Capability::Silence) && caller.authenticated_recently() }
+    let may = |capability| relation.may(capability) && caller.authenticated_recently();
+    Actor { id: caller.member_id, may_silence: may(Capability::Silence), may_confirm: may(Capability::AbsenceConfirm) }
 }
 
 async fn now_is(tx: &mut Tx, caller: &Caller, alert: Uuid) -> crate::store::Result<Answer> {
@@ -429,6 +435,6 @@ async fn review(
     Segments(alert): Segments<Uuid>,
     StrictJson(body, hash): StrictJson<Review>,
 ) -> Result<Answer, HttpError> {
-    let act = Act::Review { outcome: body.outcome };
+    let act = Act::Review { outcome: body.outcome, return_date: body.return_date.map(|day| day.0) };
     Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertCommand, act).await
 }

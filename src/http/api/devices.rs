@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::config::MqttMode;
 use crate::domain::access::Capability;
 use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
 use crate::domain::evidence::Polarity;
@@ -139,6 +140,7 @@ async fn create(
     caller.require_site(Capability::DevicesWrite)?;
     let once = key.once(&caller, body.id, hash)?;
     let (now, seal) = (app.clock.now(), app.seal.clone());
+    let shared_broker = app.config.mqtt.mode == MqttMode::External;
     let answer = app
         .write(move |mut tx| async move {
             if let Some(answer) = once.replay(&mut tx, now).await? {
@@ -154,6 +156,9 @@ async fn create(
                 base_topic: body.base_topic.map(|topic| topic.0),
                 expected_interval_seconds: body.expected_interval_seconds,
             };
+            if let Some(base_topic) = new.base_topic.as_deref().filter(|_| shared_broker) {
+                device::claim_base_topic(&mut tx, base_topic).await?;
+            }
             let (made, credentials) = device::create(&mut tx, &new, Some(caller.member_id), &seal, now).await?;
             let (name, version) = (made.name.clone(), made.version);
             let shown = |credentials| Created { device: Device::from(made.clone()), credentials };

@@ -31,14 +31,20 @@ pub fn page(cursor: Option<crate::http::page::Cursor<Uuid>>, limit: crate::http:
     Page { after: cursor.map(|cursor| cursor.0), limit: limit.rows() }
 }
 
-/// Whether a change is an ending, which is a change of its own.
-pub fn is_ending(change: &impl Serialize, ended: Option<bool>) -> Result<bool, Refusal> {
-    let fields = serde_json::to_value(change).expect("changes are plain data").as_object().map_or(0, serde_json::Map::len);
+/// Whether a change is an ending, which is a change of its own and, said with false, none at all.
+pub fn is_ending(change: &impl Serialize, field: &str, ended: Option<bool>) -> Result<bool, Refusal> {
     match ended {
         None => Ok(false),
-        Some(true) if fields == 1 => Ok(true),
-        Some(_) => Err(Refusal::invalid("ended", "register.ended_alone")),
+        Some(true) => require_alone(change, field, &[]).map(|()| true),
+        Some(false) => Err(Refusal::invalid(field, "register.ended_alone")),
     }
+}
+
+/// A change that stands alone, except for these fields.
+pub fn require_alone(change: &impl Serialize, field: &str, beside: &[&str]) -> Result<(), Refusal> {
+    let fields = serde_json::to_value(change).expect("changes are plain data");
+    let others = fields.as_object().into_iter().flatten().filter(|(name, _)| *name != field && !beside.contains(&name.as_str()));
+    if others.count() == 0 { Ok(()) } else { Err(Refusal::invalid(field, "register.ended_alone")) }
 }
 
 /// Ends a row that has a history.
@@ -46,7 +52,7 @@ pub fn is_ending(change: &impl Serialize, ended: Option<bool>) -> Result<bool, R
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Ending {
-    /// The first day on which it no longer counts.
+    /// The first day on which it no longer counts, in the site's zone; today at the earliest.
     pub to_date: NaiveDate,
 }
 

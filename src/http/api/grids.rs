@@ -81,7 +81,7 @@ async fn change(
     StrictJson(body, _): StrictJson<GridPatch>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::RegisterWrite)?;
-    let ending = is_ending(&body, body.ended)?;
+    let ending = is_ending(&body, "ended", body.ended)?;
     let by = by(&caller, &app);
     changed!(
         app,

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::entry::{self, by};
+use super::entry::{self, by, is_ending};
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::http::HttpState;
@@ -16,7 +16,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
-use crate::store::register::home::{self, Home, HomePatch, NewHome};
+use crate::store::register::home::{self, Home, HomeFilter, HomePatch, NewHome};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, change))
@@ -29,6 +29,9 @@ struct ListQuery {
     /// The homes of this place and below; may be left out by those whose role covers the whole site.
     #[serde(default)]
     place: Option<Uuid>,
+    /// Also those that have ended.
+    #[serde(default)]
+    with_ended: bool,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -59,6 +62,7 @@ async fn create(
 #[utoipa::path(get, path = "/api/v1/homes", tag = "homes", params(ListQuery), responses((status = 200, body = Page<Home>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
     let page = entry::page(query.cursor, query.limit);
+    let filter = HomeFilter { id: None, under: query.place, with_ended: query.with_ended };
     let keys = caller.may(Capability::SensitiveRead);
     if query.place.is_none() {
         caller.require_site(Capability::SeniorRead)?;
@@ -67,7 +71,7 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         if let Some(place) = query.place {
             caller.place(&mut tx, place, Capability::SeniorRead).await?;
         }
-        home::list(&mut tx, caller.site_id, query.place, page).await?
+        home::list(&mut tx, caller.site_id, filter, page).await?
     });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id).map(|home| if keys { home } else { without_keys(home) })))
 }
@@ -90,9 +94,9 @@ fn without_keys(home: Home) -> Home {
     Home { key_holder_member_id: None, key_holder_name: None, key_holder_phone: None, ..home }
 }
 
-/// Change a home.
+/// Correct a home or end it.
 #[utoipa::path(patch, path = "/api/v1/homes/{id}", tag = "homes", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = HomePatch, responses((status = 200, body = Home), (status = 412, body = Problem)))]
+    request_body = HomePatch, responses((status = 200, body = Home), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -100,6 +104,7 @@ async fn change(
     if_match: IfMatch,
     StrictJson(body, _): StrictJson<HomePatch>,
 ) -> Result<Answer, HttpError> {
+    let ending = is_ending(&body, "ended", body.ended)?;
     let by = by(&caller, &app);
     changed!(
         app,
@@ -107,8 +112,11 @@ async fn change(
         |tx| {
             let home = home::get(&mut tx, caller.site_id, id).await?;
             caller.place(&mut tx, home.building_id, Capability::SeniorWrite).await?;
+            if let Some(building) = body.building_id {
+                caller.place(&mut tx, building, Capability::SeniorWrite).await?;
+            }
             home
         },
-        home::patch(&mut tx, &by, id, if_match.0, body).await?
+        if ending { home::end(&mut tx, &by, id, if_match.0).await? } else { home::patch(&mut tx, &by, id, if_match.0, body).await? }
     )
 }

@@ -2,14 +2,13 @@
 
 use axum::extract::State;
 use chrono::NaiveDate;
-use garde::Validate;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::entry::{self, by};
+use super::entry::{self, by, is_ending};
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::domain::refusal::Refusal;
@@ -19,7 +18,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
-use crate::store::register::leave::{self, Leave, LeaveFilter, NewLeave};
+use crate::store::register::leave::{self, Leave, LeaveFilter, LeavePatch, NewLeave};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, change))
@@ -42,14 +41,6 @@ struct ListQuery {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor<Uuid>>,
-}
-
-#[derive(Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-struct LeaveChange {
-    /// Only true: the member is there after all.
-    cancelled: bool,
 }
 
 fn require(caller: &Caller, member_id: Uuid) -> Result<(), Refusal> {
@@ -95,19 +86,17 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&leave).version(leave.version))
 }
 
-/// Cancel a leave.
+/// Name another substitute, or cancel a leave.
 #[utoipa::path(patch, path = "/api/v1/leaves/{id}", tag = "leaves", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = LeaveChange, responses((status = 200, body = Leave), (status = 412, body = Problem)))]
+    request_body = LeavePatch, responses((status = 200, body = Leave), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
     Segments(id): Segments<Uuid>,
     if_match: IfMatch,
-    StrictJson(body, _): StrictJson<LeaveChange>,
+    StrictJson(body, _): StrictJson<LeavePatch>,
 ) -> Result<Answer, HttpError> {
-    if !body.cancelled {
-        return Err(HttpError::field("cancelled", "http.field_only_true", "expected true"));
-    }
+    let cancelling = is_ending(&body, "cancelled", body.cancelled)?;
     let by = by(&caller, &app);
     changed!(
         app,
@@ -117,6 +106,10 @@ async fn change(
             require(&caller, leave.member_id)?;
             leave
         },
-        leave::cancel(&mut tx, &by, id, if_match.0).await?
+        if cancelling {
+            leave::cancel(&mut tx, &by, id, if_match.0).await?
+        } else {
+            leave::patch(&mut tx, &by, id, if_match.0, body).await?
+        }
     )
 }

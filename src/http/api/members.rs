@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::entry::{self, by, is_ending};
+use super::entry::{self, by, require_alone};
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::domain::place::Role;
@@ -94,7 +94,8 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&member).version(member.version))
 }
 
-/// Change or end a member. Whoever leaves takes her roles, pairings, duties and sign-ins along; alerts stay.
+/// Change or end a member, or open one again who was ended by mistake. Whoever leaves takes her roles, pairings, duties, leaves and
+/// sign-ins along; alerts stay.
 #[utoipa::path(patch, path = "/api/v1/members/{id}", tag = "members", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
     request_body = MemberPatch, responses((status = 200, body = Member), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
@@ -105,13 +106,19 @@ async fn change(
     StrictJson(body, _): StrictJson<MemberPatch>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::MembersWrite)?;
-    let ending = is_ending(&body, body.ended)?;
+    if body.ended.is_some() {
+        require_alone(&body, "ended", &[])?;
+    }
     let by = by(&caller, &app);
     changed!(
         app,
         if_match,
         |tx| member::get(&mut tx, caller.site_id, id).await?,
-        if ending { member::end(&mut tx, &by, id, if_match.0).await? } else { member::patch(&mut tx, &by, id, if_match.0, body).await? }
+        match body.ended {
+            Some(true) => member::end(&mut tx, &by, id, if_match.0).await?,
+            Some(false) => member::reopen(&mut tx, &by, id, if_match.0).await?,
+            None => member::patch(&mut tx, &by, id, if_match.0, body).await?,
+        }
     )
 }
 

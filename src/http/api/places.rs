@@ -88,7 +88,7 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&place).version(place.version))
 }
 
-/// Change or end a place. A longer trial silences: it needs the right to and a recent sign-in.
+/// Correct or end a place. A longer trial, also by another parent, silences: it needs the right to and a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/places/{id}", tag = "places", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
     request_body = PlacePatch, responses((status = 200, body = Place), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
@@ -98,7 +98,7 @@ async fn change(
     if_match: IfMatch,
     StrictJson(body, _): StrictJson<PlacePatch>,
 ) -> Result<Answer, HttpError> {
-    let ending = is_ending(&body, body.ended)?;
+    let ending = is_ending(&body, "ended", body.ended)?;
     let may_silence = caller.may(Capability::Silence) && caller.authenticated_recently();
     let by = by(&caller, &app);
     changed!(
@@ -106,6 +106,9 @@ async fn change(
         if_match,
         |tx| {
             caller.place(&mut tx, id, Capability::RegisterWrite).await?;
+            if let Some(parent) = body.parent_id {
+                caller.place(&mut tx, parent, Capability::RegisterWrite).await?;
+            }
             place::get(&mut tx, caller.site_id, id).await?
         },
         if ending {

@@ -34,7 +34,8 @@ struct Query {
     date: Option<NaiveDate>,
 }
 
-/// Gaps per senior: agreement, primary, backup, verified channels, leave, and the roles above.
+/// Gaps per senior as the ladder would meet them: agreement and its weekdays, primary, backup, verified channels, leave, who
+/// could enter, and the roles above. Each is also counted in the metrics and told to those who can close it.
 #[utoipa::path(get, path = "/api/v1/reachability", tag = "reachability", params(Query),
     responses((status = 200, body = Reachability), (status = 403, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<Query>) -> Result<Answer, HttpError> {
@@ -43,12 +44,12 @@ async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQ
         caller.require(Capability::SeniorRead)?;
         caller.require_site(Capability::SeniorRead).map_err(|_| Refusal::forbidden("problem.place_needed"))?;
     }
-    let date = query.date.unwrap_or(caller.today);
+    let (date, log_counts) = (query.date.unwrap_or(caller.today), app.config.outbox.log_counts);
     let found = looked_up!(app, |tx| {
         if let Some(place) = query.place {
             caller.place(&mut tx, place, Capability::SeniorRead).await?;
         }
-        reach::reachability(&mut tx, caller.site_id, query.place, date).await?
+        reach::reachability(&mut tx, log_counts, caller.site_id, query.place, date).await?
     });
     Ok(Answer::ok(&found))
 }

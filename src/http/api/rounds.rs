@@ -63,6 +63,8 @@ struct Stop {
     /// What a sensor has shown in this slot, if anything.
     sensor_kind: Option<String>,
     sensor_at: Option<DateTime<Utc>>,
+    /// Her sensor is silent, which is a matter of the device: please look at the window.
+    sensor_silent: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -117,6 +119,7 @@ impl From<round::Stop> for Stop {
             cutoff_at: stop.cutoff_at,
             sensor_kind: stop.sensor_kind,
             sensor_at: stop.sensor_at,
+            sensor_silent: stop.sensor_silent,
         }
     }
 }

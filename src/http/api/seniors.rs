@@ -32,6 +32,7 @@ use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
 use crate::store::register::consent::{self, Consent};
 use crate::store::register::contact::{self, Contact};
+use crate::store::register::history::{self, Rating, Residence};
 use crate::store::register::home::{self, Home};
 use crate::store::register::senior::{self, NewSenior, RevealReason, Senior, SeniorFilter, SeniorPatch};
 
@@ -80,6 +81,10 @@ struct Reveal {
 struct Revealed {
     senior: Senior,
     home: Home,
+    /// Where she lived before, oldest first.
+    residences: Vec<Residence>,
+    /// Her risk bands, oldest first.
+    ratings: Vec<Rating>,
     contacts: Vec<Contact>,
     consents: Vec<Consent>,
 }
@@ -138,9 +143,11 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&view).version(view.version))
 }
 
-/// Correct a senior's entry, or end the care for her, which silences: it needs the right to and a recent sign-in.
+/// Correct a senior's entry, say that she moved, or look after her again. Ending the care for her silences: it needs the right to and
+/// a recent sign-in, and that no alert about her is open.
 #[utoipa::path(patch, path = "/api/v1/seniors/{id}", tag = "seniors", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = SeniorPatch, responses((status = 200, body = Senior), (status = 403, body = Problem), (status = 412, body = Problem)))]
+    request_body = SeniorPatch, responses((status = 200, body = Senior), (status = 403, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -148,7 +155,11 @@ async fn change(
     if_match: IfMatch,
     StrictJson(body, _): StrictJson<SeniorPatch>,
 ) -> Result<Answer, HttpError> {
-    let ending = entry::is_ending(&body, body.ended_why.map(|_| true))?;
+    let ending = matches!(body.ended_why, Some(Some(_)));
+    if body.ended_why.is_some() {
+        let beside: &[&str] = if ending { &[] } else { &["home_id"] };
+        entry::require_alone(&body, "ended_why", beside)?;
+    }
     let by = by(&caller, &app);
     let recent = caller.authenticated_recently();
     let answer = changed!(
@@ -165,7 +176,8 @@ async fn change(
             senior::get(&mut tx, caller.site_id, id).await?
         },
         match body.ended_why {
-            Some(why) => senior::end(&mut tx, &by, id, if_match.0, why, true).await?,
+            Some(Some(why)) => senior::end(&mut tx, &by, id, if_match.0, why, true).await?,
+            Some(None) => senior::reopen(&mut tx, &by, id, if_match.0, body.home_id).await?,
             None => senior::patch(&mut tx, &by, id, if_match.0, body).await?,
         }
     );
@@ -190,9 +202,11 @@ async fn reveal(
             senior::reveal(&mut tx, &by, id, body.reason).await?;
             let senior = senior::get(&mut tx, site_id, id).await?;
             let home = home::get(&mut tx, site_id, senior.home_id).await?;
+            let residences = history::residences(&mut tx, site_id, id).await?;
+            let ratings = history::ratings(&mut tx, site_id, id).await?;
             let contacts = contact::list(&mut tx, site_id, id).await?;
             let consents = consent::list(&mut tx, site_id, id).await?;
-            Ok((tx, Revealed { senior, home, contacts, consents }))
+            Ok((tx, Revealed { senior, home, residences, ratings, contacts, consents }))
         })
         .await?;
     Ok(Answer::ok(&revealed))

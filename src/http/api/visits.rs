@@ -86,7 +86,11 @@ async fn create(
     let (by, recent) = (by(&caller, &app), caller.authenticated_recently());
     let answer = made_once!(app, once, by, |tx| require(&mut tx, &caller, &body).await?, {
         let relation = require(&mut tx, &caller, &body).await?;
-        let rights = Rights { silence: recent && relation.may(Capability::Silence), register: relation.may(Capability::SeniorWrite) };
+        let rights = Rights {
+            silence: recent && relation.may(Capability::Silence),
+            confirm: recent && relation.may(Capability::AbsenceConfirm),
+            register: relation.may(Capability::SeniorWrite),
+        };
         let visit = visit::create(&mut tx, &by, body, rights).await?;
         let detail = aside(&visit, rights, caller.locale);
         Answer::created(&Recorded { visit, detail })

@@ -11,7 +11,7 @@ use super::route::{self, Target};
 use super::{Aftermath, Answer, Message, Work};
 use crate::domain::evidence::EventKey;
 use crate::domain::id;
-use crate::domain::signal::{SignalKind, Source};
+use crate::domain::signal::{Evidence, SignalKind, Source};
 use crate::ingest::judge::{self, Consequence, DeviceSignal};
 use crate::ingest::native::Key;
 use crate::ingest::zigbee2mqtt;
@@ -57,7 +57,10 @@ pub async fn settle(tx: &mut Tx, ids: &[Uuid], work: &Arc<Work>, now: DateTime<U
     let mut devices = lock(tx, &ids.iter().copied().collect()).await?;
     let mut signals = Vec::new();
     for device in devices.values_mut() {
-        signals.extend(judge::settle(device, now, &work.rules)?);
+        // Before this server listened, a closing may have been missed.
+        let heard_all = device.opening_since.is_none_or(|opening| opening >= work.listening_since);
+        let said = if heard_all { judge::settle(device, now, &work.rules)? } else { judge::unheard(device, &work.rules)? };
+        signals.extend(said);
     }
     let settled = signals.len();
     store_signals(tx, &devices, signals, now).await?;
@@ -178,7 +181,17 @@ async fn store_signals(
     for said in signals {
         let Some(device) = devices.get(&said.device_id) else { continue };
         match device.senior_id {
-            Some(senior_id) => by_site.entry(device.site_id).or_default().push(new_signal(&said, senior_id)),
+            Some(senior_id) => {
+                let mut signal = new_signal(&said, senior_id);
+                // Somebody may have moved in since it was bound.
+                if said.kind != SignalKind::Help
+                    && said.class == Evidence::A
+                    && !device::speaks_for_one(tx, device.site_id, senior_id).await?
+                {
+                    signal.evidence = Some(Evidence::B);
+                }
+                by_site.entry(device.site_id).or_default().push(signal);
+            }
             // A press for help must not vanish because nobody finished the set-up.
             None if said.kind == SignalKind::Help => {
                 tracing::error!(device = %device.id, "a press for help on a device that is bound to nobody");

@@ -45,7 +45,8 @@ pub struct Message {
     topic: String,
     payload: Bytes,
     size_bytes: usize,
-    retain: bool,
+    /// It says what was when somebody kept it, or when the sender wrote its will; not what happens.
+    said_before: bool,
     dup: bool,
     fault: Option<Fault>,
     received_at: DateTime<Utc>,
@@ -64,7 +65,7 @@ impl Message {
             topic: inbound.topic,
             payload: inbound.payload,
             size_bytes: inbound.size_bytes,
-            retain: inbound.retain,
+            said_before: inbound.retain || inbound.will,
             dup: inbound.dup,
             fault: inbound.fault,
             received_at: inbound.received_at,
@@ -73,7 +74,8 @@ impl Message {
     }
 
     fn way(&self, instance: u32) -> Way {
-        let delivery = Delivery { received_at: self.received_at, retained: self.retain, waited: self.dup || self.broker.unwrap_or(false) };
+        let waited = self.dup || self.broker.unwrap_or(false);
+        let delivery = Delivery { received_at: self.received_at, retained: self.said_before, waited };
         Way { delivery, shared_by: self.broker.map(|_| instance) }
     }
 
@@ -112,6 +114,8 @@ struct Work {
     seal: SealKey,
     /// Tells this instance's copies of a broker's messages from others'.
     instance: u32,
+    /// Before this moment nothing can have been heard.
+    listening_since: DateTime<Utc>,
     budget: Mutex<Budget>,
 }
 
@@ -136,7 +140,7 @@ impl Work {
         let (instance, ..) = app.instance.as_fields();
         // The first field of a time-ordered id changes too slowly to tell two instances apart; the last bytes are random.
         let tail = u32::try_from(app.instance.as_u128() & 0xffff_ffff).unwrap_or(instance);
-        Arc::new(Self { rules, seal: app.seal.clone(), instance: tail, budget: Mutex::default() })
+        Arc::new(Self { rules, seal: app.seal.clone(), instance: tail, listening_since: app.started_at, budget: Mutex::default() })
     }
 
     fn within_budget(&self, samples: Vec<Quarantined>, now: DateTime<Utc>) -> Vec<Quarantined> {

@@ -54,6 +54,7 @@ pub async fn resolve(tx: &mut Tx, messages: &[Message]) -> Result<Vec<Target>> {
             Wanted::Named { name, .. } => names.push(*name),
             Wanted::Behind { gateway, topic: zigbee2mqtt::Topic::Device(name) | zigbee2mqtt::Topic::Availability(name) } => {
                 pairs.push((*gateway, *name));
+                pairs.extend(above(name).map(|above| (*gateway, above)));
             }
             _ => {}
         }
@@ -69,10 +70,18 @@ pub async fn resolve(tx: &mut Tx, messages: &[Message]) -> Result<Vec<Target>> {
 
 fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
     match message.fault {
-        Some(Fault::TooLarge) => return Wanted::Found(Target::Unknown("larger than allowed")),
-        Some(Fault::TopicNotAllowed) => return Wanted::Found(Target::Unknown("a topic that is not the sender's")),
-        None => {}
+        None => addressed(message, gateways),
+        Some(Fault::TopicNotAllowed) => Wanted::Found(Target::Unknown("a topic that is not the sender's")),
+        Some(Fault::TooLarge) => match addressed(message, gateways) {
+            // Zigbee2MQTT's definitions are large, and of no interest at any size.
+            of_no_interest @ (Wanted::Found(Target::Ignored) | Wanted::Behind { topic: zigbee2mqtt::Topic::Ignored, .. }) => of_no_interest,
+            _ => Wanted::Found(Target::Unknown("larger than allowed")),
+        },
     }
+}
+
+/// What the topic asks for.
+fn addressed<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
     if let Some(Topic { device: name, channel }) = Topic::parse(&message.topic) {
         return Wanted::Named { name, channel };
     }
@@ -97,6 +106,11 @@ fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
     }
 }
 
+/// The name without its last level.
+fn above(name: &str) -> Option<&str> {
+    name.rsplit_once('/').map(|(above, _)| above)
+}
+
 fn look_up(message: &Message, wanted: Wanted<'_>, named: &BTreeMap<String, Uuid>, behind: &BTreeMap<(Uuid, String), Uuid>) -> Target {
     let unknown = Target::Unknown("a topic of no known device");
     match wanted {
@@ -105,6 +119,8 @@ fn look_up(message: &Message, wanted: Wanted<'_>, named: &BTreeMap<String, Uuid>
             (Some(device), Some(own)) if *device != own => Target::Revoked,
             (Some(device), _) => Target::Native { device: *device, channel },
             (None, Some(_)) => Target::Revoked,
+            // What a revoked device left at the broker is being removed.
+            (None, None) if message.payload.is_empty() => Target::Ignored,
             (None, None) => unknown,
         },
         Wanted::Behind { gateway, topic } => {
@@ -112,7 +128,12 @@ fn look_up(message: &Message, wanted: Wanted<'_>, named: &BTreeMap<String, Uuid>
             match topic {
                 zigbee2mqtt::Topic::Gateway => Target::Gateway { gateway },
                 zigbee2mqtt::Topic::Ignored => Target::Ignored,
-                zigbee2mqtt::Topic::Device(name) => find(name).map_or(unknown, |device| Target::Report { device }),
+                zigbee2mqtt::Topic::Device(name) => match find(name) {
+                    Some(device) => Target::Report { device },
+                    // One value of a known device on a topic of its own, beside the whole state, which says it as well.
+                    None if above(name).and_then(find).is_some() => Target::Ignored,
+                    None => unknown,
+                },
                 // A home has many things that are none of our business; their availability is not worth a look.
                 zigbee2mqtt::Topic::Availability(name) => find(name).map_or(Target::Ignored, |device| Target::Availability { device }),
             }

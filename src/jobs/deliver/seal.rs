@@ -25,8 +25,9 @@ pub struct Sealed {
 pub async fn seal_due(app: &App) -> Result<Sealed> {
     let now = app.clock.now();
     let public_url = app.config.http.public_url.trim_end_matches('/').to_owned();
+    let log_counts = app.config.outbox.log_counts;
     app.write(move |mut tx| async move {
-        let dues = outbox::claim_due(&mut tx, now).await?;
+        let dues = outbox::claim_due(&mut tx, log_counts, now).await?;
         if dues.is_empty() {
             return Ok((tx, Sealed { messages: 0, more: false }));
         }
@@ -34,7 +35,7 @@ pub async fn seal_due(app: &App) -> Result<Sealed> {
         let mut people: Vec<(Uuid, Uuid)> = dues.iter().map(|due| (due.site_id, due.recipient_id)).collect();
         people.sort_unstable();
         people.dedup();
-        let recipients = outbox::recipients(&mut tx, &people).await?;
+        let recipients = outbox::recipients(&mut tx, &people, log_counts).await?;
         let (bundles, unrouted) = bundle(&dues, &recipients);
         let first = outbox::next_call_no(&mut tx, bundles.len()).await?;
         let messages: Vec<NewMessage> = (first..).zip(&bundles).map(|(call_no, bundle)| bundle.seal(call_no, &public_url, now)).collect();

@@ -19,9 +19,9 @@ impl Bucket {
         Self { empty_at: now, interval, burst: Duration::from_mins(1) }
     }
 
-    /// Takes one message and says when the next one may be read.
-    pub fn take(&mut self, now: Instant) -> Instant {
-        self.empty_at = self.empty_at.max(now) + self.interval;
+    /// Takes a message that counts as so many, and says when the next one may be read.
+    pub fn take(&mut self, cost: usize, now: Instant) -> Instant {
+        self.empty_at = self.empty_at.max(now) + self.interval * u32::try_from(cost).unwrap_or(u32::MAX);
         // Room for one more message is needed before reading goes on.
         let over = (self.empty_at + self.interval).saturating_duration_since(now + self.burst);
         now + over
@@ -41,12 +41,13 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::per_minute(60, start);
         for message in 1..60 {
-            assert_eq!(bucket.take(start), start, "message {message}");
+            assert_eq!(bucket.take(1, start), start, "message {message}");
         }
-        assert_eq!(bucket.take(start), start + Duration::from_secs(1));
+        assert_eq!(bucket.take(1, start), start + Duration::from_secs(1));
         let later = start + Duration::from_secs(1);
-        assert_eq!(bucket.take(later), later + Duration::from_secs(1));
+        assert_eq!(bucket.take(1, later), later + Duration::from_secs(1));
         assert!(!bucket.is_empty(later));
         assert!(bucket.is_empty(later + Duration::from_mins(1)));
+        assert_eq!(bucket.take(4, later), later + Duration::from_secs(5), "a large message counts as several");
     }
 }

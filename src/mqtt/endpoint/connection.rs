@@ -22,11 +22,9 @@ use super::access::{TOPIC_BYTES_MAX, may_publish, may_subscribe};
 use super::bucket::Bucket;
 use super::handshake::Admitted;
 use super::sessions::{Ending, Entered, SessionKey, Sessions, WAITING_MAX};
-use super::wire::Wire;
-use crate::mqtt::ports::{Downlink, Fault, Identity, Inbound, Outcome, Ports, Source};
+use super::wire::{Arrival, Wire};
+use crate::mqtt::ports::{Downlink, Fault, Identity, Inbound, Outcome, Ports, SAMPLE_BYTES_MAX, Source};
 
-/// What is kept of a faulty message for a person to look at.
-pub const SAMPLE_BYTES_MAX: usize = 1024;
 /// How long a stopping connection waits for commits under way, to acknowledge them.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
@@ -142,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             && !matches!(closing, Closing::Disconnected | Closing::Stopping | Closing::Revoked)
         {
             let publish = Publish { retain: will.retain, ..Publish::from_bytes(will.topic, will.qos, will.message) };
-            let (message, _) = self.inbound(&publish, true);
+            let (message, _) = self.inbound(&publish, 0, true);
             let _ = self.ports.inbound.send(message).await;
         }
         self.wire.close().await;
@@ -168,12 +166,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 packet = self.wire.next(), if reading => {
                     self.last_heard = Instant::now();
                     match packet {
-                        Ok(Some(packet)) => self.received(packet).await,
+                        Ok(Some(arrival)) => self.received(arrival).await,
                         Ok(None) | Err(rumqttc::Error::Io(_)) => ControlFlow::Break(Closing::Lost),
                         Err(_) => ControlFlow::Break(Closing::Violation),
                     }
                 }
-                () = sleep_until(self.last_heard + self.limits.silence_max), if reading => ControlFlow::Break(Closing::Silent),
+                () = sleep_until(self.last_heard + self.limits.silence_max), if reading => {
+                    let silent = self.wire.heard_at() <= self.last_heard;
+                    self.last_heard = self.wire.heard_at();
+                    if silent { ControlFlow::Break(Closing::Silent) } else { ControlFlow::Continue(()) }
+                }
             };
             if let ControlFlow::Break(closing) = step {
                 return closing;
@@ -181,9 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    async fn received(&mut self, packet: Packet) -> ControlFlow<Closing> {
+    async fn received(&mut self, Arrival { packet, left_out }: Arrival) -> ControlFlow<Closing> {
         match packet {
-            Packet::Publish(publish) => self.hand_in(&publish).await,
+            Packet::Publish(publish) => self.hand_in(&publish, left_out).await,
             Packet::PubAck(ack) => {
                 self.unacknowledged.retain(|(packet_id, _)| *packet_id != ack.pkid);
                 ControlFlow::Continue(())
@@ -202,12 +204,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    async fn hand_in(&mut self, publish: &Publish) -> ControlFlow<Closing> {
+    async fn hand_in(&mut self, publish: &Publish, left_out: usize) -> ControlFlow<Closing> {
         if publish.qos == QoS::ExactlyOnce {
             return ControlFlow::Break(Closing::Violation);
         }
-        self.read_again_at = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-        let (message, answer) = self.inbound(publish, false);
+        // A large message costs as much as the ordinary ones in whose place it came, which bounds bytes as well as messages.
+        let cost = 1 + (publish.payload.len() + left_out) / self.limits.payload_bytes_max;
+        self.read_again_at = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(cost, Instant::now());
+        let (message, answer) = self.inbound(publish, left_out, false);
         let packet_id = (publish.qos == QoS::AtLeastOnce).then_some(publish.pkid);
         // Waiting for room must not make the connection deaf to its end.
         tokio::select! {
@@ -222,12 +226,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         ControlFlow::Continue(())
     }
 
-    fn inbound(&self, publish: &Publish, will: bool) -> (Inbound, oneshot::Receiver<Outcome>) {
+    fn inbound(&self, publish: &Publish, left_out: usize, will: bool) -> (Inbound, oneshot::Receiver<Outcome>) {
+        let size_bytes = publish.payload.len() + left_out;
         let topic = String::from_utf8_lossy(&publish.topic);
         let bytes_max = if topic.starts_with("chk/") { self.limits.native_bytes_max } else { self.limits.payload_bytes_max };
         let fault = if !may_publish(&self.identity, &topic) {
             Some(Fault::TopicNotAllowed)
-        } else if publish.payload.len() > bytes_max {
+        } else if size_bytes > bytes_max {
             Some(Fault::TooLarge)
         } else {
             None
@@ -239,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             topic: topic.chars().take(TOPIC_BYTES_MAX).collect(),
             // A slice would keep the whole read buffer alive.
             payload: Bytes::copy_from_slice(&publish.payload[..kept]),
-            size_bytes: publish.payload.len(),
+            size_bytes,
             retain: publish.retain,
             dup: publish.dup,
             will,

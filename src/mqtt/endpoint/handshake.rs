@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::access::may_publish;
 use super::sessions::{Entered, SessionKey, Sessions};
-use super::wire::Wire;
+use super::wire::{Arrival, Wire};
 use crate::mqtt::ports::{AuthRequest, Identity, Ports, Refused};
 
 /// A CONNECT with names, password and a will; larger ones are not ours.
@@ -37,7 +37,7 @@ pub async fn identify<S: AsyncRead + AsyncWrite + Unpin>(
     peer_is_loopback: bool,
 ) -> Option<(Connect, Identity)> {
     let connect = match wire.next().await {
-        Ok(Some(Packet::Connect(connect))) => connect,
+        Ok(Some(Arrival { packet: Packet::Connect(connect), .. })) => connect,
         Err(rumqttc::Error::InvalidProtocolLevel(level)) if level >= 5 => {
             wire.put_raw(&REFUSE_VERSION_5);
             let _ = wire.flush().await;

@@ -2,7 +2,8 @@
 //! from one client to another, and downward only what the program sends to a device's own `dn/#`.
 //!
 //! What must stay true: no client harms another (own task, own window, own rate, bounded buffers); a stranger costs little; every
-//! limit is a setting or a named constant. Read `handshake` first, then `connection`.
+//! limit is a setting or a named constant. Read `handshake` first, then `connection`; `oversize` is how a message that is too large
+//! passes by.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ mod access;
 mod bucket;
 mod connection;
 mod handshake;
+mod oversize;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -47,10 +49,12 @@ pub struct Settings {
     pub silence_without_keep_alive: Duration,
     /// Messages of one connection that are not answered yet; then it is not read.
     pub in_flight_max: usize,
-    /// Larger payloads, up to the packet limit, are quarantined and acknowledged.
+    /// Larger payloads are quarantined and acknowledged.
     pub payload_bytes_max: usize,
     /// The same for native topics.
     pub native_bytes_max: usize,
+    /// A message larger than even this closes its connection: no ecosystem sends it.
+    pub passing_bytes_max: usize,
 }
 
 impl Settings {
@@ -63,6 +67,7 @@ impl Settings {
             in_flight_max: 64,
             payload_bytes_max: 64 * 1024,
             native_bytes_max: crate::ingest::native::PAYLOAD_BYTES_MAX,
+            passing_bytes_max: 16 * 1024 * 1024,
         }
     }
 }
@@ -171,7 +176,7 @@ impl Server {
         };
         let silence = self.settings.silence_without_keep_alive;
         let admitted = open(&mut wire, connect, identity, &self.sessions, silence).await;
-        wire.allow_packets_of(self.settings.payload_bytes_max + PUBLISH_OVERHEAD_BYTES);
+        wire.allow_packets_of(self.settings.payload_bytes_max + PUBLISH_OVERHEAD_BYTES, self.settings.passing_bytes_max);
         let device_id = admitted.identity.device.map(|device| device.device_id);
         let (connection, backlog) =
             Connection::new(wire, admitted, self.ports.clone(), Arc::clone(&self.sessions), &self.settings, self.stop.clone());

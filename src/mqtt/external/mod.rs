@@ -23,8 +23,9 @@ mod poll;
 mod tests;
 pub mod url;
 
-/// Above what the broker lets through (64 KiB), so that its limit is the one that is met.
-const INCOMING_BYTES_MAX: usize = 128 * 1024;
+/// Far above what sensors send (F2): a broker without a limit of its own keeps Zigbee2MQTT's list of devices (230 KB) or a picture
+/// for whoever subscribes, and a packet above this makes the client reconnect. One packet is in memory at a time.
+const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;
 const OUTGOING_BYTES_MAX: usize = 64 * 1024;
 /// Acknowledgements and subscriptions on their way into the connection.
 const REQUESTS_MAX: usize = 1024;
@@ -128,12 +129,7 @@ impl External {
         self.status.clone()
     }
 
-    /// For receipts to devices.
-    pub fn publisher(&self) -> AsyncClient {
-        self.listener.client.clone()
-    }
-
-    /// Adds topics while the client runs.
+    /// Speaks, and adds topics, while the client runs.
     pub fn listener(&self) -> Listener {
         self.listener.clone()
     }
@@ -148,7 +144,7 @@ impl External {
     }
 }
 
-/// Adds topics to a running client.
+/// Uses a running client.
 #[derive(Clone)]
 pub struct Listener {
     client: AsyncClient,
@@ -156,6 +152,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// For receipts and settings of devices.
+    pub fn publisher(&self) -> &AsyncClient {
+        &self.client
+    }
+
     /// Listens to one more topic from now on.
     pub fn listen(&self, filter: &str) {
         let mut filters = lock(&self.filters);

@@ -11,10 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::acknowledge::Unanswered;
 use super::{Connected, Settings, Status};
 use crate::ingest::{native, zigbee2mqtt};
-use crate::mqtt::ports::{Fault, Inbound, Ports, Source};
+use crate::mqtt::ports::{Fault, Inbound, Ports, SAMPLE_BYTES_MAX, Source};
 
-/// Kept of a message that is too large.
-const SAMPLE_BYTES_MAX: usize = 1024;
 /// A connection that lived this long was not broken by the message it began with.
 const STABLE: Duration = Duration::from_secs(30);
 /// The pause between connections grows up to this many times the first one.

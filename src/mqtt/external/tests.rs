@@ -1,17 +1,14 @@
-//! Against a real mosquitto where it is installed, and against a hand-made broker for what mosquitto cannot be made to do.
-
-use std::net::TcpListener as StdListener;
-use std::process::{Child, Command};
+//! Against a hand-made broker, for what a real one cannot be made to do; `tests/it/sensors/link.rs` has the real one.
 
 use bytes::BytesMut;
-use rumqttc::{ConnAck, ConnectReturnCode, Event, Packet, Publish, PublishOptions, SubAck, SubscribeReasonCode};
+use rumqttc::{ConnAck, ConnectReturnCode, Packet, Publish, SubAck, SubscribeReasonCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
 use crate::clock::Clock;
-use crate::mqtt::ports::{Inbound, Outcome, Source};
+use crate::mqtt::ports::{Fault, Inbound, Outcome, Source};
 
 const SOON: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(200);
@@ -21,7 +18,8 @@ fn settings(port: u16) -> Settings {
     Settings {
         retry_pause: Duration::from_millis(20),
         room_timeout: Duration::from_millis(300),
-        backlog_idle: Duration::from_millis(300),
+        // A slow machine is no end of a backlog.
+        backlog_idle: SOON,
         poison_max: 3,
         ..Settings::new(url, "instance-1".to_owned())
     }
@@ -35,11 +33,6 @@ fn ports(room: usize) -> (Ports, mpsc::Receiver<Inbound>) {
 
 async fn arrival(messages: &mut mpsc::Receiver<Inbound>) -> Inbound {
     timeout(SOON, messages.recv()).await.expect("a message arrives").unwrap()
-}
-
-async fn subscribed(client: &External) {
-    let mut status = client.status();
-    timeout(SOON, status.wait_for(|status| status.subscribed)).await.expect("subscribed in time").unwrap();
 }
 
 /// A broker that says what the test wants; one connection at a time.
@@ -170,10 +163,29 @@ async fn a_message_that_could_not_be_stored_is_asked_for_again_and_nothing_behin
     assert!(matches!(again.source, Source::Broker { waited: true }), "nobody knows how long it waited");
     again.ack.send(Outcome::Committed).unwrap();
     talk.hears_ack(1).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    talk.publish(3, "fresh").await;
-    assert!(matches!(arrival(&mut messages).await.source, Source::Broker { waited: false }), "the backlog is over");
     client.stop().await;
+}
+
+#[tokio::test]
+async fn a_backlog_is_over_when_the_broker_has_nothing_more_for_us() {
+    let idle = Settings { backlog_idle: Duration::from_millis(20), ..settings(0) };
+    let pinging = Settings { keep_alive: Duration::from_secs(1), ..settings(0) };
+    for (settings, pings) in [(idle, false), (pinging, true)] {
+        let broker = Script::new().await;
+        let (ports, mut messages) = ports(8);
+        let url = BrokerUrl { port: broker.port, ..settings.url.clone() };
+        let client = start(Settings { url, ..settings }, ports).unwrap();
+        let mut talk = broker.greet(true).await;
+        if pings {
+            assert_eq!(talk.hear().await, Some(Packet::PingReq));
+            talk.say(Packet::PingResp).await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        talk.publish(3, "fresh").await;
+        assert!(matches!(arrival(&mut messages).await.source, Source::Broker { waited: false }), "pings: {pings}");
+        client.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -192,6 +204,23 @@ async fn a_receiver_that_stands_still_costs_no_message() {
     client.stop().await;
 }
 
+/// F2. Its sample is kept, and it is acknowledged, so that it does not come again.
+#[tokio::test]
+async fn a_message_far_larger_than_a_sensor_sends_is_handed_in_as_a_sample() {
+    let broker = Script::new().await;
+    let (ports, mut messages) = ports(8);
+    let client = start(settings(broker.port), ports).unwrap();
+    let mut talk = broker.greet(false).await;
+    talk.publish(1, &"x".repeat(5_000_000)).await;
+    talk.publish(2, "next").await;
+    let large = arrival(&mut messages).await;
+    assert_eq!((large.fault, large.size_bytes, large.payload.len()), (Some(Fault::TooLarge), 5_000_000, 1024));
+    large.ack.send(Outcome::Committed).unwrap();
+    talk.hears_ack(1).await;
+    assert_eq!(&arrival(&mut messages).await.payload[..], b"next");
+    client.stop().await;
+}
+
 #[tokio::test]
 async fn one_message_that_cannot_be_read_does_not_stop_the_others_for_ever() {
     let broker = Script::new().await;
@@ -200,7 +229,8 @@ async fn one_message_that_cannot_be_read_does_not_stop_the_others_for_ever() {
     for _ in 0..3 {
         let mut talk = broker.greet(true).await;
         assert!(!talk.clean);
-        talk.publish(1, &"x".repeat(INCOMING_BYTES_MAX + 1)).await;
+        // A PUBLISH of 32 MiB begins.
+        talk.stream.write_all(&[0x30, 0x80, 0x80, 0x80, 0x10]).await.unwrap();
         while talk.hear().await.is_some() {}
     }
     let mut talk = broker.greet_only(false).await;
@@ -211,87 +241,5 @@ async fn one_message_that_cannot_be_read_does_not_stop_the_others_for_ever() {
     talk.publish(2, "readable").await;
     assert_eq!(&arrival(&mut messages).await.payload[..], b"readable");
     assert_eq!(client.status().borrow().sessions_dropped, 1, "and the operator can see it");
-    client.stop().await;
-}
-
-/// A mosquitto of the test's own.
-struct Mosquitto {
-    process: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Mosquitto {
-    /// `None`, said by name, if it is not installed; on a build server it must be.
-    fn start() -> Option<Self> {
-        let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("mosquitto.conf");
-        std::fs::write(&file, format!("listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n")).unwrap();
-        let program = ["mosquitto", "/usr/sbin/mosquitto"];
-        let process = program.iter().find_map(|program| Command::new(program).arg("-c").arg(&file).spawn().ok());
-        let Some(process) = process else {
-            assert!(std::env::var("CI").is_err(), "mosquitto is missing");
-            eprintln!("left out: mosquitto is not installed");
-            return None;
-        };
-        Some(Self { process, port, _folder: folder })
-    }
-
-    async fn publish(&self, topic: &str, payload: &str, retain: bool) {
-        let mut options = MqttOptions::new("publisher", Broker::tcp("127.0.0.1", self.port));
-        options.set_max_packet_size(1 << 20, 1 << 20);
-        let (client, mut events) = AsyncClient::builder(options).capacity(8).build();
-        let how = PublishOptions::at_least_once().retain(retain);
-        client.publish(topic.to_owned(), payload.to_owned(), how).await.unwrap();
-        let acknowledged = async {
-            while !matches!(events.poll().await, Ok(Event::Incoming(Packet::PubAck(_)))) {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(SOON, acknowledged).await.unwrap();
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-#[tokio::test]
-async fn a_real_broker_delivers_live_retained_and_waiting_messages_each_marked_as_such() {
-    let Some(broker) = Mosquitto::start() else { return };
-    let (ports, mut messages) = ports(64);
-    let client = start(settings(broker.port), ports.clone()).unwrap();
-    subscribed(&client).await;
-    broker.publish("zigbee2mqtt/bridge/devices", "not subscribed", false).await;
-    broker.publish("zigbee2mqtt/a", "live", true).await;
-    let live = arrival(&mut messages).await;
-    assert_eq!((&live.payload[..], live.retain), (&b"live"[..], false));
-    live.ack.send(Outcome::Committed).unwrap();
-    client.listener().listen("zigbee2mqtt/3栋/窗帘");
-    broker.publish("zigbee2mqtt/3栋/窗帘", "named", false).await;
-    // Listening to a name may race with the publication only if the broker reorders, which it does not.
-    arrival(&mut messages).await.ack.send(Outcome::Committed).unwrap();
-    broker.publish("zigbee2mqtt/a", &"x".repeat(65 * 1024), false).await;
-    let large = arrival(&mut messages).await;
-    assert_eq!((large.fault, large.payload.len()), (Some(crate::mqtt::ports::Fault::TooLarge), 1024));
-    large.ack.send(Outcome::Committed).unwrap();
-    tokio::time::sleep(A_WHILE).await;
-    client.stop().await;
-
-    broker.publish("zigbee2mqtt/b", "while away", false).await;
-    let client = start(settings(broker.port), ports).unwrap();
-    let mut heard = Vec::new();
-    for _ in 0..2 {
-        let message = arrival(&mut messages).await;
-        heard.push((String::from_utf8_lossy(&message.payload).into_owned(), message.retain));
-        assert!(matches!(message.source, Source::Broker { waited: true }));
-        message.ack.send(Outcome::Committed).unwrap();
-    }
-    heard.sort();
-    assert_eq!(heard, [("live".to_owned(), true), ("while away".to_owned(), false)]);
     client.stop().await;
 }

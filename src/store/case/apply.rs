@@ -25,6 +25,8 @@ struct Rows {
     cancelled_rungs: Vec<Value>,
     told_again: Vec<Value>,
     absences: Vec<Value>,
+    cancelled_absences: Vec<Value>,
+    not_over: Vec<Value>,
     endings: Vec<Value>,
     replan: Vec<(Uuid, Uuid)>,
 }
@@ -79,15 +81,17 @@ impl Rows {
             Command::TellAgain { alert_id, epoch, except } => self.told_again.push(json!({
                 "site": site, "id": alert_id, "epoch": epoch, "except": except.unwrap_or_default(), "now": bulk::time(now),
             })),
-            Command::AddAbsence { id, kind, from_date, return_date, by } => self.absences.push(json!({
+            Command::AddAbsence { id, kind, from_date, return_date, by, confirmed } => self.absences.push(json!({
                 "site": site, "id": id, "senior": senior, "kind": kind.as_str(), "from": from_date, "return": return_date, "by": by,
-                "at": bulk::time(now), "hash": "00",
+                "at": bulk::time(now), "confirmed_by": confirmed.then_some(by), "confirmed_at": time(confirmed.then_some(now)), "hash": "00",
             })),
+            Command::CancelAbsence { id, .. } => self.cancelled_absences.push(json!({ "site": site, "id": id, "at": bulk::time(now) })),
+            Command::CancelStandDown => self.not_over.push(json!({ "site": site, "senior": senior })),
             Command::EndAgreements { outcome, from_date } => {
                 self.endings.push(json!({ "site": site, "senior": senior, "from": from_date, "why": outcome.as_str() }));
                 self.replan.push((site, senior));
             }
-            Command::StandDown { .. } | Command::Recall { .. } | Command::Remind { .. } => {}
+            Command::StandDown { .. } | Command::Recall { .. } | Command::Remind { .. } | Command::Silenced { .. } => {}
         }
     }
 
@@ -127,9 +131,19 @@ impl Rows {
         bulk::execute(tx, INSERT_NOTICE, &self.notices).await?;
         let sql = "insert into absence (site_id, id, senior_id, kind, from_date, return_date, reported_by, entered_by, confirmed_at, confirmed_by,
                 content_hash, version, created_at)
-            select {site:uuid}, {id:uuid}, {senior:uuid}, {kind:text}, {from:date}, {return:date}, 'alert', {by:uuid}, {at:time}, {by:uuid},
-                {hash:bytes}, 1, {at:time} from {rows} where true on conflict (site_id, id) do nothing";
+            select {site:uuid}, {id:uuid}, {senior:uuid}, {kind:text}, {from:date}, {return:date},
+                coalesce((select m.name from member m where m.site_id = {site:uuid} and m.id = {by:uuid}), ''), {by:uuid},
+                {confirmed_at:time}, {confirmed_by:uuid}, {hash:bytes}, 1, {at:time} from {rows} where true
+            on conflict (site_id, id) do update set confirmed_at = coalesce(absence.confirmed_at, excluded.confirmed_at),
+                confirmed_by = coalesce(absence.confirmed_by, excluded.confirmed_by), cancelled_at = null, version = absence.version + 1";
         bulk::execute(tx, sql, &self.absences).await?;
+        let sql = "update absence set cancelled_at = {at:time}, version = version + 1 from {rows}
+            where absence.site_id = {site:uuid} and absence.id = {id:uuid} and absence.cancelled_at is null";
+        bulk::execute(tx, sql, &self.cancelled_absences).await?;
+        let sql =
+            "update notice set state = 'cancelled' from {rows} join alert a on a.site_id = {site:uuid} and a.senior_id = {senior:uuid}
+            where notice.site_id = a.site_id and notice.alert_id = a.id and notice.state = 'pending' and notice.class = 'stand_down'";
+        bulk::execute(tx, sql, &self.not_over).await?;
         let sql = "update agreement set to_date = {from:date}, ended_why = {why:text} from {rows}
             where agreement.site_id = {site:uuid} and agreement.senior_id = {senior:uuid} and (agreement.to_date is null or agreement.to_date > {from:date})";
         bulk::execute(tx, sql, &self.endings).await?;
@@ -208,6 +222,7 @@ async fn write_audit(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> R
                     entry(check.state.as_str(), "daily_check", check.id, None);
                 }
                 Command::AddAbsence { id, by, .. } => entry("create", "absence", *id, Some(*by)),
+                Command::CancelAbsence { id, by } => entry("cancel", "absence", *id, *by),
                 Command::EndAgreements { .. } => entry("end_agreements", "senior", outcome.case.senior.id, None),
                 _ => {}
             }

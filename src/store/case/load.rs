@@ -41,7 +41,9 @@ impl Span {
 /// No view reaches further back than this, whatever a signal claims.
 const HISTORY_DAYS_MAX: i64 = 32;
 
-const CHECK_COLUMNS: &str = "c.senior_id, c.id, c.local_date, c.slot, c.state, c.expected_sign, c.sensor_policy, c.counts_from, c.deadline_at, \
+const CHECK_COLUMNS: &str = "c.senior_id, c.id, c.local_date, c.slot, c.state, c.expected_sign, c.sensor_policy, \
+    coalesce((select a.require_change from agreement a where a.site_id = c.site_id and a.id = c.agreement_id), false) as require_change, \
+    c.counts_from, c.deadline_at, \
     c.cutoff_at, c.day_ends_at, c.unobserved_delay_seconds, c.received_late, c.triggered, c.next_action_at, c.decided_at";
 
 /// Loads the views of these seniors; the caller holds their locks.
@@ -92,7 +94,7 @@ async fn load_chunk(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], span: Span, no
 
 /// From when on signals can matter to anything in the view.
 fn since(case: &Case, now: DateTime<Utc>) -> DateTime<Utc> {
-    let checks = case.checks.iter().map(|check| check.counts_from);
+    let checks = case.checks.iter().map(|check| if check.require_change { check.change_from() } else { check.counts_from });
     let triggers = case.alert.iter().flat_map(|alert| alert.triggers.iter().map(|trigger| trigger.proof_from));
     checks.chain(triggers).min().unwrap_or(now).max(now - TimeDelta::days(HISTORY_DAYS_MAX))
 }

@@ -63,6 +63,7 @@ pub async fn react(tx: &mut Tx, site_id: Uuid, events: &[(Uuid, Event)], span: S
     apply::apply(tx, &outcomes, now).await?;
     tell::recall(tx, &outcomes, now).await?;
     tell::stand_down(tx, &outcomes, now).await?;
+    tell::silenced(tx, &outcomes, now).await?;
     remind::remind(tx, site_id, &outcomes, now).await?;
     tell_not_evaluated(tx, site_id, &outcomes, now).await?;
     Ok(outcomes)

@@ -39,6 +39,7 @@ pub struct CheckRow {
     pub expected_sign: Sign,
     #[sqlx(try_from = "String")]
     pub sensor_policy: SensorPolicy,
+    pub require_change: bool,
     pub counts_from: DateTime<Utc>,
     pub deadline_at: DateTime<Utc>,
     pub cutoff_at: DateTime<Utc>,
@@ -159,6 +160,7 @@ impl CheckRow {
             state: self.state,
             expected_sign: self.expected_sign,
             sensor_policy: self.sensor_policy,
+            require_change: self.require_change,
             counts_from: self.counts_from,
             deadline_at: self.deadline_at,
             cutoff_at: self.cutoff_at,

@@ -16,7 +16,8 @@ use crate::domain::case::Command;
 use crate::domain::id;
 use crate::domain::notice::{NewNotice, NoticeClass};
 use crate::on;
-use crate::store::{Result, Tx, bulk};
+use crate::store::register::By;
+use crate::store::{Result, Tx, bulk, silence};
 
 /// The longest that good news of a look-round waits for the rest of it.
 const BUNDLE_MAX: TimeDelta = TimeDelta::minutes(30);
@@ -60,16 +61,13 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
     release_waiting(tx, &people, &busy, now).await
 }
 
-/// Opened again: good news that still waits is no longer true, and whoever was told hears that somebody must go after all.
+/// Opened again: whoever was told hears that somebody must go after all.
 pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
     for outcome in outcomes {
         for command in &outcome.commands {
             let Command::Recall { alert_id, epoch, key, arguments, except } = command else { continue };
             let site = outcome.case.senior.site_id;
             let ids = vec![json!({ "site": site, "id": alert_id })];
-            let sql = "update notice set state = 'cancelled' from {rows}
-                where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.class = 'stand_down' and notice.state = 'pending'";
-            bulk::execute(tx, sql, &ids).await?;
             let told = told_about(tx, &Value::from(ids).to_string()).await?;
             let rows: Vec<Value> = told
                 .iter()
@@ -97,17 +95,30 @@ pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Re
     Ok(())
 }
 
-/// Who was told about these alerts: a sealed text cannot be recalled, a pending one was cancelled. Whoever was going knows of it,
-/// even if she found it on the list.
+/// Acts that silence are told to the others concerned, in the same transaction.
+pub async fn silenced(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
+    for outcome in outcomes {
+        for command in &outcome.commands {
+            let Command::Silenced { what, by } = command else { continue };
+            let by = By { site_id: outcome.case.senior.site_id, actor_id: Some(*by), now };
+            silence::tell(tx, &by, outcome.case.senior.id, *what).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Who was told about these alerts, and who is on the way: a sealed text cannot be recalled, also if a next channel was
+/// cancelled; a pending one was cancelled.
 async fn told_about(tx: &mut Tx, alerts: &str) -> Result<Vec<(Uuid, Uuid)>> {
     let sql = bulk::text(
         tx,
         "select n.alert_id, n.recipient_id from {rows}
          join notice n on n.site_id = {site:uuid} and n.alert_id = {id:uuid}
-         where n.class = 'alert' and n.state in ('sealed', 'delivered')
+         where n.class = 'alert' and (n.state in ('sealed', 'delivered') or n.message_id is not null)
          union
-         select a.id, a.claimed_by from {rows}
-         join alert a on a.site_id = {site:uuid} and a.id = {id:uuid} and a.claimed_by is not null",
+         select e.alert_id, e.actor_id from {rows}
+         join alert_event e on e.site_id = {site:uuid} and e.alert_id = {id:uuid}
+         where e.kind in ('claimed', 'on_site') and e.actor_id is not null",
     );
     Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(alerts).fetch_all(conn).await)?)
 }

@@ -78,6 +78,35 @@ pub async fn children(tx: &mut Tx, gateways: &[Uuid]) -> Result<Vec<(Uuid, Uuid)
     Ok(on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?)
 }
 
+/// A native device as far as its settings tell.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct InUse {
+    pub id: Uuid,
+    pub name: String,
+    pub version: i64,
+    pub expected_interval_seconds: i64,
+}
+
+impl InUse {
+    pub fn of(device: &Device) -> Self {
+        let Device { id, version, expected_interval_seconds, .. } = *device;
+        Self { id, name: device.name.clone(), version, expected_interval_seconds }
+    }
+}
+
+/// Native devices in use.
+pub async fn native_in_use(tx: &mut Tx) -> Result<Vec<InUse>> {
+    let sql = "select id, name, version, expected_interval_seconds from device where ecosystem = 'native' and revoked_at is null";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
+}
+
+/// Names of native devices revoked since then that no device in use has taken over.
+pub async fn native_revoked(tx: &mut Tx, since: DateTime<Utc>) -> Result<Vec<String>> {
+    let sql = "select distinct name from device where ecosystem = 'native' and revoked_at >= $1
+        and not exists (select 1 from device as other where other.name = device.name and other.gateway_id is null and other.revoked_at is null)";
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(since).fetch_all(conn).await)?)
+}
+
 /// Devices revoked since then, so that every instance closes their sessions.
 pub async fn revoked_since(tx: &mut Tx, since: DateTime<Utc>) -> Result<Vec<Uuid>> {
     let sql = "select id from device where revoked_at >= $1";
@@ -157,7 +186,7 @@ pub async fn quarantine(tx: &mut Tx, messages: &[Quarantined]) -> Result<()> {
 pub fn is_poison(error: &Error) -> bool {
     match error {
         Error::Broken { .. } | Error::Refused(_) => true,
-        Error::Busy => false,
+        Error::Busy | Error::Unknown(_) => false,
         Error::Database(sqlx::Error::Database(error)) => {
             let code = error.code().unwrap_or_default();
             // PostgreSQL: data exceptions and constraint violations. SQLite: constraint (19), mismatch (20), too big (18).

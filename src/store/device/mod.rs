@@ -14,13 +14,15 @@ use crate::on;
 mod credential;
 mod ingest;
 mod register;
+mod silence;
 
 pub use credential::{Credentials, SealedKey, authenticate, rotate, sealed_keys, unseal};
 pub use ingest::{
-    Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, quarantine, revoked_since, save,
-    seniors_of,
+    InUse, Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use,
+    native_revoked, quarantine, revoked_since, save, seniors_of,
 };
-pub use register::{NewDevice, bind, calibrate, create, revoke};
+pub use register::{NewDevice, bind, calibrate, claim_base_topic, create, revoke, speaks_for_one, unbind_all};
+pub use silence::{mark_silent, next_silence};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
@@ -91,16 +93,6 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, after: Option<Uuid>, limit: i64) -
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(after.unwrap_or(Uuid::nil())).bind(limit).fetch_all(conn).await)?)
 }
 
-/// Devices in use whose promised report is overdue, so that somebody looks at them.
-pub async fn silent(tx: &mut Tx, site_id: Uuid, now: DateTime<Utc>, limit: i64) -> Result<Vec<Device>> {
-    let sql = concat!(
-        "select ",
-        columns!(),
-        " from device where site_id = $1 and silent_after < $2 and revoked_at is null order by silent_after limit $3"
-    );
-    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(now).bind(limit).fetch_all(conn).await)?)
-}
-
 impl Device {
     /// What the rules remember of this device.
     pub fn state(&self) -> Result<DeviceState> {
@@ -157,10 +149,6 @@ impl Device {
         if self.status != DeviceStatus::Asleep {
             self.status = DeviceStatus::Online;
         }
-    }
-
-    pub fn is_silent(&self, now: DateTime<Utc>) -> bool {
-        self.silent_after.is_some_and(|at| at < now)
     }
 }
 

@@ -4,13 +4,16 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::super::{Result, Tx, audit};
+use super::super::register::By;
+use super::super::{Result, Tx, audit, silence};
 use super::credential::{Credentials, issue};
 use super::{Device, get};
-use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
+use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem, silent_after};
 use crate::domain::evidence::Polarity;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::silence::Silenced;
 use crate::ingest::native::valid_device_name;
+use crate::ingest::zigbee2mqtt::Topic;
 use crate::on;
 use crate::seal::SealKey;
 
@@ -103,19 +106,30 @@ async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
     Ok(())
 }
 
-/// A name that can be part of a topic and cannot be taken for something else there.
+/// A name under which Zigbee2MQTT can report, and that cannot be taken for something else than a report there.
 fn friendly(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= FRIENDLY_NAME_BYTES_MAX
-        && !name.contains(|c: char| c.is_control() || "+#".contains(c))
-        && !name.starts_with(['/', '$'])
-        && !name.starts_with("bridge/")
-        && !name.ends_with("/availability")
+    topic_part(name) && Topic::parse("base", &format!("base/{name}")) == Some(Topic::Device(name))
 }
 
 /// A topic of a gateway: no wildcards, and not the native protocol's.
 fn base_topic(base: &str) -> bool {
-    friendly(base) && !base.ends_with('/') && base != "chk" && !base.starts_with("chk/")
+    topic_part(base) && !base.ends_with('/') && base != "chk" && !base.starts_with("chk/")
+}
+
+fn topic_part(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= FRIENDLY_NAME_BYTES_MAX
+        && !text.contains(|c: char| c.is_control() || "+#".contains(c))
+        && !text.starts_with(['/', '$'])
+}
+
+/// Refuses a base topic that another gateway uses, on whatever site: behind an external broker only the topic says whose message it
+/// is. The endpoint knows by whose password it came, so there every home may use `zigbee2mqtt`.
+pub async fn claim_base_topic(tx: &mut Tx, base_topic: &str) -> Result<()> {
+    if super::gateways(tx).await?.iter().any(|(_, taken)| taken == base_topic) {
+        return Err(Refusal { field: Some("base_topic".to_owned()), ..Refusal::conflict("problem.device_base_topic_taken") }.into());
+    }
+    Ok(())
 }
 
 /// Binds a device to a senior, or to nobody. Another home means another curtain: level and calibration are forgotten.
@@ -127,24 +141,66 @@ pub async fn bind(
     actor_id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<Device> {
-    let device = current(tx, site_id, id, version).await?;
-    if device.ecosystem == Ecosystem::Gateway {
-        return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
-    }
     if let Some(senior) = senior_id {
-        let sql = "select count(*) from senior where site_id = $1 and id = $2";
+        // Seniors before devices, as everywhere; whoever ends or moves her afterwards finds this device.
+        tx.lock_seniors(&[senior]).await?;
+        let sql = "select count(*) from senior where site_id = $1 and id = $2 and ended_at is null";
         let known: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior).fetch_one(conn).await)?;
         if known == 0 {
             return Err(Refusal::invalid("senior_id", "problem.unknown_reference").into());
         }
     }
+    let device = current(tx, site_id, id, version).await?;
+    if device.ecosystem == Ecosystem::Gateway {
+        return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
+    }
+    if let Some(senior) = senior_id.filter(|_| device.role != DeviceRole::HelpButton)
+        && !speaks_for_one(tx, site_id, senior).await?
+    {
+        return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
+    }
+    // From now on it must be heard: a device that never speaks must not stay unnoticed.
+    let promised = senior_id.map(|_| silent_after(now, device.expected_interval_seconds));
     let sql = "update device set senior_id = $3, calibrated_at = null, level = null, level_since = null, opening_since = null,
-            opening_key = null, settle_at = null, version = version + 1
+            opening_key = null, settle_at = null, silent_after = coalesce(silent_after, $4), version = version + 1
         where site_id = $1 and id = $2";
-    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(senior_id).execute(conn).await.map(|_| ()))?;
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(senior_id).bind(promised).execute(conn).await.map(|_| ()))?;
     let act = if senior_id.is_some() { "bind" } else { "unbind" };
     record(tx, (site_id, id), act, &["senior_id"], Some(actor_id), now).await?;
+    if let Some(before) = device.senior_id.filter(|before| senior_id != Some(*before)) {
+        let by = By { site_id, actor_id: Some(actor_id), now };
+        silence::tell(tx, &by, before, Silenced::Device).await?;
+    }
     get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// A senior leaves her home: none of its sensors speaks for her any more. The caller holds her lock.
+pub async fn unbind_all(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, actor_id: Option<Uuid>, now: DateTime<Utc>) -> Result<Vec<Uuid>> {
+    let sql = "select id from device where site_id = $1 and senior_id = $2 order by id";
+    let bound: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior_id).fetch_all(conn).await)?;
+    super::ingest::lock(tx, &bound).await?;
+    let sql = "update device set senior_id = null, calibrated_at = null, level = null, level_since = null, opening_since = null,
+            opening_key = null, settle_at = null, version = version + 1
+        where site_id = $1 and senior_id = $2 and revoked_at is null returning id";
+    let mut freed: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior_id).fetch_all(conn).await)?;
+    freed.sort_unstable();
+    for id in &freed {
+        record(tx, (site_id, *id), "unbind", &["senior_id", "calibrated_at"], actor_id, now).await?;
+    }
+    Ok(freed)
+}
+
+/// A curtain of a home says who got up only if one senior lives there, or each of them has agreed that it speaks for them.
+pub async fn speaks_for_one(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<bool> {
+    let sql = "select count(*) from senior own
+        join senior other on other.site_id = own.site_id and other.home_id = own.home_id and other.ended_at is null
+        where own.site_id = $1 and own.id = $2
+          and (select count(*) from senior all_there where all_there.site_id = own.site_id and all_there.home_id = own.home_id
+               and all_there.ended_at is null) > 1
+          and not exists (select 1 from consent c where c.site_id = other.site_id and c.senior_id = other.id and c.scope = 'sensor'
+               and c.withdrawn_at is null)";
+    let silent: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior).fetch_one(conn).await)?;
+    Ok(silent == 0)
 }
 
 /// The two clicks: somebody closed and opened the curtain and saw which reading is which.
@@ -170,6 +226,12 @@ pub async fn calibrate(
 /// Ends a device for good, and with a gateway all devices behind it. Its history stays; its name is free again. The caller closes
 /// its live sessions after the commit.
 pub async fn revoke(tx: &mut Tx, (site_id, id): (Uuid, Uuid), actor_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let sql =
+        "select senior_id from device where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null and senior_id is not null";
+    let relied_on: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(id).fetch_all(conn).await)?;
+    for senior in relied_on {
+        silence::tell(tx, &By { site_id, actor_id: Some(actor_id), now }, senior, Silenced::Device).await?;
+    }
     let sql = "update device set revoked_at = $3, settle_at = null, opening_since = null, opening_key = null, silent_after = null,
             version = version + 1
         where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null";

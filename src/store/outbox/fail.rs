@@ -12,7 +12,7 @@ use crate::domain::case::Event;
 use crate::domain::notice::NoticeClass;
 use crate::on;
 use crate::store::case::{self, Span};
-use crate::store::{Result, Tx, bulk};
+use crate::store::{Result, Tx, bulk, watch};
 
 /// Notices per transaction: each may change an alert.
 const UNREACHABLE_MAX: i64 = 200;
@@ -35,22 +35,35 @@ struct Unreachable {
     epoch: i64,
     step: i64,
     senior_id: Option<Uuid>,
-    #[sqlx(try_from = "String")]
-    class: NoticeClass,
+    class: String,
 }
 
-/// Ends the due notices of people who have no working channel left. Returns how many.
-pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc>) -> Result<usize> {
+impl Unreachable {
+    fn is_broken(&self) -> bool {
+        self.class.parse::<NoticeClass>().is_err()
+    }
+
+    /// What a broken row was can only be told from where it stands: every notice of a rung asks somebody to go.
+    fn is_alert(&self) -> bool {
+        self.class == NoticeClass::Alert.as_str() || (self.is_broken() && self.step >= 0)
+    }
+}
+
+/// Ends the due notices of people who have no working channel left, and those that cannot be read (I28). Returns how many.
+pub async fn fail_unreachable(tx: &mut Tx, log_counts: bool, escalate: Escalate, now: DateTime<Utc>) -> Result<usize> {
     let sql = concat!(
         "select n.site_id, n.id, n.alert_id, n.epoch, n.step, a.senior_id, n.class from notice n
          left join alert a on a.site_id = n.site_id and a.id = n.alert_id
-         where n.state = 'pending' and n.not_before <= $1 and not exists (
+         where n.state = 'pending' and n.not_before <= $1 and (n.class not in ",
+        known_class!(),
+        " or not exists (
             select 1 from member m join member_channel c on c.site_id = m.site_id and c.member_id = m.id
             where m.site_id = n.site_id and m.id = n.recipient_id and m.ended_at is null and ",
-        usable_channel!(),
-        ") order by n.not_before, n.id limit $2"
+        usable_channel!("$3"),
+        ")) order by n.not_before, n.id limit $2"
     );
-    let rows: Vec<Unreachable> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).fetch_all(conn).await)?;
+    let rows: Vec<Unreachable> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).bind(log_counts).fetch_all(conn).await)?;
     // Seniors first, as every writer: a claim that waits for our notices must not hold what we need.
     let seniors: Vec<Uuid> = rows.iter().filter_map(|row| row.senior_id).collect();
     tx.lock_seniors(&seniors).await?;
@@ -58,18 +71,26 @@ pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc
     let sql = "update notice set state = 'failed' from {rows}
         where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";
     bulk::execute(tx, sql, &ids).await?;
-    let rungs: Vec<Rung> = rows
-        .iter()
-        .filter(|row| row.class == NoticeClass::Alert)
-        .filter_map(|row| Some((row.site_id, row.alert_id?, row.epoch, row.step)))
-        .collect();
+    let rungs: Vec<Rung> =
+        rows.iter().filter(|row| row.is_alert()).filter_map(|row| Some((row.site_id, row.alert_id?, row.epoch, row.step))).collect();
     if escalate == Escalate::Yes {
         undeliverable(tx, &rungs, now).await?;
+    }
+    for row in rows.iter().filter(|row| row.is_broken()) {
+        tracing::error!(notice = %row.id, "broken notice isolated");
+        tell_broken(tx, row.site_id, row.id, now).await?;
     }
     Ok(rows.len())
 }
 
-/// Tells the alerts of those rungs of which every notice has failed. The caller holds the locks of their seniors.
+/// A row of the outbox cannot be read: the operators hear of it once a day.
+pub(super) async fn tell_broken(tx: &mut Tx, site_id: Uuid, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let arguments = [("id".to_owned(), id.to_string())].into();
+    watch::tell_operators(tx, site_id, "notice.message_broken", "outbox_broken", &arguments, now).await
+}
+
+/// Tells the alerts of those rungs of which every notice has failed or is held up by a receiver that asked for a pause. The
+/// caller holds the locks of their seniors.
 pub async fn undeliverable(tx: &mut Tx, rungs: &[Rung], now: DateTime<Utc>) -> Result<()> {
     if rungs.is_empty() {
         return Ok(());
@@ -81,9 +102,11 @@ pub async fn undeliverable(tx: &mut Tx, rungs: &[Rung], now: DateTime<Utc>) -> R
         "select distinct a.site_id, a.senior_id, {epoch:int} as epoch, {step:int} as step from {rows}
          join alert a on a.site_id = {site:uuid} and a.id = {alert:uuid} and a.resolved_at is null
          where not exists (select 1 from notice n where n.site_id = a.site_id and n.alert_id = a.id
-            and n.epoch = {epoch:int} and n.step = {step:int} and n.class = 'alert' and n.state <> 'failed')",
+            and n.epoch = {epoch:int} and n.step = {step:int} and n.class = 'alert' and n.state <> 'failed'
+            and not exists (select 1 from message s join message_attempt t on t.site_id = s.site_id and t.message_id = s.id
+                where s.site_id = n.site_id and s.id = n.message_id and s.state = 'ready' and s.next_at > $2 and t.outcome = 'throttled'))",
     );
-    let dead: Vec<(Uuid, Uuid, i64, i64)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    let dead: Vec<(Uuid, Uuid, i64, i64)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(now).fetch_all(conn).await)?;
     let mut sites: BTreeMap<Uuid, Vec<(Uuid, Event)>> = BTreeMap::new();
     for (site, senior, epoch, step) in dead {
         sites.entry(site).or_default().push((senior, Event::Undeliverable { epoch, step }));

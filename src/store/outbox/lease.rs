@@ -5,9 +5,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::domain::message::Channel;
 use crate::on;
 use crate::store::{Result, Tx};
+
+/// The last error of a message whose sender never said how it ended.
+pub const LEASE_RAN_OUT: &str = "lease ran out";
 
 /// A message to be sent now.
 #[derive(Debug, Clone, FromRow)]
@@ -16,8 +18,8 @@ pub struct Leased {
     pub id: Uuid,
     pub recipient_id: Uuid,
     pub channel_id: Option<Uuid>,
-    #[sqlx(try_from = "String")]
-    pub channel: Channel,
+    /// As stored: a word that nobody knows breaks this message and no other (I28).
+    pub channel: String,
     pub endpoint: String,
     /// `None`: the channel's row is gone.
     pub address: Option<String>,
@@ -28,6 +30,16 @@ pub struct Leased {
     /// This attempt included; it also fences the lease against a later one of the same instance.
     pub attempts: i64,
     pub repeated: bool,
+    pub last_error: Option<String>,
+    /// Its receiver asked for a pause that is not over.
+    pub paused_until: Option<DateTime<Utc>>,
+}
+
+impl Leased {
+    /// Every attempt has been used up, the last one by a sender that never settled it: it is given up, not sent once more.
+    pub fn is_spent(&self, attempts_max: i64) -> bool {
+        self.attempts > attempts_max && self.last_error.as_deref() == Some(LEASE_RAN_OUT)
+    }
 }
 
 /// How many and for how long.
@@ -47,8 +59,9 @@ pub struct Terms {
 pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<Leased>> {
     // Two instances would lock rows in different orders and strike each other down.
     tx.lock_named("outbox.lease").await?;
+    on!(tx, |conn| sqlx::query("delete from endpoint_pause where paused_until <= $1").bind(now).execute(conn).await.map(|_| ()))?;
     let sql = "update message set state = 'leased', leased_by = $2, lease_until = $3, attempts = attempts + 1,
-            repeated = (repeated or state = 'leased')
+            repeated = (repeated or state = 'leased'), last_error = case when state = 'leased' then $6 else last_error end
         where ((state = 'ready' and next_at <= $1) or (state = 'leased' and lease_until <= $1))
           and (site_id, id) in (
             select site_id, id from (
@@ -61,19 +74,30 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
                    or (m.state = 'leased' and (m.lease_until <= $1 or m.leased_by = $2))) due
             where turn <= $4 and not live
             order by priority, next_at, call_no limit $5)
-        returning site_id, id, recipient_id, channel_id, channel, endpoint, body, dedupe_key, call_no, attempts, repeated,
+        returning site_id, id, recipient_id, channel_id, channel, endpoint, body, dedupe_key, call_no, attempts, repeated, last_error,
             (select c.address from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as address,
-            (select c.secret_sealed from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as secret_sealed";
+            (select c.secret_sealed from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as secret_sealed,
+            (select p.paused_until from member_channel c join endpoint_pause p on p.channel = c.channel and p.address = c.address
+                where c.site_id = message.site_id and c.id = message.channel_id and p.paused_until > $1) as paused_until";
     let mut leased: Vec<Leased> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(now)
         .bind(terms.instance)
         .bind(now + terms.lease)
         .bind(terms.per_endpoint_max)
         .bind(terms.messages_max)
+        .bind(LEASE_RAN_OUT)
         .fetch_all(conn)
         .await)?;
     leased.sort_by_key(|message| message.call_no);
     Ok(leased)
+}
+
+/// Gives back what an instance still holds when it stops, so that nobody waits for the lease to run out. Whether these were
+/// received is unknown (I12). Returns how many there were.
+pub async fn release(tx: &mut Tx, instance: Uuid, now: DateTime<Utc>) -> Result<u64> {
+    let sql = "update message set state = 'ready', next_at = $2, repeated = $3, leased_by = null, lease_until = null
+        where state = 'leased' and leased_by = $1";
+    Ok(on!(tx, |conn| sqlx::query(sql).bind(instance).bind(now).bind(true).execute(conn).await.map(|done| done.rows_affected()))?)
 }
 
 /// The next moment at which there is something to seal or to send; if it lies behind `now`, that much is late.

@@ -82,16 +82,18 @@ pub struct NewMessage {
 
 /// Takes what is due, most urgent first. The state changes in the same statement that reads, so that a claim which comes
 /// before cancels its notice and one which comes after finds it sealed.
-pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
+pub async fn claim_due(tx: &mut Tx, log_counts: bool, now: DateTime<Utc>) -> Result<Vec<Due>> {
     // One sealer at a time: otherwise two instances would split one person's message.
     tx.lock_named("outbox.seal").await?;
     let sql = concat!(
         "update notice set state = 'sealed' where state = 'pending' and (site_id, id) in (
             select n.site_id, n.id from notice n
             join member m on m.site_id = n.site_id and m.id = n.recipient_id and m.ended_at is null
-            where n.state = 'pending' and n.not_before <= $1
+            where n.state = 'pending' and n.not_before <= $1 and n.class in ",
+        known_class!(),
+        "
               and exists (select 1 from member_channel c where c.site_id = n.site_id and c.member_id = n.recipient_id and ",
-        usable_channel!(),
+        usable_channel!("$4"),
         ")
               and not ",
         before_its_alert!(),
@@ -110,11 +112,11 @@ pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
                   and t.class = 'alert' and t.message_id is not null
                 order by case when t.state = 'delivered' then 0 else 1 end, s.sealed_at desc limit 1) end as carried_by"
     );
-    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(now - BUNDLE).bind(NOTICES_PER_PASS_MAX).fetch_all(conn).await)?)
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(now - BUNDLE).bind(NOTICES_PER_PASS_MAX).bind(log_counts).fetch_all(conn).await)?)
 }
 
 /// The people and their working channels.
-pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)]) -> Result<HashMap<(Uuid, Uuid), Recipient>> {
+pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)], log_counts: bool) -> Result<HashMap<(Uuid, Uuid), Recipient>> {
     let rows = Value::from(people.iter().map(|(site, id)| json!({ "site": site, "id": id })).collect::<Vec<_>>()).to_string();
     let sql = bulk::text(
         tx,
@@ -125,17 +127,21 @@ pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)]) -> Result<HashMap<
         members.into_iter().map(|(site, id, called, locale)| ((site, id), Recipient { called, locale, routes: Vec::new() })).collect();
     let sql = bulk::text(
         tx,
-        "select c.site_id, c.member_id, c.id, c.channel, c.address, (c.verified_at is not null and c.disabled_at is null) as works
+        concat!(
+            "select c.site_id, c.member_id, c.id, c.channel, c.address, ",
+            carries!("$2"),
+            " as works
          from {rows} join member_channel c on c.site_id = {site:uuid} and c.member_id = {id:uuid}
-         order by c.site_id, c.member_id, c.position, c.id",
+         order by c.site_id, c.member_id, c.position, c.id"
+        ),
     );
     let channels: Vec<(Uuid, Uuid, Uuid, String, String, bool)> =
-        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(log_counts).fetch_all(conn).await)?;
     let mut ranks: HashMap<(Uuid, Uuid), i64> = HashMap::new();
     for (site, member, id, channel, address, works) in channels {
         let rank = ranks.entry((site, member)).or_default();
         *rank += 1;
-        // A channel of an unknown kind is no channel, as in `usable_channel!`.
+        // A channel of an unknown kind is no channel, as in `carries!`.
         let (Some(recipient), Ok(channel), true) = (found.get_mut(&(site, member)), channel.parse(), works) else { continue };
         recipient.routes.push(Route { id, channel, address, rank: *rank });
     }

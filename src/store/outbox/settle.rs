@@ -4,11 +4,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::fail::{Escalate, Rung, undeliverable};
+use super::fail::{Escalate, Rung, tell_broken, undeliverable};
 use super::lease::Leased;
-use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt};
+use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt, pause};
 use crate::on;
-use crate::store::{Result, Tx, audit};
+use crate::store::{Result, Tx, audit, watch};
 
 /// An attempt that has ended.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Attempt {
     pub leased: Leased,
     pub outcome: Outcome,
     pub rules: RetryRules,
+    /// `outbox.log_counts`.
+    pub log_counts: bool,
     /// 0..1
     pub jitter: f64,
     pub instance: Uuid,
@@ -30,14 +32,18 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
     let rungs = if attempt.outcome.class == OutcomeClass::Sent { Vec::new() } else { lock_rungs(tx, &attempt.leased).await? };
     record(tx, attempt, now).await?;
     let rank = rank(tx, &attempt.leased).await?;
-    let another = has_channel_after(tx, &attempt.leased, rank).await?;
+    let another = has_channel_after(tx, attempt, rank).await?;
     let settled = after_attempt(&attempt.outcome, attempt.leased.attempts, another, &attempt.rules, attempt.jitter, now);
-    if attempt.outcome.class == OutcomeClass::Config {
-        disable(tx, attempt, now).await?;
+    match attempt.outcome.class {
+        OutcomeClass::Config => disable(tx, attempt, now).await?,
+        OutcomeClass::Broken => tell_broken(tx, attempt.leased.site_id, attempt.leased.id, now).await?,
+        // A message that only met the pause must not make it longer.
+        OutcomeClass::Throttled if attempt.leased.paused_until.is_none() => pause_endpoint(tx, attempt, now).await?,
+        _ => {}
     }
     let ours = match settled {
         Settle::Sent => mark_sent(tx, &attempt.leased, now).await?,
-        Settle::RetryAt(at) => retry(tx, attempt, at).await?,
+        Settle::RetryAt(at) | Settle::HeldUp(at) => retry(tx, attempt, at).await?,
         Settle::NextChannel | Settle::Failed => mark_failed(tx, attempt).await?,
     };
     if !ours {
@@ -45,8 +51,12 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
     }
     match settled {
         Settle::Sent => deliver_notices(tx, &attempt.leased).await?,
-        Settle::RetryAt(at) if attempt.outcome.class == OutcomeClass::Throttled => pause_endpoint(tx, &attempt.leased, at).await?,
         Settle::RetryAt(_) => {}
+        Settle::HeldUp(_) => {
+            if attempt.escalate == Escalate::Yes && held_up_first(tx, &attempt.leased).await? {
+                undeliverable(tx, &rungs, now).await?;
+            }
+        }
         Settle::NextChannel => requeue_notices(tx, &attempt.leased, rank, now).await?,
         Settle::Failed => {
             fail_notices(tx, &attempt.leased, rank).await?;
@@ -93,15 +103,21 @@ async fn rank(tx: &mut Tx, leased: &Leased) -> Result<i64> {
     Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.channel_id).fetch_one(conn).await)?)
 }
 
-async fn has_channel_after(tx: &mut Tx, leased: &Leased, rank: i64) -> Result<bool> {
+async fn has_channel_after(tx: &mut Tx, attempt: &Attempt, rank: i64) -> Result<bool> {
+    let leased = &attempt.leased;
     let sql = concat!(
         "select count(*) from (select cast($3 as bigint) as channels_tried) n, member_channel c
          join member m on m.site_id = c.site_id and m.id = c.member_id and m.ended_at is null
          where c.site_id = $1 and c.member_id = $2 and ",
-        usable_channel!()
+        usable_channel!("$4")
     );
-    let count: i64 =
-        on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.recipient_id).bind(rank).fetch_one(conn).await)?;
+    let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql)
+        .bind(leased.site_id)
+        .bind(leased.recipient_id)
+        .bind(rank)
+        .bind(attempt.log_counts)
+        .fetch_one(conn)
+        .await)?;
     Ok(count > 0)
 }
 
@@ -175,11 +191,23 @@ async fn fail_notices(tx: &mut Tx, leased: &Leased, rank: i64) -> Result<()> {
     Ok(())
 }
 
-/// The endpoint asked for a pause: whatever waits for it waits as long.
-async fn pause_endpoint(tx: &mut Tx, leased: &Leased, until: DateTime<Utc>) -> Result<()> {
-    let sql = "update message set next_at = $2 where state = 'ready' and endpoint = $1 and next_at < $2";
-    on!(tx, |conn| sqlx::query(sql).bind(&leased.endpoint).bind(until).execute(conn).await.map(|_| ()))?;
+/// The receiver asked for a pause: whatever goes to the same address waits as long, also what is sealed later. The address
+/// and not its host, because a host often serves many people's robots, and one of them must not silence the others.
+async fn pause_endpoint(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
+    let sql = "insert into endpoint_pause (channel, address, paused_until)
+        select channel, address, $3 from member_channel where site_id = $1 and id = $2
+        on conflict (channel, address) do update set paused_until = excluded.paused_until
+            where endpoint_pause.paused_until < excluded.paused_until";
+    let (leased, until) = (&attempt.leased, now + pause(&attempt.outcome));
+    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.channel_id).bind(until).execute(conn).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Each alert is told once that a message waits: the next pause of the same message is no news.
+async fn held_up_first(tx: &mut Tx, leased: &Leased) -> Result<bool> {
+    let sql = "select count(*) from message_attempt where site_id = $1 and message_id = $2 and outcome = 'throttled'";
+    let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.id).fetch_one(conn).await)?;
+    Ok(count == 1)
 }
 
 /// The receiver says that this address is gone for good.
@@ -207,6 +235,18 @@ async fn disable(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<(
             fields: &fields,
         };
         audit::write(tx, &entry).await?;
+        tell_disabled(tx, attempt, now).await?;
     }
     Ok(())
+}
+
+/// Nobody else would notice before the next alert does not arrive.
+async fn tell_disabled(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
+    let leased = &attempt.leased;
+    let sql = "select called from member where site_id = $1 and id = $2";
+    let called: Option<String> =
+        on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.recipient_id).fetch_optional(conn).await)?;
+    let arguments = [("member".to_owned(), called.unwrap_or_default()), ("why".to_owned(), attempt.outcome.detail.clone())].into();
+    let reason = format!("channel/{}", leased.channel_id.unwrap_or_default());
+    watch::tell_operators(tx, leased.site_id, "notice.channel_disabled", &reason, &arguments, now).await
 }

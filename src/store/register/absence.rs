@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, content_hash, id_conflict, lock_id, require_version, senior, site, wrote};
+use super::{By, Written, content_hash, id_conflict, lock_id, require_open, require_version, senior, site, wrote};
 use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceKind};
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
+use crate::domain::silence::Silenced;
 use crate::on;
-use crate::store::{Result, Tx, case};
+use crate::store::{Result, Tx, case, silence};
 
 /// Somebody who left may be reported some days late, and a journey some weeks ahead.
 const BACKDATED_DAYS_MAX: i64 = 7;
@@ -23,10 +24,11 @@ pub struct Absence {
     pub senior_id: Uuid,
     #[sqlx(try_from = "String")]
     pub kind: AbsenceKind,
+    /// First day away.
     pub from_date: NaiveDate,
     /// First day back: an ordinary check again.
     pub return_date: NaiveDate,
-    /// Who said so.
+    /// Who said so, by name; of an absence that came of an alert, who closed the alert.
     pub reported_by: String,
     pub entered_by: Option<Uuid>,
     /// Null while it is only proposed: it then excuses nothing.
@@ -47,8 +49,11 @@ pub struct NewAbsence {
     #[serde(default)]
     pub id: Uuid,
     pub kind: AbsenceKind,
+    /// The first day away, in the site's zone; at most seven days back.
     pub from_date: NaiveDate,
+    /// The first day back, an ordinary check again; at most 14 days after the first day away.
     pub return_date: NaiveDate,
+    /// Who said so, by name.
     pub reported_by: String,
 }
 
@@ -125,6 +130,7 @@ pub async fn confirm(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i
         .rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("confirm", id, senior_id), &serde_json::json!({"confirmed_at": by.now})).await?;
+    silence::tell(tx, by, senior_id, Silenced::Absence).await?;
     case::reassess(tx, by.site_id, &[senior_id], by.now).await?;
     get(tx, by.site_id, senior_id, id).await
 }
@@ -132,7 +138,7 @@ pub async fn confirm(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i
 /// The senior is at home after all: checks whose cutoff lies ahead are ordinary checks again.
 pub async fn cancel(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64) -> Result<Absence> {
     senior::lock(tx, by.site_id, senior_id).await?;
-    get(tx, by.site_id, senior_id, id).await?;
+    require_open(get(tx, by.site_id, senior_id, id).await?.cancelled_at)?;
     let sql = "update absence set cancelled_at = $4, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and cancelled_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, id_conflict, lock_id, member, require_version, same_or_conflict, wrote};
+use super::{By, Written, id_conflict, lock_id, member, present, require_version, same_or_conflict, wrote};
+use crate::domain::message::signing_key;
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, ADDRESS_CHARS_MAX, CHANNELS, CHANNELS_MAX};
 use crate::on;
@@ -42,7 +43,7 @@ pub struct NewChannel {
     pub channel: String,
     #[serde(default)]
     pub address: String,
-    /// The signing key of a webhook; it is sealed and never shown again.
+    /// The signing key that a webhook must have: `whsec_` and the base64 of 24 to 64 bytes. It is sealed and never shown again.
     #[serde(default, skip_serializing)]
     pub secret: Option<String>,
 }
@@ -51,15 +52,15 @@ pub struct NewChannel {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ChannelPatch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub position: Option<i64>,
     /// Another address has to be verified again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// An administrator has seen that messages arrive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
 }
 
@@ -70,6 +71,7 @@ pub async fn create(tx: &mut Tx, by: &By, key: &SealKey, member_id: Uuid, new: N
         return Err(Refusal::invalid("channel", "register.channel").with("allowed", CHANNELS.join(", ")).into());
     }
     require_address(&new.channel, &new.address)?;
+    require_secret(&new)?;
     if new.secret.as_ref().is_some_and(|secret| secret.is_empty() || secret.chars().count() > SECRET_CHARS_MAX) {
         return Err(Refusal::invalid("secret", "register.text_length").with("max", SECRET_CHARS_MAX).into());
     }
@@ -99,6 +101,12 @@ pub async fn create(tx: &mut Tx, by: &By, key: &SealKey, member_id: Uuid, new: N
         .map(|_| ()))?;
     wrote(tx, by, written("create", new.id, member_id), &new).await?;
     get(tx, by.site_id, new.id).await
+}
+
+/// A webhook is signed, always, with a key that works.
+fn require_secret(new: &NewChannel) -> Result<(), Refusal> {
+    let signs = new.secret.as_deref().is_some_and(|secret| signing_key(secret).is_some());
+    if new.channel == "webhook" && !signs { Err(Refusal::invalid("secret", "channel.secret_required")) } else { Ok(()) }
 }
 
 /// A webhook needs somewhere to go; whether the target is allowed is judged when it is used, too.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, id_conflict, lock_id, require_version, same_or_conflict, senior, wrote};
+use super::{By, Written, id_conflict, lock_id, require_open, require_version, same_or_conflict, senior, wrote};
 use crate::domain::place::ConsentScope;
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, NAME_CHARS_MAX};
@@ -96,7 +96,7 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, senior_id: Uuid) -> Result<Vec<Con
 
 /// A consent is withdrawn, never deleted.
 pub async fn withdraw(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64) -> Result<Consent> {
-    get(tx, by.site_id, senior_id, id).await?;
+    require_open(get(tx, by.site_id, senior_id, id).await?.withdrawn_at)?;
     let sql = "update consent set withdrawn_at = $4, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and withdrawn_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());

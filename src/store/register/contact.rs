@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, id_conflict, lock_id, require_version, same_or_conflict, senior, wrote};
+use super::{By, Written, id_conflict, lock_id, nullable, present, require_open, require_version, same_or_conflict, senior, wrote};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, CONTACTS_MAX};
 use crate::domain::visit::minutes_away;
@@ -17,6 +17,7 @@ use crate::store::{Result, Tx};
 pub struct Contact {
     pub id: Uuid,
     pub senior_id: Uuid,
+    /// The lowest is phoned first; of two with the same position the one who was entered first.
     pub position: i64,
     pub name: String,
     pub relation: String,
@@ -50,20 +51,22 @@ pub struct NewContact {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct ContactPatch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub position: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub relation: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub minutes_away: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Null: nobody knows.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub minutes_away: Option<Option<i64>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub agreed_automatic: Option<bool>,
     /// True ends it; nothing else is then changed in the same request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub ended: Option<bool>,
 }
 
@@ -123,15 +126,16 @@ async fn find(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Contact>> {
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).fetch_optional(conn).await)?)
 }
 
-/// The contacts in the order in which they are phoned.
+/// The contacts in the order in which they are phoned; of two in the same position the one who was entered first.
 pub async fn list(tx: &mut Tx, site_id: Uuid, senior_id: Uuid) -> Result<Vec<Contact>> {
     let sql = "select id, senior_id, position, name, relation, phone, minutes_away, agreed_automatic, ended_at, version, created_at
-        from contact where site_id = $1 and senior_id = $2 and ended_at is null order by position, id";
+        from contact where site_id = $1 and senior_id = $2 and ended_at is null order by position, created_at, id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior_id).fetch_all(conn).await)?)
 }
 
 pub async fn patch(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64, patch: ContactPatch) -> Result<Contact> {
     let old = get(tx, by.site_id, senior_id, id).await?;
+    require_open(old.ended_at)?;
     let kept = patch.clone();
     let merged = NewContact {
         id,
@@ -139,7 +143,7 @@ pub async fn patch(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64
         name: patch.name.unwrap_or(old.name),
         relation: patch.relation.unwrap_or(old.relation),
         phone: patch.phone.unwrap_or(old.phone),
-        minutes_away: patch.minutes_away.or(old.minutes_away),
+        minutes_away: patch.minutes_away.unwrap_or(old.minutes_away),
         agreed_automatic: patch.agreed_automatic.unwrap_or(old.agreed_automatic),
     }
     .checked()?;
@@ -165,7 +169,7 @@ pub async fn patch(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64
 }
 
 pub async fn end(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64) -> Result<Contact> {
-    get(tx, by.site_id, senior_id, id).await?;
+    require_open(get(tx, by.site_id, senior_id, id).await?.ended_at)?;
     let sql =
         "update contact set ended_at = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3 and ended_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());

@@ -21,14 +21,15 @@ pub struct Duty {
     pub member_id: Uuid,
     #[sqlx(try_from = "String")]
     pub slot: Slot,
-    /// Bit 0 is Monday.
+    /// The days on which she walks, as bits: 1 is Monday, 2 Tuesday, 4 Wednesday … 64 Sunday; 31 is Monday to Friday, 96 the weekend.
     pub weekdays: i64,
     #[sqlx(skip)]
     pub building_ids: Vec<Uuid>,
     #[sqlx(skip)]
     pub senior_ids: Vec<Uuid>,
+    /// The first day, in the site's zone.
     pub from_date: NaiveDate,
-    /// Exclusive.
+    /// The first day without (exclusive); null: no end is known.
     pub to_date: Option<NaiveDate>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -43,14 +44,17 @@ pub struct NewDuty {
     pub id: Uuid,
     pub member_id: Uuid,
     pub slot: Slot,
+    /// The days on which she walks, as bits: 1 is Monday, 2 Tuesday, 4 Wednesday … 64 Sunday; 31 is Monday to Friday, 96 the weekend.
     pub weekdays: i64,
+    /// Everybody who lives there; buildings or seniors, at least one.
     #[serde(default)]
     pub building_ids: Vec<Uuid>,
     #[serde(default)]
     pub senior_ids: Vec<Uuid>,
-    /// Today if left out.
+    /// The first day, in the site's zone; today if left out.
     #[serde(default)]
     pub from_date: Option<NaiveDate>,
+    /// The first day without (exclusive).
     #[serde(default)]
     pub to_date: Option<NaiveDate>,
 }
@@ -104,6 +108,8 @@ async fn add_scopes(tx: &mut Tx, site_id: Uuid, new: &NewDuty) -> Result<()> {
     for building in &new.building_ids {
         place::require(tx, site_id, "building_ids", *building, PlaceKind::Building).await?;
     }
+    // Whoever ends the care for one of them waits, or was first and is seen.
+    tx.lock_seniors(&new.senior_ids).await?;
     for id in &new.senior_ids {
         if senior::get(tx, site_id, *id).await.is_ok_and(|senior| senior.ended_at.is_none()) {
             continue;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, lock_id, member, require_version, same_or_conflict, wrote};
+use super::{By, Page, Written, lock_id, member, nullable, present, require_open, require_version, same_or_conflict, wrote};
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::on;
@@ -17,8 +17,9 @@ pub struct Leave {
     pub id: Uuid,
     pub member_id: Uuid,
     pub from_date: NaiveDate,
-    /// First day back.
+    /// The first day back.
     pub return_date: NaiveDate,
+    /// Who stands in.
     pub substitute_id: Option<Uuid>,
     pub cancelled_at: Option<DateTime<Utc>>,
     pub version: i64,
@@ -33,10 +34,26 @@ pub struct NewLeave {
     #[serde(default)]
     pub id: Uuid,
     pub member_id: Uuid,
+    /// The first day away, in the site's zone.
     pub from_date: NaiveDate,
+    /// The first day back; at most 366 days later.
     pub return_date: NaiveDate,
+    /// Who stands in; may also be named later.
     #[serde(default)]
     pub substitute_id: Option<Uuid>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct LeavePatch {
+    /// Somebody else stands in from now on; null: nobody.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>)]
+    pub substitute_id: Option<Option<Uuid>>,
+    /// Only true: the member is there after all; nothing else is then changed in the same request.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,12 +78,7 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewLeave) -> Result<Leave> {
         return same_or_conflict(&new, stored);
     }
     member::require(tx, by.site_id, "member_id", new.member_id).await?;
-    if let Some(substitute) = new.substitute_id {
-        if substitute == new.member_id {
-            return Err(Refusal::invalid("substitute_id", "register.own_substitute").into());
-        }
-        member::require(tx, by.site_id, "substitute_id", substitute).await?;
-    }
+    require_substitute(tx, by.site_id, new.member_id, new.substitute_id).await?;
     require_present(tx, by.site_id, &new).await?;
     let sql = "insert into leave_of_absence (site_id, id, member_id, from_date, return_date, substitute_id, version, created_at)
         values ($1, $2, $3, $4, $5, $6, 1, $7)";
@@ -86,11 +98,19 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewLeave) -> Result<Leave> {
     get(tx, by.site_id, new.id).await
 }
 
-/// The substitute is there on all these days, and the member stands in for nobody on them.
+async fn require_substitute(tx: &mut Tx, site_id: Uuid, member_id: Uuid, substitute_id: Option<Uuid>) -> Result<()> {
+    let Some(substitute) = substitute_id else { return Ok(()) };
+    if substitute == member_id {
+        return Err(Refusal::invalid("substitute_id", "register.own_substitute").into());
+    }
+    member::require(tx, site_id, "substitute_id", substitute).await
+}
+
+/// The substitute is there on all these days, and the member stands in for nobody on them. Other leaves are asked, not this one.
 async fn require_present(tx: &mut Tx, site_id: Uuid, new: &NewLeave) -> Result<()> {
     let sql = "select m.name, l.substitute_id from leave_of_absence l
         join member m on m.site_id = l.site_id and m.id = l.member_id
-        where l.site_id = $1 and l.cancelled_at is null and l.from_date < $3 and l.return_date > $2
+        where l.site_id = $1 and l.id <> $6 and l.cancelled_at is null and l.from_date < $3 and l.return_date > $2
             and (l.member_id = $4 or l.member_id = $5 or l.substitute_id = $4)
         order by l.from_date, l.id";
     let meeting: Vec<(String, Option<Uuid>)> = on!(tx, |conn| sqlx::query_as(sql)
@@ -99,6 +119,7 @@ async fn require_present(tx: &mut Tx, site_id: Uuid, new: &NewLeave) -> Result<(
         .bind(new.return_date)
         .bind(new.member_id)
         .bind(new.substitute_id)
+        .bind(new.id)
         .fetch_all(conn)
         .await)?;
     match meeting.into_iter().next() {
@@ -159,9 +180,27 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, filter: LeaveFilter, page: Page) -
         .await)?)
 }
 
+/// Somebody else stands in, or nobody.
+pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: LeavePatch) -> Result<Leave> {
+    lock(tx, by.site_id).await?;
+    let old = get(tx, by.site_id, id).await?;
+    require_open(old.cancelled_at)?;
+    let substitute_id = patch.substitute_id.unwrap_or(old.substitute_id);
+    require_substitute(tx, by.site_id, old.member_id, substitute_id).await?;
+    let (member_id, from_date, return_date) = (old.member_id, old.from_date, old.return_date);
+    require_present(tx, by.site_id, &NewLeave { id, member_id, from_date, return_date, substitute_id }).await?;
+    let sql = "update leave_of_absence set substitute_id = $4, version = version + 1
+        where site_id = $1 and id = $2 and version = $3 and cancelled_at is null";
+    let rows =
+        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(substitute_id).execute(conn).await?.rows_affected());
+    require_version(rows)?;
+    wrote(tx, by, written("change", id), &patch).await?;
+    get(tx, by.site_id, id).await
+}
+
 /// The member is there after all.
 pub async fn cancel(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Leave> {
-    get(tx, by.site_id, id).await?;
+    require_open(get(tx, by.site_id, id).await?.cancelled_at)?;
     let sql = "update leave_of_absence set cancelled_at = $4, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and cancelled_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());

@@ -1,4 +1,5 @@
-//! Everybody who acts. A member who leaves is ended: grants, pairings, duties and sessions end with her, alerts stay.
+//! Everybody who acts. A member who leaves is ended: grants, pairings, duties, leaves and sessions end with her, alerts stay.
+//! One who was ended by mistake is opened again; what ended with her is given anew, so that somebody decides it.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use garde::Validate;
@@ -6,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, lock_id, require_version, same_or_conflict, site, unknown, wrote};
+use super::{By, Held, Page, Written, hold, lock_id, present, require_open, require_version, role_grant, same_or_conflict, site};
+use super::{unknown, wrote};
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
@@ -44,16 +46,17 @@ pub struct NewMember {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct MemberPatch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub called: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
-    /// True ends it; nothing else is then changed in the same request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// True: she leaves. False: it was a mistake; her roles, pairings and duties are then given anew. Nothing else is changed in the
+    /// same request.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub ended: Option<bool>,
 }
 
@@ -151,8 +154,9 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, filter: MemberFilter, page: Page) 
         .await)?)
 }
 
-/// A reference must name a member who has not ended.
+/// A reference must name a member who has not ended; her ending then waits for what refers to her.
 pub async fn require(tx: &mut Tx, site_id: Uuid, field: &str, id: Uuid) -> Result<()> {
+    hold(tx, Held::Member, site_id, id).await?;
     match find(tx, site_id, id).await? {
         Some(member) if member.ended_at.is_none() => Ok(()),
         _ => Err(unknown(field).into()),
@@ -161,6 +165,7 @@ pub async fn require(tx: &mut Tx, site_id: Uuid, field: &str, id: Uuid) -> Resul
 
 pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: MemberPatch) -> Result<Member> {
     let old = get(tx, by.site_id, id).await?;
+    require_open(old.ended_at)?;
     let kept = patch.clone();
     let merged = NewMember {
         id,
@@ -202,9 +207,11 @@ pub async fn set_password(tx: &mut Tx, by: &By, id: Uuid, password_hash: Option<
 
 /// Ends the member today. What she held ends with her; an alert that she claimed stays, and is open to others at once (domain.md §5).
 pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Member> {
-    get(tx, by.site_id, id).await?;
+    require_open(get(tx, by.site_id, id).await?.ended_at)?;
     let claimed = case::claimed_by(tx, by.site_id, id).await?;
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
+    let administrators = role_grant::before_ending(tx, by.site_id, today).await?;
+    // Waits for whoever is giving her something; what was given is found below.
     let sql = "update member set ended_at = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3 and ended_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
     require_version(rows)?;
@@ -212,9 +219,34 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Member>
         end_rows(tx, by, id, today, table, sql).await?;
     }
     case::void_claims(tx, by.site_id, &claimed, id, by.now).await?;
+    cancel_leaves(tx, by, id, today).await?;
     revoke_sessions(tx, by, id).await?;
+    administrators.require_one_left(tx, today).await?;
     wrote(tx, by, written("end", id), &serde_json::json!({"ended_at": by.now})).await?;
     get(tx, by.site_id, id).await
+}
+
+/// The member had been ended by mistake. Her phone number must still be free; old sign-ins stay ended.
+pub async fn reopen(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Member> {
+    let old = get(tx, by.site_id, id).await?;
+    if old.ended_at.is_none() {
+        return Err(Refusal::conflict("register.not_ended").into());
+    }
+    require_free_phone(tx, by.site_id, id, &old.phone).await?;
+    let sql = "update member set ended_at = null, version = version + 1 where site_id = $1 and id = $2 and version = $3";
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).execute(conn).await?.rows_affected());
+    require_version(rows)?;
+    wrote(tx, by, written("reopen", id), &serde_json::json!({"ended_at": null})).await?;
+    get(tx, by.site_id, id).await
+}
+
+/// Who has left is not on leave, and the days of her leaves are free for others.
+async fn cancel_leaves(tx: &mut Tx, by: &By, id: Uuid, today: NaiveDate) -> Result<()> {
+    let sql = "update leave_of_absence set cancelled_at = $4, version = version + 1
+        where site_id = $1 and member_id = $2 and return_date > $3 and cancelled_at is null returning id";
+    let cancelled: Vec<Uuid> =
+        on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(id).bind(today).bind(by.now).fetch_all(conn).await)?;
+    record(tx, by, "cancel", "leave_of_absence", "cancelled_at", &cancelled).await
 }
 
 /// Rows in force end today; rows that had not begun never do.
@@ -238,18 +270,22 @@ const END_WITH_MEMBER: [(&str, &str); 3] = [
 
 async fn end_rows(tx: &mut Tx, by: &By, member: Uuid, today: NaiveDate, table: &str, sql: &'static str) -> Result<()> {
     let ended: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(member).bind(today).fetch_all(conn).await)?;
-    let entries: Vec<audit::Entry> = ended
-        .iter()
-        .map(|id| audit::Entry {
-            site_id: by.site_id,
-            at: by.now,
-            actor_id: by.actor_id,
-            act: "end",
-            object_kind: table,
-            object_id: Some(*id),
-            fields: &["to_date"],
-        })
-        .collect();
+    record(tx, by, "end", table, "to_date", &ended).await
+}
+
+/// The audit rows of what changed along with something else.
+pub(super) async fn record(tx: &mut Tx, by: &By, act: &str, table: &str, field: &str, ids: &[Uuid]) -> Result<()> {
+    let fields = [field];
+    let entry = |id: &Uuid| audit::Entry {
+        site_id: by.site_id,
+        at: by.now,
+        actor_id: by.actor_id,
+        act,
+        object_kind: table,
+        object_id: Some(*id),
+        fields: &fields,
+    };
+    let entries: Vec<audit::Entry> = ids.iter().map(entry).collect();
     audit::write_many(tx, &entries).await
 }
 

@@ -2,7 +2,8 @@
 //! `create / get / list / patch / end`.
 //!
 //! What must stay true: every change writes its audit row in the same transaction (I33); nothing that has history is
-//! deleted; a client-made id names one content for ever (I20); a reference to another site's row does not exist (I30).
+//! deleted; a client-made id names one content for ever (I20); a reference to another site's row does not exist (I30); nothing
+//! begins for what has ended: who refers to a row holds it ([`hold`]), and who ends it looks for such rows afterwards.
 
 pub mod site;
 
@@ -19,6 +20,10 @@ pub mod channel;
 pub mod role_grant;
 
 pub mod senior;
+
+pub mod history;
+
+mod release;
 
 pub mod contact;
 
@@ -128,6 +133,34 @@ pub(super) async fn lock_id(tx: &mut Tx, id: Uuid) -> Result<()> {
     tx.lock_named(&id.to_string()).await
 }
 
+/// What a new row may refer to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Held {
+    Member,
+    Place,
+    Grid,
+    Home,
+}
+
+/// Keeps a row as it is to the end of the transaction: its ending waits, and whoever waited here reads the row that ended. On
+/// SQLite the write lock is already held.
+pub(super) async fn hold(tx: &mut Tx, what: Held, site_id: Uuid, id: Uuid) -> Result<()> {
+    let Tx::Postgres(tx) = tx else { return Ok(()) };
+    let sql = match what {
+        Held::Member => "select id from member where site_id = $1 and id = $2 for share",
+        Held::Place => "select id from place where site_id = $1 and id = $2 for share",
+        Held::Grid => "select id from grid where site_id = $1 and id = $2 for share",
+        Held::Home => "select id from home where site_id = $1 and id = $2 for share",
+    };
+    sqlx::query(sql).bind(site_id).bind(id).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// What has ended is not changed any more; the version says nothing about that.
+fn require_open(ended_at: Option<DateTime<Utc>>) -> Result<(), Refusal> {
+    if ended_at.is_none() { Ok(()) } else { Err(Refusal::conflict("register.already_ended")) }
+}
+
 /// A row that changed since the caller read it.
 fn stale() -> Refusal {
     Refusal::new(RefusalKind::Stale, "register.stale")
@@ -140,6 +173,15 @@ pub(super) fn require_version(rows_affected: u64) -> Result<()> {
 
 pub(super) fn unknown(field: &str) -> Refusal {
     Refusal::invalid(field, "register.unknown_reference")
+}
+
+/// A field that may be left out but not be null: a null that changes nothing would look like one that clears.
+pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A field that may be left out, or be null to clear the value.

@@ -20,8 +20,9 @@ pub struct Pairing {
     pub member_id: Uuid,
     #[sqlx(try_from = "String")]
     pub kind: PairingKind,
+    /// The first day, in the site's zone.
     pub from_date: NaiveDate,
-    /// Exclusive.
+    /// The first day without (exclusive); null: no end is known.
     pub to_date: Option<NaiveDate>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -36,9 +37,10 @@ pub struct NewPairing {
     pub id: Uuid,
     pub member_id: Uuid,
     pub kind: PairingKind,
-    /// Today if left out.
+    /// The first day, in the site's zone; today if left out.
     #[serde(default)]
     pub from_date: Option<NaiveDate>,
+    /// The first day without (exclusive).
     #[serde(default)]
     pub to_date: Option<NaiveDate>,
 }

@@ -1,4 +1,4 @@
-//! 街道 · 社区 · 小区 · 楼栋 with the closure of the tree.
+//! 街道 · 社区 · 小区 · 楼栋 with the closure of the tree. One change of the tree at a time per site.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use garde::Validate;
@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, lock_id, require_version, same_or_conflict, site, unknown, wrote};
+use super::{By, Held, Page, Written, hold, lock_id, nullable, present, require_open, require_version, role_grant};
+use super::{same_or_conflict, site, unknown, wrote};
 use crate::domain::place::PlaceKind;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
+use crate::domain::silence::Silenced;
 use crate::on;
-use crate::store::{Result, Tx};
+use crate::store::{Result, Tx, silence};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Place {
@@ -47,15 +49,19 @@ pub struct NewPlace {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct PlacePatch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// It was entered under the wrong place: everything below moves along.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<Uuid>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub walk_order: Option<i64>,
-    /// Today or a day before ends the trial now; a later day than agreed silences.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trial_until: Option<NaiveDate>,
-    /// True ends it; nothing else is then changed in the same request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The first day without trial; null, today or a day before ends the trial now. A later day than agreed silences.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<NaiveDate>)]
+    pub trial_until: Option<Option<NaiveDate>>,
+    /// True ends it with everything below; nothing else is then changed in the same request.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub ended: Option<bool>,
 }
 
@@ -71,6 +77,7 @@ pub struct PlaceFilter {
 pub async fn create(tx: &mut Tx, by: &By, new: NewPlace) -> Result<Place> {
     let name = register::name("name", &new.name)?;
     let new = NewPlace { name, walk_order: register::position("walk_order", new.walk_order)?, ..new };
+    lock_tree(tx, by.site_id).await?;
     lock_id(tx, new.id).await?;
     if let Some(stored) = find(tx, by.site_id, new.id).await? {
         return same_or_conflict(&new, stored);
@@ -104,6 +111,11 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewPlace) -> Result<Place> {
     close(tx, by.site_id, new.id, new.parent_id).await?;
     wrote(tx, by, written("create", new.id), &new).await?;
     get(tx, by.site_id, new.id).await
+}
+
+/// A place that ends or moves takes along what is below: nothing may come below it meanwhile.
+async fn lock_tree(tx: &mut Tx, site_id: Uuid) -> Result<()> {
+    tx.lock_named(&format!("places/{site_id}")).await
 }
 
 /// The new place is below itself and below everything above its parent.
@@ -143,19 +155,24 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, filter: PlaceFilter, page: Page) -
 }
 
 pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: PlacePatch, may_silence: bool) -> Result<Place> {
+    lock_tree(tx, by.site_id).await?;
     let old = get(tx, by.site_id, id).await?;
+    require_open(old.ended_at)?;
     if let Some(until) = patch.trial_until {
-        register::date("trial_until", until)?;
         if old.kind != PlaceKind::Compound {
             return Err(Refusal::invalid("trial_until", "register.trial_only_compound").into());
         }
-        if !may_silence && old.trial_until.is_none_or(|agreed| until > agreed) {
-            return Err(Refusal::forbidden("register.silencing").into());
+        if let Some(until) = until {
+            register::date("trial_until", until)?;
         }
+        require_no_longer_trial(old.trial_until, until, may_silence)?;
+    }
+    if let Some(parent) = patch.parent_id.filter(|parent| Some(*parent) != old.parent_id) {
+        move_below(tx, by.site_id, &old, parent, may_silence).await?;
     }
     let name = patch.name.as_deref().map(|name| register::name("name", name)).transpose()?.unwrap_or(old.name);
     let walk_order = register::position("walk_order", patch.walk_order.unwrap_or(old.walk_order))?;
-    let sql = "update place set name = $4, walk_order = $5, trial_until = $6, version = version + 1
+    let sql = "update place set name = $4, walk_order = $5, trial_until = $6, parent_id = $7, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and ended_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql)
         .bind(by.site_id)
@@ -163,20 +180,65 @@ pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: PlacePat
         .bind(version)
         .bind(name)
         .bind(walk_order)
-        .bind(patch.trial_until.or(old.trial_until))
+        .bind(patch.trial_until.unwrap_or(old.trial_until))
+        .bind(patch.parent_id.or(old.parent_id))
         .execute(conn)
         .await?
         .rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("change", id), &patch).await?;
+    if patch.trial_until > old.trial_until {
+        silence::tell_site(tx, by, Silenced::Rules).await?;
+    }
     get(tx, by.site_id, id).await
 }
 
-/// Ends the place and everything below, unless seniors still live there.
+/// In a trial fewer people are told, so a longer one needs `may_silence`.
+fn require_no_longer_trial(agreed: Option<NaiveDate>, until: Option<NaiveDate>, may_silence: bool) -> Result<(), Refusal> {
+    let longer = until.is_some_and(|until| agreed.is_none_or(|agreed| until > agreed));
+    if longer && !may_silence { Err(Refusal::forbidden("register.silencing")) } else { Ok(()) }
+}
+
+/// Puts the place and everything below under another parent. Each kind stands under the next wider one, so no circle can arise.
+async fn move_below(tx: &mut Tx, site_id: Uuid, place: &Place, parent: Uuid, may_silence: bool) -> Result<()> {
+    let kind = place.kind.parent().ok_or_else(|| Refusal::invalid("parent_id", "register.parent_kind"))?;
+    require(tx, site_id, "parent_id", parent, kind).await?;
+    let agreed = match place.parent_id {
+        Some(old) => get(tx, site_id, old).await?.trial_until,
+        None => None,
+    };
+    require_no_longer_trial(agreed, get(tx, site_id, parent).await?.trial_until, may_silence)?;
+    let leave = "delete from place_closure where site_id = $1
+        and descendant_id in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $2)
+        and ancestor_id not in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $2)";
+    on!(tx, |conn| sqlx::query(leave).bind(site_id).bind(place.id).execute(conn).await.map(|_| ()))?;
+    let enter = "insert into place_closure (site_id, ancestor_id, descendant_id, depth)
+        select above.site_id, above.ancestor_id, below.descendant_id, above.depth + below.depth + 1
+        from place_closure above join place_closure below on below.site_id = above.site_id and below.ancestor_id = $2
+        where above.site_id = $1 and above.descendant_id = $3";
+    on!(tx, |conn| sqlx::query(enter).bind(site_id).bind(place.id).bind(parent).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// Ends the place and everything below with its homes and the roles granted there, unless seniors still live there.
 pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Place> {
+    lock_tree(tx, by.site_id).await?;
     let old = get(tx, by.site_id, id).await?;
     if old.version != version {
         return Err(super::stale().into());
+    }
+    require_open(old.ended_at)?;
+    let today = site::get(tx, by.site_id).await?.today(by.now)?;
+    let administrators = role_grant::before_ending(tx, by.site_id, today).await?;
+    let below = "select descendant_id from place_closure where site_id = $1 and ancestor_id = $2";
+    let below: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(below).bind(by.site_id).bind(id).fetch_all(conn).await)?;
+    // Both statements wait for whoever is moving in; who came is counted afterwards.
+    let places = "update place set ended_at = $3, version = version + 1 where site_id = $1 and ended_at is null
+        and id in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $2)";
+    let homes = "update home set ended_at = $3, version = version + 1 where site_id = $1 and ended_at is null
+        and building_id in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $2)";
+    for sql in [places, homes] {
+        on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(by.now).execute(conn).await.map(|_| ()))?;
     }
     let living = "select count(*) from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
         join place_closure c on c.site_id = h.site_id and c.descendant_id = h.building_id
@@ -185,15 +247,15 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Place> 
     if seniors > 0 {
         return Err(Refusal::conflict("register.place_not_empty").with("count", seniors).into());
     }
-    let sql = "update place set ended_at = $3, version = version + 1 where site_id = $1 and ended_at is null
-        and id in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $2)";
-    on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(by.now).execute(conn).await.map(|_| ()))?;
+    role_grant::end_of_scopes(tx, by, today, &below).await?;
+    administrators.require_one_left(tx, today).await?;
     wrote(tx, by, written("end", id), &serde_json::json!({"ended_at": by.now})).await?;
     get(tx, by.site_id, id).await
 }
 
-/// A reference must name a place of this kind that has not ended.
+/// A reference must name a place of this kind that has not ended; its ending then waits for what refers to it.
 pub async fn require(tx: &mut Tx, site_id: Uuid, field: &str, id: Uuid, kind: PlaceKind) -> Result<()> {
+    hold(tx, Held::Place, site_id, id).await?;
     match find(tx, site_id, id).await? {
         Some(place) if place.ended_at.is_none() && place.kind == kind => Ok(()),
         Some(place) if place.ended_at.is_none() => Err(Refusal::invalid(field, "register.parent_kind").into()),

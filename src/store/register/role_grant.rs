@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Page, Written, grid, lock_id, member, place, require_version, same_or_conflict, site, unknown, wrote};
+use super::{By, Held, Page, Written, grid, hold, lock_id, member, place, require_version, same_or_conflict, site, unknown, wrote};
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::on;
-use crate::store::{Result, Tx};
+use crate::store::{Result, Tx, bulk};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct RoleGrant {
@@ -22,7 +22,7 @@ pub struct RoleGrant {
     pub place_id: Option<Uuid>,
     pub grid_id: Option<Uuid>,
     pub from_date: NaiveDate,
-    /// Exclusive.
+    /// The first day without the role (exclusive); null: no end is known.
     pub to_date: Option<NaiveDate>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -42,9 +42,10 @@ pub struct NewRoleGrant {
     pub place_id: Option<Uuid>,
     #[serde(default)]
     pub grid_id: Option<Uuid>,
-    /// Today if left out.
+    /// The first day, in the site's zone; today if left out.
     #[serde(default)]
     pub from_date: Option<NaiveDate>,
+    /// The first day without the role (exclusive).
     #[serde(default)]
     pub to_date: Option<NaiveDate>,
 }
@@ -71,6 +72,12 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewRoleGrant) -> Result<RoleGrant
     };
     register::dates(from_date, "to_date", new.to_date)?;
     member::require(tx, by.site_id, "member_id", new.member_id).await?;
+    if let Some(place) = new.place_id {
+        hold(tx, Held::Place, by.site_id, place).await?;
+    }
+    if let Some(grid) = new.grid_id {
+        hold(tx, Held::Grid, by.site_id, grid).await?;
+    }
     match (new.place_id, new.grid_id) {
         (Some(place), None) if place::get(tx, by.site_id, place).await.is_ok_and(|place| place.ended_at.is_none()) => {}
         (None, Some(grid)) if grid::get(tx, by.site_id, grid).await.is_ok_and(|grid| grid.ended_at.is_none()) => {}
@@ -130,6 +137,7 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64, to_date: Option<N
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
     let to_date = to_date.unwrap_or(today);
     register::ending(to_date, today, old.to_date)?;
+    let administrators = before_ending(tx, by.site_id, today).await?;
     let sql = "update role_grant set to_date = $4, version = version + 1 where site_id = $1 and id = $2 and version = $3";
     let rows = on!(tx, |conn| sqlx::query(sql)
         .bind(by.site_id)
@@ -140,8 +148,55 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64, to_date: Option<N
         .await?
         .rows_affected());
     require_version(rows)?;
+    administrators.require_one_left(tx, to_date).await?;
     wrote(tx, by, written("end", id), &serde_json::json!({"to_date": to_date})).await?;
     get(tx, by.site_id, id).await
+}
+
+/// Whether the site had an administrator, and one without a last day, before something ended by which it might lose her.
+pub(super) struct Administrators {
+    site_id: Uuid,
+    had: (i64, i64),
+}
+
+/// One ending of roles at a time per site: two administrators who end each other at once would both find that one is left.
+pub(super) async fn before_ending(tx: &mut Tx, site_id: Uuid, today: NaiveDate) -> Result<Administrators> {
+    tx.lock_named(&format!("roles/{site_id}")).await?;
+    Ok(Administrators { site_id, had: administrators(tx, site_id, today).await? })
+}
+
+impl Administrators {
+    /// Refuses the ending after which nobody could let anybody in, from `date` on.
+    pub(super) async fn require_one_left(&self, tx: &mut Tx, date: NaiveDate) -> Result<()> {
+        let (in_force, lasting) = administrators(tx, self.site_id, date).await?;
+        if (self.had.0 > 0 && in_force == 0) || (self.had.1 > 0 && lasting == 0) {
+            return Err(Refusal::conflict("register.last_administrator").into());
+        }
+        Ok(())
+    }
+}
+
+/// Grants by which somebody administers the whole site on a date, and how many of them have no last day.
+async fn administrators(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<(i64, i64)> {
+    let sql = "select count(*), count(case when g.to_date is null then 1 end) from role_grant g join member m on m.site_id = g.site_id and m.id = g.member_id and m.ended_at is null
+        where g.site_id = $1 and g.role = 'administrator' and g.from_date <= $2 and (g.to_date is null or g.to_date > $2)
+            and g.grid_id is null and (g.place_id is null or g.place_id in (
+                select id from place where site_id = $1 and parent_id is null and ended_at is null))";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(date).fetch_one(conn).await)?)
+}
+
+/// With a grid or places that end, the roles granted there end: they reach nobody any more.
+pub(super) async fn end_of_scopes(tx: &mut Tx, by: &By, today: NaiveDate, scopes: &[Uuid]) -> Result<()> {
+    let rows: Vec<_> = scopes.iter().map(|id| serde_json::json!({"site": by.site_id, "scope": id})).collect();
+    let sql = bulk::text(
+        tx,
+        "update role_grant set to_date = case when from_date > $2 then from_date else $2 end, version = version + 1 from {rows}
+         where role_grant.site_id = {site:uuid} and (role_grant.place_id = {scope:uuid} or role_grant.grid_id = {scope:uuid})
+             and (to_date is null or to_date > $2) returning role_grant.id",
+    );
+    let rows = serde_json::Value::from(rows).to_string();
+    let ended: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(rows).bind(today).fetch_all(conn).await)?;
+    member::record(tx, by, "end", "role_grant", "to_date", &ended).await
 }
 
 fn written(act: &str, id: Uuid) -> Written<'_> {

@@ -1,4 +1,5 @@
-//! A person looked after. Reading more than a round needs is logged with its reason.
+//! A person looked after. Reading more than a round needs is logged with its reason. Who moves or is no longer looked after leaves
+//! her sensors behind; one who was ended by mistake is looked after again, and what ended with her is agreed anew.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, JsonText, Page, Written, agreement, home, lock_id, nullable, pairing, require_version, same_or_conflict};
-use super::{site, unknown, wrote};
+use super::{By, JsonText, Page, Written, agreement, history, home, lock_id, nullable, pairing, present, release, require_version};
+use super::{same_or_conflict, site, wrote};
 use crate::domain::access::Who;
 use crate::domain::place::{Category, Purpose, RiskBand};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, HINT_CHARS_MAX};
-use crate::store::{Result, Tx, audit};
+use crate::domain::silence::Silenced;
+use crate::store::{Result, Tx, audit, silence};
 use crate::{on, visible_seniors, words};
 
 words! {
@@ -82,27 +84,32 @@ pub struct NewSenior {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct SeniorPatch {
-    /// The person moved within the site.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// She moved within the site, today. Her sensors stay behind: they are bound to nobody until somebody installs them anew.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub home_id: Option<Uuid>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub called: Option<String>,
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub phone: Option<Option<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub birth_year: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Null: not known.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub birth_year: Option<Option<i64>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub categories: Option<BTreeSet<Category>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// From today on; the bands of earlier days stay on record.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub risk_band: Option<RiskBand>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub hearing_hint: Option<String>,
-    /// Ends the care for her; nothing else is then changed in the same request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_why: Option<EndedWhy>,
+    /// Ends the care for her. Null: that was a mistake, she is looked after again; pairings and agreements are then made anew, and
+    /// `home_id` may say where she lives. Nothing else is changed in the same request.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<EndedWhy>)]
+    pub ended_why: Option<Option<EndedWhy>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -139,7 +146,8 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewSenior) -> Result<Senior> {
     if let Some(stored) = find(tx, by.site_id, new.id).await? {
         return same_or_conflict(&new, stored);
     }
-    require_home(tx, by.site_id, new.home_id).await?;
+    home::require(tx, by.site_id, "home_id", new.home_id).await?;
+    let today = site::get(tx, by.site_id).await?.today(by.now)?;
     let sql = "insert into senior (site_id, id, home_id, name, called, phone, birth_year, categories, risk_band, hearing_hint,
             purpose, version, created_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12)";
@@ -159,12 +167,10 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewSenior) -> Result<Senior> {
         .execute(conn)
         .await
         .map(|_| ()))?;
+    history::lives_in(tx, by, new.id, new.home_id, today).await?;
+    history::is_rated(tx, by, new.id, new.risk_band, today).await?;
     wrote(tx, by, written("create", new.id), &new).await?;
     get(tx, by.site_id, new.id).await
-}
-
-async fn require_home(tx: &mut Tx, site_id: Uuid, home_id: Uuid) -> Result<()> {
-    home::get(tx, site_id, home_id).await.map(|_| ()).map_err(|_| unknown("home_id").into())
 }
 
 pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Senior> {
@@ -247,22 +253,33 @@ pub async fn visible(tx: &mut Tx, who: &Who, filter: SeniorFilter, page: Page) -
 }
 
 pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: SeniorPatch) -> Result<Senior> {
-    let old = get(tx, by.site_id, id).await?;
+    let old = lock(tx, by.site_id, id).await?;
+    let today = site::get(tx, by.site_id).await?.today(by.now)?;
     let kept = patch.clone();
+    let moves_to = patch.home_id.filter(|home| *home != old.home_id);
+    let rated = patch.risk_band.filter(|band| *band != old.risk_band);
     let merged = NewSenior {
         id,
-        home_id: patch.home_id.unwrap_or(old.home_id),
+        home_id: moves_to.unwrap_or(old.home_id),
         name: patch.name.unwrap_or(old.name),
         called: patch.called.unwrap_or(old.called),
         phone: patch.phone.unwrap_or(old.phone),
-        birth_year: patch.birth_year.or(old.birth_year),
+        birth_year: patch.birth_year.unwrap_or(old.birth_year),
         categories: patch.categories.unwrap_or(old.categories.0),
         risk_band: patch.risk_band.unwrap_or(old.risk_band),
         hearing_hint: patch.hearing_hint.unwrap_or(old.hearing_hint),
         purpose: old.purpose,
     }
     .checked()?;
-    require_home(tx, by.site_id, merged.home_id).await?;
+    let mut left_sensors = false;
+    if let Some(home_id) = moves_to {
+        home::require(tx, by.site_id, "home_id", home_id).await?;
+        left_sensors = release::devices(tx, by, id, today).await?;
+        history::lives_in(tx, by, id, home_id, today).await?;
+    }
+    if let Some(band) = rated {
+        history::is_rated(tx, by, id, band, today).await?;
+    }
     let sql = "update senior set home_id = $4, name = $5, called = $6, phone = $7, birth_year = $8, categories = $9,
             risk_band = $10, hearing_hint = $11, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and ended_at is null";
@@ -282,17 +299,27 @@ pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: SeniorPa
         .await?
         .rows_affected());
     require_version(rows)?;
+    if left_sensors {
+        release::human_look(tx, by, id, today).await?;
+    }
     wrote(tx, by, written("change", id), &kept).await?;
     get(tx, by.site_id, id).await
 }
 
-/// Ends the care for a senior: her agreements and pairings end with it. Nobody is watched by mistake, so it needs `may_silence`.
+/// Ends the care for a senior: her agreements and pairings end with it, and her sensors speak for nobody. Nobody is watched by mistake,
+/// so it needs `may_silence`. While somebody is on the way to her it is refused: whoever goes must be able to say what she found.
 pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64, why: EndedWhy, may_silence: bool) -> Result<Senior> {
     if !may_silence {
         return Err(Refusal::forbidden("register.silencing").into());
     }
     lock(tx, by.site_id, id).await?;
+    let sql = "select count(*) from alert where site_id = $1 and senior_id = $2 and resolved_at is null";
+    let open: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(id).fetch_one(conn).await)?;
+    if open > 0 {
+        return Err(Refusal::conflict("register.alert_open").into());
+    }
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
+    release::devices(tx, by, id, today).await?;
     let sql = "update senior set ended_at = $4, ended_why = $5, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and ended_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql)
@@ -306,8 +333,31 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64, why: EndedWhy, ma
         .rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("end", id), &serde_json::json!({"ended_why": why})).await?;
+    // Before the pairings end: those who were paired must hear it.
+    silence::tell(tx, by, id, Silenced::Ended).await?;
     pairing::end_all(tx, by, id, today).await?;
     agreement::end_all(tx, by, id, today, why.as_str()).await?;
+    get(tx, by.site_id, id).await
+}
+
+/// She had been ended by mistake, or came back. Nothing is agreed with her yet: the reachability check names her until it is.
+pub async fn reopen(tx: &mut Tx, by: &By, id: Uuid, version: i64, home_id: Option<Uuid>) -> Result<Senior> {
+    tx.lock_seniors(&[id]).await?;
+    let old = get(tx, by.site_id, id).await?;
+    if old.ended_at.is_none() {
+        return Err(Refusal::conflict("register.not_ended").into());
+    }
+    let lives_in = home_id.unwrap_or(old.home_id);
+    home::require(tx, by.site_id, "home_id", lives_in).await?;
+    let sql = "update senior set ended_at = null, ended_why = null, home_id = $4, version = version + 1
+        where site_id = $1 and id = $2 and version = $3";
+    let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(lives_in).execute(conn).await?.rows_affected());
+    require_version(rows)?;
+    if lives_in != old.home_id {
+        let today = site::get(tx, by.site_id).await?.today(by.now)?;
+        history::lives_in(tx, by, id, lives_in, today).await?;
+    }
+    wrote(tx, by, written("reopen", id), &serde_json::json!({"ended_why": null, "home_id": lives_in})).await?;
     get(tx, by.site_id, id).await
 }
 

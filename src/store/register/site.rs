@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, json, lock_id, require_version, wrote};
+use super::{By, Written, json, lock_id, present, require_version, wrote};
 use crate::domain::agreement::GRACE_MAX;
 use crate::domain::day::{UNOBSERVED_DELAY_MAX, local_date};
 use crate::domain::misread::misread;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Rules;
+use crate::domain::silence::Silenced;
 use crate::on;
-use crate::store::{Error, Result, Tx, case, plan};
+use crate::store::{Error, Result, Tx, case, plan, silence};
 
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Site {
@@ -45,14 +46,14 @@ pub struct NewSite {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct SitePatch {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub latitude: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub longitude: Option<f64>,
     /// Settings of `check` and `ladder` to change, e.g. `{"check": {"grace": "20m"}}`; the others stay.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub settings: Option<serde_json::Value>,
 }
@@ -125,6 +126,7 @@ pub async fn patch(tx: &mut Tx, by: &By, version: i64, patch: SitePatch, may_sil
     let what = Written { act: "change", table: "site", id: by.site_id, person_id: None, senior_id: None };
     wrote(tx, by, what, &patch).await?;
     if patch.settings.is_some() {
+        silence::tell_site(tx, by, Silenced::Rules).await?;
         replan_all(tx, by).await?;
     }
     get(tx, by.site_id).await

@@ -164,3 +164,29 @@ async fn verify_names_what_is_wrong_by_id_and_ends_with_one() {
     let told = home.run(&["verify"]).refused(1, &["place_closure", "unplanned"]);
     assert!(!told.out.contains('王') && !told.out.contains("13800138000"), "ids only: {told:?}");
 }
+
+// I30
+#[tokio::test]
+async fn a_second_site_is_made_on_the_console_and_its_administrator_sees_it_alone() {
+    let here = Installation::new();
+    here.add_administrator().succeeded();
+    here.run(&["site", "add", "--name", "西城", "--timezone", "Asia/Nowhere"]).refused(2, &["--timezone"]);
+    let made = here.run(&["site", "add", "--name", "西城", "--timezone", "Asia/Urumqi"]).succeeded();
+    let street = made.out.trim().rsplit(' ').next().expect("the street is named");
+    let nowhere = ["member", "add", "--phone", "13900139000", "--name", "李", "--role", "administrator", "--password-stdin"];
+    here.run_with(&nowhere, "every morning\n").refused(1, &["--place"]);
+    here.run_with(&[&nowhere[..], &["--place", street]].concat(), "every morning\n").succeeded();
+    let server = here.serve();
+    for (phone, name) in [("13900139000", "西城"), ("13800138000", "")] {
+        let api = format!("http://{}/api/v1", server.http);
+        let sign_in = serde_json::json!({"phone": phone, "password": "every morning", "kind": "bearer"});
+        let answer = super::binary::client().post(format!("{api}/sessions")).json(&sign_in).send().await.expect("the server answers");
+        let answer: serde_json::Value = answer.json().await.expect("JSON");
+        let token = answer["token"].as_str().expect("a token");
+        let sites = super::binary::client().get(format!("{api}/sites")).bearer_auth(token).send().await.expect("the server answers");
+        let sites: serde_json::Value = sites.json().await.expect("JSON");
+        assert_eq!(sites["items"].as_array().map(Vec::len), Some(1), "{sites}");
+        assert_eq!(sites["items"][0]["name"] == "西城", name == "西城", "{sites}");
+    }
+    server.stop();
+}

@@ -28,6 +28,7 @@ const PLANTED: &[(&str, &[&str])] = &[
     ("pairings_at_once", &["update pairing set kind = 'primary'"]),
     ("check_without_agreement", &["delete from agreement"]),
     ("notice_without_alert", &["update notice set alert_id = recipient_id"]),
+    ("outbox_word_unknown", &["update notice set class = 'song'"]),
     (
         "message_without_recipient",
         &["insert into message (site_id, id, recipient_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, state, attempts, next_at,

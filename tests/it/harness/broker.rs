@@ -23,6 +23,18 @@ pub struct Broker {
 impl Broker {
     /// Starts with one account per name, each name being its own password; none where mosquitto is not installed.
     pub fn start(accounts: &[&str]) -> Option<Broker> {
+        Self::start_with(accounts, |shipped| shipped)
+    }
+
+    /// A broker that somebody set up without reading what is shipped: any size goes.
+    pub fn start_without_size_limit(accounts: &[&str]) -> Option<Broker> {
+        Self::start_with(accounts, |shipped| {
+            assert!(shipped.contains("\nmessage_size_limit "), "the shipped configuration has a limit");
+            shipped.replace("\nmessage_size_limit ", "\n#")
+        })
+    }
+
+    fn start_with(accounts: &[&str], change: impl Fn(String) -> String) -> Option<Broker> {
         let mosquitto = needs::program("mosquitto")?;
         let passwords = needs::program("mosquitto_passwd")?;
         let publish = needs::program("mosquitto_pub")?;
@@ -39,7 +51,8 @@ impl Broker {
                 .expect("mosquitto_passwd runs");
             assert!(made.success(), "no account for {account}");
         }
-        fs::write(folder.path().join("conf"), shipped_configuration(folder.path(), port)).expect("the folder is writable");
+        let configuration = change(shipped_configuration(folder.path(), port));
+        fs::write(folder.path().join("conf"), configuration).expect("the folder is writable");
         let process = run(&mosquitto, folder.path(), port);
         Some(Broker { port, folder, process, mosquitto, publish, subscribe })
     }
@@ -50,16 +63,48 @@ impl Broker {
 
     /// kill -9, and a new process on the same files.
     pub fn kill_and_restart(&mut self) {
+        self.pause();
+        self.go_on();
+    }
+
+    /// kill -9.
+    pub fn pause(&mut self) {
         self.kill();
+    }
+
+    /// A new process on the same files.
+    pub fn go_on(&mut self) {
         self.process = run(&self.mosquitto, self.folder.path(), self.port);
     }
 
     /// Publishes each line with QoS 1 and tells whether all were acknowledged; a client that is cut off tries for ever.
     pub fn publish(&self, account: Option<&str>, topic: &str, lines: &str) -> bool {
+        self.send(account, topic, lines, &["-l"])
+    }
+
+    /// Publishes one message that the broker keeps for later subscribers.
+    pub fn publish_kept(&self, account: &str, topic: &str, message: &str) -> bool {
+        self.send(Some(account), topic, message, &["-s", "-r"])
+    }
+
+    /// Makes it keep nothing there any more.
+    pub fn forget(&self, account: &str, topic: &str) -> bool {
+        self.send(Some(account), topic, "", &["-n", "-r"])
+    }
+
+    /// What the broker keeps under a topic that the account may read.
+    pub fn kept(&self, account: &str, topic: &str) -> Option<Vec<u8>> {
+        let mut command = self.client(&self.subscribe, Some(account));
+        command.args(["-t", topic, "--retained-only", "-C", "1", "-W", "1", "-N"]);
+        let output = command.stderr(Stdio::null()).output().expect("mosquitto_sub runs");
+        Some(output.stdout).filter(|kept| !kept.is_empty())
+    }
+
+    fn send(&self, account: Option<&str>, topic: &str, input_text: &str, how: &[&str]) -> bool {
         let input = self.folder.path().join("lines");
-        fs::write(&input, lines).expect("the folder is writable");
+        fs::write(&input, input_text).expect("the folder is writable");
         let mut command = self.client(&self.publish, account);
-        command.args(["-q", "1", "-t", topic, "-l"]).stdin(fs::File::open(&input).expect("just written"));
+        command.args(["-q", "1", "-t", topic]).args(how).stdin(fs::File::open(&input).expect("just written"));
         let mut client = command.stderr(Stdio::null()).spawn().expect("mosquitto_pub runs");
         let started = Instant::now();
         while started.elapsed() < WAIT_MAX {

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod needs;
+pub mod proxy;
 pub mod world;
 
 use std::future::Future;
@@ -67,6 +68,7 @@ pub async fn open_app(url: &str, folder: &std::path::Path) -> App {
     folder.clone_into(&mut config.data.folder);
     url.clone_into(&mut config.database.url);
     config.outbox.allow_private_targets = true;
+    config.outbox.log_counts = true;
     App::new(config, db, Clock::manual(morning()), SealKey::from_bytes([42; 32]))
 }
 

@@ -202,6 +202,7 @@ impl World {
         .await
         .map(|_| ()))
         .expect("senior");
+        self.residence(tx, id, home, from, now).await;
         self.agreement(tx, id, "morning", "open", from, now).await;
         for (member, kind) in [(self.primary, "primary"), (self.backup, "backup")] {
             on!(tx, |conn| sqlx::query(
@@ -219,6 +220,32 @@ impl World {
             .map(|_| ()))
             .expect("pairing");
         }
+    }
+
+    async fn residence(&self, tx: &mut chenlian::store::Tx, id: Uuid, home: Uuid, from: NaiveDate, now: DateTime<Utc>) {
+        on!(tx, |conn| sqlx::query(
+            "insert into senior_residence (site_id, id, senior_id, home_id, from_date, created_at) values ($1, $2, $2, $3, $4, $5)"
+        )
+        .bind(self.site)
+        .bind(id)
+        .bind(home)
+        .bind(from)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))
+        .expect("residence");
+        on!(tx, |conn| sqlx::query(
+            "insert into senior_risk_band (site_id, id, senior_id, risk_band, from_date, created_at) values ($1, $2, $2, 'yellow', $3, $4)"
+        )
+        .bind(self.site)
+        .bind(id)
+        .bind(from)
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))
+        .expect("risk band");
     }
 
     pub async fn agreement(&self, tx: &mut chenlian::store::Tx, senior: Uuid, slot: &str, sign: &str, from: NaiveDate, now: DateTime<Utc>) {

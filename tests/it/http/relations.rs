@@ -242,7 +242,8 @@ async fn a_grid_shows_its_buildings_and_a_grant_without_scope_the_whole_site() {
             .unwrap();
         }
         assert!(!look(&app, site, world.operator, senior, TODAY).await.1, "the grid has no building yet");
-        run(&app, "insert into grid_place (site_id, grid_id, place_id) values ($1, $2, $3)", vec![site, grid, building]).await;
+        let held = "insert into grid_place (site_id, grid_id, place_id, from_date) select $1, $2, $3, min(from_date) from role_grant";
+        run(&app, held, vec![site, grid, building]).await;
         let (relation, listed) = look(&app, site, world.operator, senior, TODAY).await;
         assert!(listed && relation.unwrap().roles.contains(&Role::GridOfficerFullTime));
         run(&app, "delete from pairing where site_id = $1", vec![site]).await;

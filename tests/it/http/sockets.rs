@@ -1,16 +1,15 @@
-//! Clients that do not behave: half-sent headers, bodies that never come, clients that vanish (F1, F6).
+//! Clients that do not behave: half-sent headers and bodies that never come (F6). Those that vanish are in `cli/killed.rs`.
 
 use std::time::Duration;
 
 use chenlian::domain::rules::Span;
-use chenlian::on;
 use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{PASSWORD, Server, count, set_password};
-use crate::harness::{World, morning, on_each_engine};
+use super::Server;
+use crate::harness::morning;
 
 /// An app on its own SQLite file whose patience is short.
 async fn impatient(header_timeout: Span, connections_max: usize) -> (chenlian::app::App, tempfile::TempDir) {
@@ -73,60 +72,6 @@ async fn a_stop_lets_the_open_request_end_and_takes_no_new_one() {
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     tokio::time::timeout(Duration::from_secs(11), serving).await.expect("the stop is bounded").unwrap();
     assert!(TcpStream::connect(address).await.is_err());
-}
-
-#[tokio::test]
-async fn a_client_that_vanishes_leaves_its_write_whole_and_no_transaction_open() {
-    on_each_engine(|app| async move {
-        let world = World::seed(&app, 0).await;
-        set_password(&app, world.primary, "13900000000").await;
-        // Forty people with her password: one each, so that nobody is throttled.
-        let now = app.clock.now();
-        app.write(move |mut tx| async move {
-            let sql = "insert into member (site_id, id, name, called, phone, locale, password_hash, version, created_at)
-                select site_id, $2, name, called, $3, locale, password_hash, 1, $4 from member where id = $1";
-            for number in 1..=40 {
-                on!(&mut tx, |conn| sqlx::query(sql)
-                    .bind(world.primary)
-                    .bind(uuid::Uuid::now_v7())
-                    .bind(format!("139{number:08}"))
-                    .bind(now)
-                    .execute(conn)
-                    .await
-                    .map(|_| ()))?;
-            }
-            Ok((tx, ()))
-        })
-        .await
-        .unwrap();
-        let server = Server::start(&app).await;
-        for number in 1..=40_u64 {
-            let body = format!(r#"{{"phone":"139{number:08}","password":"{PASSWORD}"}}"#);
-            let mut stream = TcpStream::connect(server.address).await.unwrap();
-            let head = format!(
-                "POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                body.len()
-            );
-            stream.write_all(head.as_bytes()).await.unwrap();
-            stream.write_all(body.as_bytes()).await.unwrap();
-            // Gone at a different moment each time: before, while and after the write.
-            tokio::time::sleep(Duration::from_millis(number * 5 / 2)).await;
-            drop(stream);
-        }
-        // A write that were stuck behind an open transaction would not come back.
-        let (status, _) = server.stranger().post("/api/v1/sessions", serde_json::json!({ "phone": "110", "password": "12345678" })).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED);
-        let sessions = count(&app, "select count(*) from session").await;
-        let logins = count(&app, "select count(*) from audit where act = 'login'").await;
-        assert_eq!(sessions, logins, "a session and its audit row are one write");
-        assert!((1..=40).contains(&logins), "some were accepted: {logins}");
-        if app.db.is_postgres() {
-            let open = "select count(*) from pg_stat_activity where state like 'idle in transaction%' and application_name = 'chenlian'
-                and xact_start < clock_timestamp() - interval '2 seconds'";
-            assert_eq!(count(&app, open).await, 0);
-        }
-    })
-    .await;
 }
 
 #[tokio::test]

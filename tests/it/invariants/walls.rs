@@ -123,7 +123,7 @@ async fn ids_of_another_site_answer_like_ids_that_nobody_has() {
         assert_eq!(count(&app, "select count(*) from signal").await, before, "nothing was stored");
 
         let (site, now) = (ours.site, app.clock.now());
-        let actor = Actor { id: ours.social_worker, may_silence: true };
+        let actor = Actor { id: ours.social_worker, may_silence: true, may_confirm: true };
         let mut answers = Vec::new();
         for id in [their_alert, Uuid::now_v7()] {
             let acted = app

@@ -34,9 +34,9 @@ async fn by_ten_o_clock_somebody_reads_how_many_were_seen() {
         look(&app, &world, 1, SignalKind::Open, local("08:10:00")).await;
         pass_at(&app, local("09:45:00")).await;
         look(&app, &world, 2, SignalKind::SeenInPerson, local("09:45:00")).await;
-        set(&app, local("09:59:59")).await;
+        set(&app, local("09:49:59")).await;
         assert_eq!(prove::run_once(&app).await.expect("too early").proofs, 0);
-        set(&app, local("10:00:00")).await;
+        set(&app, local("09:50:00")).await;
         assert_eq!(prove::run_once(&app).await.expect("the proof is written").proofs, 2);
         assert_eq!(prove::run_once(&app).await.expect("once a day").proofs, 0);
 

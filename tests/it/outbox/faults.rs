@@ -41,7 +41,7 @@ async fn each_fault_is_answered_in_its_own_way() {
         let sent = Report { sealed: 1, sent: 1, ..Report::default() };
         for (play, expected) in [
             (Play::Status(500), &retried),
-            (Play::Later(503, 60), &retried),
+            (Play::Later(503, 60), &moved),
             (Play::Later(429, 86_400), &moved),
             (Play::Hang, &retried),
             (Play::Redirect, &moved),

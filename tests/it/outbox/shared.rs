@@ -11,7 +11,7 @@ use chenlian::notify::{Notifier, Outgoing};
 use chenlian::store::outbox::{self, Leased, Terms};
 use uuid::Uuid;
 
-use super::{Play, Receiver, crowd, instance, later, number, tell, tell_of, texts};
+use super::{Play, Receiver, SECRET, crowd, instance, later, number, tell, tell_of, texts};
 use crate::harness::{World, on_each_engine};
 
 async fn lease(app: &App, most: i64) -> Vec<Leased> {
@@ -99,7 +99,7 @@ async fn a_sender_that_dies_after_sending_is_taken_over_and_the_receiver_can_tel
             message_id: leased.id,
             channel: Channel::Webhook,
             address: receiver.url.clone(),
-            secret: None,
+            secret: Some(SECRET.as_bytes().to_vec()),
             body: leased.body.clone(),
             dedupe_key: leased.dedupe_key.clone(),
             call_no: leased.call_no,
@@ -135,7 +135,7 @@ async fn a_late_failure_of_a_lost_lease_does_not_undo_what_the_next_sender_did()
         assert_eq!(deliver::run_once(&app).await.expect("it is taken over").sent, 1);
         let rules = RetryRules { first: chrono::TimeDelta::seconds(5), max: chrono::TimeDelta::seconds(5), attempts_max: 1 };
         let outcome = Outcome::new(OutcomeClass::Ambiguous, "timeout");
-        let attempt = Attempt { leased, outcome, rules, jitter: 0.0, instance: slow.instance, escalate: Escalate::Yes };
+        let attempt = Attempt { leased, outcome, rules, log_counts: true, jitter: 0.0, instance: slow.instance, escalate: Escalate::Yes };
         let now = app.clock.now();
         app.write(move |mut tx| async move {
             settle(&mut tx, &attempt, now).await?;

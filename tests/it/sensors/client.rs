@@ -1,8 +1,9 @@
 //! A device as an outsider sees it: an ordinary MQTT client and the native envelope written by hand.
 
 use hmac::{Hmac, KeyInit, Mac};
-use rumqttc::{AsyncClient, Broker, Event, MqttOptions, Packet, PublishOptions, QoS};
+use rumqttc::{AsyncClient, Broker, Event, LastWill, MqttOptions, Packet, PublishOptions, QoS, SubscribeReasonCode};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{Installed, SOON};
@@ -13,6 +14,8 @@ use chenlian::ingest::running::Running;
 pub enum Heard {
     Connected,
     Subscribed,
+    /// A subscription was not granted.
+    Refused,
     Acknowledged,
     Message {
         topic: String,
@@ -23,8 +26,9 @@ pub enum Heard {
 }
 
 pub struct Client {
-    client: AsyncClient,
+    mqtt: AsyncClient,
     heard: mpsc::Receiver<Heard>,
+    connection: JoinHandle<()>,
 }
 
 impl Client {
@@ -39,18 +43,31 @@ impl Client {
     }
 
     pub fn open(running: &Running, name: &str, password: Option<&str>) -> Self {
-        let port = running.listens_on().expect("an endpoint").port();
-        let mut options = MqttOptions::new(name, Broker::tcp("127.0.0.1", port));
-        options.set_max_packet_size(1 << 20, 1 << 20);
-        if let Some(password) = password {
-            options.set_credentials(name, password.to_owned());
-        }
-        let (client, mut events) = AsyncClient::builder(options).capacity(64).build();
+        Self::begin(options(running, name, password))
+    }
+
+    /// Connects with something to be said if it vanishes.
+    pub async fn with_will(running: &Running, installed: &Installed, (topic, payload): (&str, &str)) -> Self {
+        let mut options = options(running, &installed.device.name, Some(installed.password()));
+        options.set_last_will(LastWill::new(topic.to_owned(), payload.to_owned(), QoS::AtLeastOnce, false));
+        let mut client = Self::begin(options);
+        assert_eq!(client.next().await, Heard::Connected);
+        client
+    }
+
+    /// Loses its power.
+    pub fn vanish(self) {
+        self.connection.abort();
+    }
+
+    fn begin(options: MqttOptions) -> Self {
+        let (mqtt, mut events) = AsyncClient::builder(options).capacity(64).build();
         let (sender, heard) = mpsc::channel(256);
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             loop {
                 let heard = match events.poll().await {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => Heard::Connected,
+                    Ok(Event::Incoming(Packet::SubAck(ack))) if ack.return_codes.contains(&SubscribeReasonCode::Failure) => Heard::Refused,
                     Ok(Event::Incoming(Packet::SubAck(_))) => Heard::Subscribed,
                     Ok(Event::Incoming(Packet::PubAck(_))) => Heard::Acknowledged,
                     Ok(Event::Incoming(Packet::Publish(publish))) => {
@@ -66,7 +83,7 @@ impl Client {
                 }
             }
         });
-        Self { client, heard }
+        Self { mqtt, heard, connection }
     }
 
     pub async fn next(&mut self) -> Heard {
@@ -75,12 +92,23 @@ impl Client {
 
     pub async fn say(&self, topic: &str, payload: impl Into<Vec<u8>>) {
         let payload: Vec<u8> = payload.into();
-        self.client.publish(topic.to_owned(), payload, PublishOptions::at_least_once()).await.expect("room for a message");
+        self.mqtt.publish(topic.to_owned(), payload, PublishOptions::at_least_once()).await.expect("room for a message");
     }
 
     /// Publishes and waits for the acknowledgement; a receipt may come before it.
     pub async fn tell(&mut self, topic: &str, payload: impl Into<Vec<u8>>) {
         self.say(topic, payload).await;
+        self.is_acknowledged().await;
+    }
+
+    /// Publishes what a broker would keep.
+    pub async fn keep(&mut self, topic: &str, payload: impl Into<Vec<u8>>) {
+        let payload: Vec<u8> = payload.into();
+        self.mqtt.publish(topic.to_owned(), payload, PublishOptions::at_least_once().retain(true)).await.expect("room for a message");
+        self.is_acknowledged().await;
+    }
+
+    async fn is_acknowledged(&mut self) {
         let mut heard = self.next().await;
         while matches!(heard, Heard::Message { .. }) {
             heard = self.next().await;
@@ -89,9 +117,24 @@ impl Client {
     }
 
     pub async fn listen(&mut self, filter: &str) {
-        self.client.subscribe(filter.to_owned(), QoS::AtLeastOnce).await.expect("room for a subscription");
-        assert_eq!(self.next().await, Heard::Subscribed);
+        assert_eq!(self.ask_for(filter).await, Heard::Subscribed);
     }
+
+    /// Asks for a subscription and returns the answer.
+    pub async fn ask_for(&mut self, filter: &str) -> Heard {
+        self.mqtt.subscribe(filter.to_owned(), QoS::AtLeastOnce).await.expect("room for a subscription");
+        self.next().await
+    }
+}
+
+fn options(running: &Running, name: &str, password: Option<&str>) -> MqttOptions {
+    let port = running.listens_on().expect("an endpoint").port();
+    let mut options = MqttOptions::new(name, Broker::tcp("127.0.0.1", port));
+    options.set_max_packet_size(1 << 20, 1 << 20);
+    if let Some(password) = password {
+        options.set_credentials(name, password.to_owned());
+    }
+    options
 }
 
 pub struct Envelope<'a> {

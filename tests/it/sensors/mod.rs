@@ -1,6 +1,9 @@
 //! Sensors from end to end: register, connection over TCP, writer, rules, checks and alerts, on both engines.
 
 mod client;
+mod corpus;
+mod link;
+mod outside;
 mod register;
 mod several;
 mod signals;

@@ -1,12 +1,14 @@
 //! The register: who may connect, what a change does, and what it leaves on record.
 
 use chenlian::app::App;
+use chenlian::config::MqttMode;
 use chenlian::store::Error;
 use chrono::TimeDelta;
 
 use super::client::{Client, Envelope, Heard};
 use super::*;
 use crate::harness::{World, on_each_engine};
+use crate::http::Server;
 
 /// Acts on devices, in order of their writing.
 async fn audit(app: &App) -> Vec<String> {
@@ -101,6 +103,9 @@ async fn a_device_that_makes_no_sense_is_not_entered() {
             ("name", native(&world, "a+b")),
             ("name", native(&world, "d-1")),
             ("name", behind(&world, home, "bridge/state")),
+            ("name", behind(&world, home, "卧室/set/窗帘")),
+            ("name", behind(&world, home, "卧室/get")),
+            ("name", behind(&world, home, "卧室/availability")),
             ("expected_interval_seconds", NewDevice { expected_interval_seconds: 0, ..device() }),
             ("base_topic", NewDevice { base_topic: Some("chk".to_owned()), ..gateway(&world, "gw-9") }),
             ("base_topic", NewDevice { base_topic: None, ..gateway(&world, "gw-9") }),
@@ -163,6 +168,32 @@ async fn a_nameless_client_enters_only_where_the_demo_allows_it() {
         let open = running::start(&demo).await.unwrap();
         assert_eq!(Client::open(&open, "d-1", None).next().await, Heard::Connected);
         open.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_gateways_on_one_broker_have_topics_of_their_own() {
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 1).await;
+        let app = with_settings(&app, |config| config.mqtt.mode = MqttMode::External);
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.administrator).await;
+        let enter = async |name: &str, base_topic: &str| {
+            let body = serde_json::json!({
+                "id": Uuid::now_v7(), "name": name, "ecosystem": "gateway", "role": "gateway", "base_topic": base_topic
+            });
+            let (status, answer) = client.post("/api/v1/devices", body).await;
+            (status.as_u16(), answer)
+        };
+        let (entered, first) = enter("gw-1", "zigbee2mqtt").await;
+        assert_eq!((entered, enter("gw-3", "zigbee2mqtt/3").await.0), (201, 201));
+        let (refused, why) = enter("gw-2", "zigbee2mqtt").await;
+        assert_eq!((refused, why["errors"][0]["field"].as_str()), (409, Some("base_topic")), "{why}");
+        let id = (world.site, first["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"));
+        let (by, now) = (world.administrator, app.clock.now());
+        app.write(move |mut tx| async move { devices::revoke(&mut tx, id, by, now).await.map(|()| (tx, ())) }).await.unwrap();
+        assert_eq!(enter("gw-2", "zigbee2mqtt").await.0, 201, "a topic given up is free again");
     })
     .await;
 }

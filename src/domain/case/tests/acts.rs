@@ -5,6 +5,7 @@ use crate::domain::absence::AbsenceKind;
 use crate::domain::outcome::ContactProof;
 use crate::domain::refusal::RefusalKind;
 use crate::domain::signal::Evidence;
+use crate::domain::silence::Silenced;
 
 fn met() -> Resolution {
     Resolution {
@@ -58,12 +59,11 @@ fn nobody_extends_or_gives_back_what_nobody_claimed() {
 #[test]
 fn a_claim_takes_back_what_nobody_has_sealed_but_never_a_word_of_l4_and_l5() {
     let mut street = Street::seen_shut();
-    let actor = Actor { id: PRIMARY, may_silence: false };
     street.run(1..=60);
     // Claimed between two repeats: call, door, again, family and entry are taken back, command and final are not.
-    street.act(61, actor.id, Act::Claim).unwrap();
+    street.act(61, PRIMARY, Act::Claim).unwrap();
     assert_eq!(street.cancelled(), Some(Unwanted::Rungs { epoch: 1, steps: vec![0, 1, 2, 3, 4] }));
-    street.act(62, actor.id, Act::Resolve(met())).unwrap();
+    street.act(62, PRIMARY, Act::Resolve(met())).unwrap();
     assert_eq!(street.cancelled(), Some(Unwanted::All));
 }
 
@@ -146,11 +146,82 @@ fn a_sighting_before_the_press_for_help_does_not_answer_it() {
 }
 
 #[test]
+fn a_volunteer_only_proposes_what_would_silence_and_the_reviewer_makes_it_count() {
+    let silenced = |commands: &[Command]| -> Vec<Silenced> {
+        commands.iter().filter_map(|command| if let Command::Silenced { what, .. } = command { Some(*what) } else { None }).collect()
+    };
+    let ends = |commands: &[Command]| commands.iter().any(|command| matches!(command, Command::EndAgreements { .. }));
+    let confirmed = |commands: &[Command]| {
+        commands.iter().find_map(|command| if let Command::AddAbsence { confirmed, .. } = command { Some(*confirmed) } else { None })
+    };
+    let volunteer = Actor { id: PRIMARY, may_silence: false, may_confirm: false };
+    let social = Actor { id: SOCIAL, may_silence: true, may_confirm: true };
+    let act = |street: &mut Street, actor, act, at| decide(&mut street.case, &Event::Act(actor, act), minute(at)).unwrap();
+
+    let mut street = Street::seen_shut();
+    let gone = Resolution { outcome: Some(Outcome::Hospital), return_date: Some("2026-11-30".parse().unwrap()), ..met() };
+    let commands = act(&mut street, volunteer, Act::Resolve(gone), 10);
+    assert_eq!((confirmed(&commands), silenced(&commands)), (Some(false), vec![Silenced::Proposed]), "tomorrow is an ordinary morning");
+    let review = Act::Review { outcome: None, return_date: Some("2026-11-28".parse().unwrap()) };
+    let commands = act(&mut street, social, review, 20);
+    assert_eq!((confirmed(&commands), silenced(&commands)), (Some(true), vec![Silenced::Absence]));
+
+    let mut street = Street::seen_shut();
+    let commands = act(&mut street, volunteer, Act::Resolve(Resolution { outcome: Some(Outcome::Withdrew), ..met() }), 10);
+    assert!(!ends(&commands) && silenced(&commands) == [Silenced::Proposed], "{commands:?}");
+    let commands = act(&mut street, social, Act::Review { outcome: None, return_date: None }, 20);
+    assert!(ends(&commands) && silenced(&commands) == [Silenced::Ended], "{commands:?}");
+
+    let mut street = Street::seen_shut();
+    act(&mut street, volunteer, Act::Resolve(met()), 10);
+    let later = Act::Review { outcome: Some(Outcome::Hospital), return_date: None };
+    let refused = decide(&mut street.case, &Event::Act(social, later), minute(20)).unwrap_err();
+    assert_eq!(refused.field.as_deref(), Some("return_date"), "who finds out later is asked the same");
+}
+
+#[test]
+fn opening_a_case_again_takes_back_the_absence_and_the_good_news_that_nobody_has_read() {
+    let mut street = Street::seen_shut();
+    let gone = Resolution { outcome: Some(Outcome::Travel), return_date: Some("2026-11-30".parse().unwrap()), ..met() };
+    street.act(10, SOCIAL, Act::Resolve(gone)).unwrap();
+    let social = Actor { id: SOCIAL, may_silence: true, may_confirm: true };
+    let reopened = decide(&mut street.case, &Event::Act(social, Act::Reopen { reason: "不是她".to_owned() }), minute(20)).unwrap();
+    assert!(reopened.iter().any(|command| matches!(command, Command::CancelAbsence { by: Some(SOCIAL), .. })), "{reopened:?}");
+    assert!(reopened.contains(&Command::CancelStandDown), "{reopened:?}");
+    assert!(street.case.absences.iter().all(|absence| absence.cancelled_at == Some(minute(20))));
+}
+
+#[test]
+fn who_could_not_see_the_window_is_not_said_to_have_seen_it_shut() {
+    for (kind, cause) in [(SignalKind::Closed, Cause::NotOpen), (SignalKind::NotVisible, Cause::Blind)] {
+        let mut street = Street::nobody_looked();
+        // A knock that nobody answered came first; the window is news all the same.
+        street.act(1, BACKUP, Act::NoAnswerAtDoor).unwrap();
+        street.see(kind, minute(2));
+        assert_eq!(street.alert().cause, cause);
+        assert_eq!(street.told_with("notice.alert_call"), [PRIMARY], "{kind}");
+    }
+}
+
+#[test]
+fn a_call_for_help_is_heard_although_the_clock_of_the_phone_is_wrong() {
+    let mut street = Street::new();
+    let fast = SignalFact { standing: Standing::ClockSuspect, ..signal(SignalKind::Help, minute(3)) };
+    street.append(fast, minute(0));
+    assert_eq!((street.alert().cause, street.alert().proof_from()), (Cause::Help, Some(minute(0))));
+}
+
+#[test]
 fn what_an_outcome_asks_for_happens_in_the_same_request() {
     let resolve = |outcome, return_date: Option<&str>| {
         let mut street = Street::seen_shut();
         let resolution = Resolution { outcome: Some(outcome), return_date: return_date.map(|day| day.parse().unwrap()), ..met() };
-        decide(&mut street.case, &Event::Act(Actor { id: PRIMARY, may_silence: false }, Act::Resolve(resolution)), minute(10)).unwrap()
+        decide(
+            &mut street.case,
+            &Event::Act(Actor { id: SOCIAL, may_silence: true, may_confirm: true }, Act::Resolve(resolution)),
+            minute(10),
+        )
+        .unwrap()
     };
     let has = |commands: &[Command], wanted: fn(&Command) -> bool| commands.iter().any(wanted);
     let absence: fn(&Command) -> bool =
@@ -257,10 +328,10 @@ fn reopening_and_reviewing_follow_a_resolution_and_a_review_needs_an_outcome() {
     let mut street = Street::seen_shut();
     street.run(1..=20);
     assert_eq!(refusal(street.act(20, SOCIAL, reopen())).0, RefusalKind::Conflict);
-    assert_eq!(refusal(street.act(20, SOCIAL, Act::Review { outcome: None })).0, RefusalKind::Conflict);
+    assert_eq!(refusal(street.act(20, SOCIAL, Act::Review { outcome: None, return_date: None })).0, RefusalKind::Conflict);
     street.act(21, PRIMARY, Act::Resolve(met())).unwrap();
-    assert_eq!(refusal(street.act(22, SOCIAL, Act::Review { outcome: None })).1.as_deref(), Some("outcome"));
-    street.act(23, SOCIAL, Act::Review { outcome: Some(Outcome::NotHeard) }).unwrap();
+    assert_eq!(refusal(street.act(22, SOCIAL, Act::Review { outcome: None, return_date: None })).1.as_deref(), Some("outcome"));
+    street.act(23, SOCIAL, Act::Review { outcome: Some(Outcome::NotHeard), return_date: None }).unwrap();
     assert_eq!((street.alert().state, street.alert().reviewed_by), (AlertState::Reviewed, Some(SOCIAL)));
     street.act(24, SOCIAL, reopen()).unwrap();
     let alert = street.alert();

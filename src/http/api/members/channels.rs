@@ -14,7 +14,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson};
 use crate::http::page::{IfMatch, Page};
-use crate::notify::target::check_target;
+use crate::notify::target::check_saved;
 use crate::store::register::channel::{self, Channel, ChannelPatch, NewChannel};
 use crate::store::register::member;
 
@@ -30,10 +30,10 @@ fn require(caller: &Caller, member_id: Uuid) -> Result<(), HttpError> {
     Ok(())
 }
 
-/// A webhook leads only where the settings allow; its name is judged once more when it is resolved for sending.
-fn require_target(app: &App, address: &str) -> Result<(), HttpError> {
+/// A webhook leads only where the settings allow; its name is resolved and judged here, and again for each sending.
+async fn require_target(app: &App, address: &str) -> Result<(), HttpError> {
     if address.trim().starts_with("http") {
-        check_target(address.trim(), app.config.outbox.allow_private_targets)?;
+        check_saved(address.trim(), app.config.outbox.allow_private_targets).await?;
     }
     Ok(())
 }
@@ -49,7 +49,7 @@ async fn create(
     StrictJson(mut body, hash): StrictJson<NewChannel>,
 ) -> Result<Answer, HttpError> {
     require(&caller, member_id)?;
-    require_target(&app, &body.address)?;
+    require_target(&app, &body.address).await?;
     let once = entry::once(key, &caller, &mut body.id, hash)?;
     let (by, seal) = (by(&caller, &app), app.seal.clone());
     made_once!(app, once, by, |tx| member::get(&mut tx, by.site_id, member_id).await?, {
@@ -85,7 +85,7 @@ async fn change(
     if body.verified.is_some() {
         caller.require_site(Capability::MembersWrite)?;
     }
-    require_target(&app, body.address.as_deref().unwrap_or_default())?;
+    require_target(&app, body.address.as_deref().unwrap_or_default()).await?;
     let by = by(&caller, &app);
     changed!(
         app,

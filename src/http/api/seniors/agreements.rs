@@ -1,4 +1,5 @@
-//! 窗帘约定. An agreement is never edited: a new one takes over on its first day, which the answer names (`effective_from`).
+//! 窗帘约定. An agreement is never edited: a new one takes its weekdays over on its first day. The answer names that day
+//! (`effective_from`) and what it took (`replaces`).
 
 use axum::extract::State;
 use chrono::NaiveDate;
@@ -31,12 +32,13 @@ struct AgreementEnd {
     /// Names this request, so that a repeat does nothing.
     #[serde(default)]
     id: Uuid,
-    /// The first day without; tomorrow if left out.
+    /// The first day without, in the site's zone; tomorrow if left out. Today is possible while the cutoff lies ahead.
     #[serde(default)]
     to_date: Option<NaiveDate>,
 }
 
-/// Agree anew for a slot. Later, longer, fewer days or more trust in a sensor needs the right to silence and a recent sign-in.
+/// Agree anew for a slot and its weekdays; other weekdays stay as they are agreed. Later, longer or more trust in a sensor needs
+/// the right to silence and a recent sign-in. To have fewer days, end the old agreement.
 #[utoipa::path(post, path = "/api/v1/seniors/{id}/agreements", tag = "seniors", params(("id" = Uuid, Path)), request_body = NewAgreement,
     responses((status = 201, body = Agreement), (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem)))]
 async fn create(

@@ -89,7 +89,7 @@ async fn change(
     if_match: IfMatch,
     StrictJson(body, _): StrictJson<ContactPatch>,
 ) -> Result<Answer, HttpError> {
-    let ending = entry::is_ending(&body, body.ended)?;
+    let ending = entry::is_ending(&body, "ended", body.ended)?;
     let by = by(&caller, &app);
     changed!(
         app,

@@ -118,9 +118,59 @@ async fn messages_too_large_or_on_foreign_topics_are_kept_as_a_sample_and_acknow
         message.ack.send(Outcome::Committed).unwrap();
         peer.hears_ack(1).await;
     }
-    gateway.say(publish("zigbee2mqtt/a", 1024 * 1024, 1)).await;
-    gateway.is_closed().await;
     device.is_alive().await;
+}
+
+/// F2. Zigbee2MQTT repeats an unacknowledged message after each reconnect.
+#[tokio::test]
+async fn a_message_of_megabytes_passes_by_and_the_next_one_is_heard() {
+    let mut world = world().await;
+    let mut gateway = world.connect("gateway").await;
+    let mut publish = Publish::new("zigbee2mqtt/bridge/devices", QoS::AtLeastOnce, vec![7; 3 * 1024 * 1024]);
+    (publish.pkid, publish.retain) = (1, true);
+    let mut bytes = BytesMut::new();
+    publish.write(&mut bytes).unwrap();
+    event("gateway", 2).write(&mut bytes, usize::MAX).unwrap();
+    let (beginning, rest) = bytes.split_at(100_000);
+    gateway.say_raw(beginning).await;
+    world.nothing_arrives().await;
+    gateway.say_raw(rest).await;
+    let large = world.arrival().await;
+    assert_eq!((large.fault, large.topic.as_str()), (Some(Fault::TooLarge), "zigbee2mqtt/bridge/devices"));
+    assert_eq!((large.size_bytes, large.payload.len(), large.retain), (3 * 1024 * 1024, 1024, true));
+    let next = world.arrival().await;
+    assert_eq!(&next.payload[..], b"2");
+    next.ack.send(Outcome::Committed).unwrap();
+    gateway.hears_nothing().await;
+    large.ack.send(Outcome::Committed).unwrap();
+    gateway.hears_ack(1).await;
+    gateway.hears_ack(2).await;
+}
+
+#[tokio::test]
+async fn megabytes_cost_their_sender_as_many_messages_as_they_are_worth() {
+    let world = world().await;
+    let mut gateway = world.connect("gateway").await;
+    let mut endpoint = world;
+    let mut publish = Publish::new("zigbee2mqtt/a", QoS::AtMostOnce, vec![7; 4 * 1024 * 1024]);
+    publish.pkid = 0;
+    gateway.say(Packet::Publish(publish)).await;
+    gateway.say(event("gateway", 0)).await;
+    let _ = endpoint.arrival().await.ack.send(Outcome::Committed);
+    endpoint.nothing_arrives().await;
+    endpoint.connect("d-1").await.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_message_beyond_every_bound_closes_its_connection() {
+    let world = world_with(|settings| settings.passing_bytes_max = 1024 * 1024).await;
+    let mut gateway = world.connect("gateway").await;
+    gateway.say(event("gateway", 0)).await;
+    let mut publish = Publish::new("zigbee2mqtt/a", QoS::AtLeastOnce, vec![7; 1024 * 1024]);
+    publish.pkid = 1;
+    gateway.say(Packet::Publish(publish)).await;
+    gateway.is_closed().await;
+    world.connect("d-1").await.is_alive().await;
 }
 
 #[tokio::test]
@@ -166,33 +216,6 @@ async fn connections_over_the_limit_are_closed_and_places_come_free_again() {
     // The place is given back just after the session.
     tokio::time::sleep(A_WHILE).await;
     world.connect("d-3").await;
-}
-
-#[tokio::test]
-async fn the_clients_of_mosquitto_are_served_or_refused_cleanly() {
-    let endpoint = world().await.commit_all();
-    let port = endpoint.local_addr().port().to_string();
-    let publish = |version: &str, password: &str| {
-        let mut command = std::process::Command::new("mosquitto_pub");
-        command.args(["-h", "127.0.0.1", "-p", &port, "-V", version, "-u", "d-1", "-P", password]);
-        command.args(["-q", "1", "-m", "x", "-t", "chk/1/d-1/up/evt"]);
-        let run = tokio::task::spawn_blocking(move || command.output());
-        async move {
-            let output = run.await.unwrap()?;
-            let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
-            Ok::<_, std::io::Error>((output.status.success(), said))
-        }
-    };
-    let Ok((published, said)) = publish("mqttv311", PASSWORD).await else {
-        assert!(std::env::var("CI").is_err(), "mosquitto_pub is missing");
-        eprintln!("left out: mosquitto_pub is not installed");
-        return;
-    };
-    assert!(published, "{said}");
-    let (published, said) = publish("mqttv5", PASSWORD).await.unwrap();
-    assert!(!published && said.contains("protocol version"), "{said}");
-    let (published, said) = publish("mqttv311", "wrong").await.unwrap();
-    assert!(!published && said.contains("bad user name or password"), "{said}");
 }
 
 proptest! {

@@ -80,16 +80,6 @@ impl World {
         assert!(!matches!(timeout(A_WHILE, self.inbound.recv()).await, Ok(Some(_))), "a message arrived");
     }
 
-    /// Commits everything that arrives from now on.
-    fn commit_all(mut self) -> Endpoint {
-        tokio::spawn(async move {
-            while let Some(message) = self.inbound.recv().await {
-                let _ = message.ack.send(Outcome::Committed);
-            }
-        });
-        self.endpoint
-    }
-
     async fn connect(&self, name: &str) -> Peer {
         Peer::admitted(&self.endpoint, hello(name)).await
     }

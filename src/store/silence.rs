@@ -1,0 +1,82 @@
+//! Tells the others concerned of an act that silences, in its own transaction: primary, backup, and the nearest social
+//! worker and branch secretary, all but the one who did it.
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::case::{INSERT_NOTICE, notice_row};
+use super::register::By;
+use super::{Result, Tx, bulk, plan, roster};
+use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::silence::Silenced;
+use crate::domain::{day, id};
+use crate::on;
+
+/// About one senior.
+pub async fn tell(tx: &mut Tx, by: &By, senior_id: Uuid, what: Silenced) -> Result<()> {
+    let sql = "select s.called, h.unit, b.name from senior s
+        join home h on h.site_id = s.site_id and h.id = s.home_id
+        join place b on b.site_id = h.site_id and b.id = h.building_id
+        where s.site_id = $1 and s.id = $2";
+    let found: Option<(String, String, String)> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(by.site_id).bind(senior_id).fetch_optional(conn).await)?;
+    let Some((senior, unit, building)) = found else { return Ok(()) };
+    let today = today(tx, by).await?;
+    let rosters = roster::load(tx, by.site_id, &[senior_id], today).await?;
+    let people = rosters.get(&senior_id).map(crate::domain::roster::Roster::concerned).unwrap_or_default();
+    let about = [("senior", senior), ("unit", unit), ("building", building)];
+    write(tx, by, people, what, senior_id, about.map(|(name, value)| (name.to_owned(), value)).into(), today).await
+}
+
+/// About the times of the whole site: told to everybody who answers for seniors in it.
+pub async fn tell_site(tx: &mut Tx, by: &By, what: Silenced) -> Result<()> {
+    let today = today(tx, by).await?;
+    let sql = "select distinct g.member_id from role_grant g join member m on m.site_id = g.site_id and m.id = g.member_id
+        where g.site_id = $1 and g.role in ('social_worker', 'branch_secretary', 'administrator') and m.ended_at is null
+          and g.from_date <= $2 and (g.to_date is null or g.to_date > $2)";
+    let people: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(today).fetch_all(conn).await)?;
+    write(tx, by, people, what, by.site_id, Arguments::new(), today).await
+}
+
+async fn today(tx: &mut Tx, by: &By) -> Result<NaiveDate> {
+    let zone: Tz = plan::site(tx, by.site_id).await?.zone;
+    Ok(day::local_date(zone, by.now))
+}
+
+/// One notice per person, act, object and day: an act done and undone all day is one word.
+async fn write(
+    tx: &mut Tx,
+    by: &By,
+    people: Vec<Uuid>,
+    what: Silenced,
+    about: Uuid,
+    mut details: Arguments,
+    today: NaiveDate,
+) -> Result<()> {
+    // The command line enters and restores; it silences nobody.
+    let Some(actor) = by.actor_id else { return Ok(()) };
+    let sql = "select called from member where site_id = $1 and id = $2";
+    let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(actor).fetch_optional(conn).await)?;
+    details.insert("actor".to_owned(), called.unwrap_or_default());
+    let rows: Vec<Value> = people
+        .into_iter()
+        .filter(|member| *member != actor)
+        .map(|member| NewNotice {
+            id: id::daily_notice(by.site_id, member, today, &format!("silenced/{what}/{about}")),
+            alert_id: None,
+            epoch: 0,
+            step: 0,
+            level: 0,
+            recipient_id: member,
+            key: what.key(),
+            arguments: details.clone(),
+            class: NoticeClass::Report,
+            not_before: by.now,
+        })
+        .map(|notice| notice_row(by.site_id, &notice, by.now))
+        .collect();
+    bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+    Ok(())
+}
