@@ -187,7 +187,7 @@ pub async fn patch(tx: &mut Tx, by: &By, id: Uuid, version: i64, patch: PlacePat
         .rows_affected());
     require_version(rows)?;
     wrote(tx, by, written("change", id), &patch).await?;
-    if patch.trial_until > old.trial_until {
+    if patch.trial_until.is_some_and(|until| until > old.trial_until) {
         silence::tell_site(tx, by, Silenced::Rules).await?;
     }
     get(tx, by.site_id, id).await
