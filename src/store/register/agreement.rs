@@ -14,7 +14,6 @@ use crate::domain::check::Slot;
 use crate::domain::day::{self, AgreementFact, EVERY_DAY};
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
-use crate::domain::rules::Rules;
 use crate::domain::signal::{SensorPolicy, Sign};
 use crate::domain::silence::Silenced;
 use crate::on;

@@ -100,7 +100,7 @@ async fn update(tx: &mut Tx, by: &By, old: Contact, position: i64, new: Option<&
     let patch = ContactPatch {
         position: Some(position).filter(|position| *position != old.position),
         relation: new.map(|new| new.relation.clone()).filter(|relation| *relation != old.relation),
-        minutes_away: new.and_then(|new| new.minutes_away).filter(|minutes| Some(*minutes) != old.minutes_away),
+        minutes_away: new.and_then(|new| new.minutes_away).filter(|minutes| Some(*minutes) != old.minutes_away).map(Some),
         ..ContactPatch::default()
     };
     if patch.position.is_none() && patch.relation.is_none() && patch.minutes_away.is_none() {
