@@ -125,7 +125,6 @@ fn checks() -> Vec<CheckView> {
             grace: None,
             unobserved_delay: None,
             sensor_policy: SensorPolicy::Sufficient,
-            require_change: false,
             from_date: monday(),
             to_date: None,
         };
