@@ -10,6 +10,7 @@ use super::case::{INSERT_NOTICE, notice_row};
 use super::register::By;
 use super::{Result, Tx, bulk, plan, roster};
 use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::roster::Roster;
 use crate::domain::silence::Silenced;
 use crate::domain::{day, id};
 use crate::on;
@@ -25,7 +26,7 @@ pub async fn tell(tx: &mut Tx, by: &By, senior_id: Uuid, what: Silenced) -> Resu
     let Some((senior, unit, building)) = found else { return Ok(()) };
     let today = today(tx, by).await?;
     let rosters = roster::load(tx, by.site_id, &[senior_id], today).await?;
-    let people = rosters.get(&senior_id).map(crate::domain::roster::Roster::concerned).unwrap_or_default();
+    let people = rosters.get(&senior_id).map(Roster::concerned).unwrap_or_default();
     let about = [("senior", senior), ("unit", unit), ("building", building)];
     write(tx, by, people, what, senior_id, about.map(|(name, value)| (name.to_owned(), value)).into(), today).await
 }

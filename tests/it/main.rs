@@ -2,7 +2,9 @@
 
 mod alerts;
 mod cli;
+mod compound;
 mod deploy;
+mod end_to_end;
 mod harness;
 mod http;
 mod interleaving;

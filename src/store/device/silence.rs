@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::super::{Result, Tx, bulk, plan, roster};
 use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::roster::Roster;
 use crate::domain::{day, id};
 use crate::on;
 use crate::store::case::{INSERT_NOTICE, notice_row};
@@ -17,7 +18,7 @@ struct Silent {
     site_id: Uuid,
     id: Uuid,
     name: String,
-    silent_after: DateTime<Utc>,
+    overdue_at: DateTime<Utc>,
     senior_id: Option<Uuid>,
     called: Option<String>,
     unit: Option<String>,
@@ -28,7 +29,8 @@ struct Silent {
 pub async fn mark_silent(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<usize> {
     // One instance at a time, so that each silence is told once.
     tx.lock_named("device.silence").await?;
-    let sql = "select d.site_id, d.id, d.name, d.silent_after, d.senior_id, s.called, h.unit, b.name as building from device d
+    let sql =
+        "select d.site_id, d.id, d.name, d.silent_after as overdue_at, d.senior_id, s.called, h.unit, b.name as building from device d
         left join senior s on s.site_id = d.site_id and s.id = d.senior_id and s.ended_at is null
         left join home h on h.site_id = s.site_id and h.id = s.home_id
         left join place b on b.site_id = h.site_id and b.id = h.building_id
@@ -60,7 +62,7 @@ async fn word(tx: &mut Tx, device: &Silent, today: NaiveDate) -> Result<(Vec<Uui
     let named = |pairs: [(&str, &String); 3]| pairs.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
     if let (Some(senior), Some(called), Some(unit), Some(building)) = (device.senior_id, &device.called, &device.unit, &device.building) {
         let rosters = roster::load(tx, device.site_id, &[senior], today).await?;
-        let people = rosters.get(&senior).map(|roster| roster.relies_on_sensor()).unwrap_or_default();
+        let people = rosters.get(&senior).map(Roster::relies_on_sensor).unwrap_or_default();
         return Ok((people, "notice.sensor_silent", named([("senior", called), ("unit", unit), ("building", building)])));
     }
     let details = [("device".to_owned(), device.name.clone())].into();
@@ -68,7 +70,7 @@ async fn word(tx: &mut Tx, device: &Silent, today: NaiveDate) -> Result<(Vec<Uui
 }
 
 fn told(device: &Silent, member: Uuid, key: &'static str, details: &Arguments, today: NaiveDate, now: DateTime<Utc>) -> NewNotice {
-    let reason = format!("{key}/{}/{}", device.id, device.silent_after.timestamp_millis());
+    let reason = format!("{key}/{}/{}", device.id, device.overdue_at.timestamp_millis());
     NewNotice {
         id: id::daily_notice(device.site_id, member, today, &reason),
         alert_id: None,
