@@ -427,9 +427,13 @@ create table alert (
     epoch_at timestamptz not null,
     claimed_by uuid,
     claim_until timestamptz,
+    -- Who sent the claimant; null if she took it herself.
+    assigned_by uuid,
     emergency_at timestamptz,
     -- Somebody looked after opening and the sign was still missing: L2 need not wait for a first look.
     looked_at timestamptz,
+    -- A sensor showed the sign late: a call may do, so the alert stands lower on the list.
+    sensor_noted_at timestamptz,
     resolved_at timestamptz,
     resolved_by uuid,
     resolved_by_signal uuid,

@@ -427,9 +427,13 @@ create table alert (
     epoch_at text not null,
     claimed_by blob,
     claim_until text,
+    -- Who sent the claimant; null if she took it herself.
+    assigned_by blob,
     emergency_at text,
     -- Somebody looked after opening and the sign was still missing: L2 need not wait for a first look.
     looked_at text,
+    -- A sensor showed the sign late: a call may do, so the alert stands lower on the list.
+    sensor_noted_at text,
     resolved_at text,
     resolved_by blob,
     resolved_by_signal blob,

@@ -19,8 +19,8 @@ const AHEAD_DAYS_MAX: i64 = 366;
 /// One month of each default deadline: winter and summer.
 const SAMPLE_MONTHS: [u32; 2] = [1, 7];
 
-/// The fields by themselves and against the times of the site: counts from ≤ window opens < deadline, and the cutoff on the
-/// same local day, because no window crosses midnight.
+/// The fields by themselves and against the times of the site: counts from ≤ window opens < deadline, and the cutoff, with
+/// the delay of an unobserved check, on the same local day, because no window crosses midnight.
 pub fn validate(agreement: &AgreementFact, rules: &CheckRules) -> Result<(), Refusal> {
     register::weekdays("weekdays", agreement.weekdays)?;
     register::dates(agreement.from_date, "to_date", agreement.to_date)?;
@@ -33,6 +33,7 @@ pub fn validate(agreement: &AgreementFact, rules: &CheckRules) -> Result<(), Ref
             Refusal::invalid("unobserved_delay_seconds", "register.unobserved_delay").with("minutes", UNOBSERVED_DELAY_MAX.num_minutes())
         );
     }
+    let delay = agreement.unobserved_delay.unwrap_or(rules.unobserved_delay.0);
     let (counts_from, default_window) = match agreement.slot {
         Slot::Morning => (rules.morning_counts_from, rules.morning_window_opens),
         Slot::Evening => (rules.evening_counts_from, rules.evening_window_opens),
@@ -45,7 +46,7 @@ pub fn validate(agreement: &AgreementFact, rules: &CheckRules) -> Result<(), Ref
         if deadline <= window || deadline <= counts_from {
             return Err(Refusal::invalid("deadline", "register.deadline_too_early").with("time", window));
         }
-        let (_, days_over) = deadline.overflowing_add_signed(grace);
+        let (_, days_over) = deadline.overflowing_add_signed(grace + delay);
         if days_over != 0 {
             return Err(Refusal::invalid("deadline", "register.cutoff_after_midnight"));
         }
@@ -168,6 +169,15 @@ mod tests {
         ] {
             let found = validate(&agreement(window, deadline, grace), &CheckRules::default()).err().and_then(|refusal| refusal.field);
             assert_eq!(found.as_deref(), field, "{window} {deadline} {grace}");
+        }
+    }
+
+    #[test]
+    fn the_wait_for_a_look_does_not_carry_an_alert_over_midnight() {
+        for (delay, field) in [(30, None), (44, None), (45, Some("deadline"))] {
+            let late = AgreementFact { unobserved_delay: Some(TimeDelta::minutes(delay)), ..agreement("", "23:00", 15) };
+            let found = validate(&late, &CheckRules::default()).err().and_then(|refusal| refusal.field);
+            assert_eq!(found.as_deref(), field, "{delay} minutes");
         }
     }
 

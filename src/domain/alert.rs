@@ -38,7 +38,20 @@ words! {
         /// L4: the social worker takes command.
         Command = "command",
         /// L5: branch secretary and street duty.
-        Final = "final"
+        Final = "final",
+        /// A call for help outside duty hours: whoever can be phoned at any hour.
+        Night = "night",
+        /// No rung: a sensor has shown the sign late, so somebody phones and asks.
+        Confirm = "confirm",
+        /// No rung: days missed in an outage stand on the list, and the social worker is reminded of them.
+        List = "list"
+    }
+}
+
+impl StepAct {
+    /// Whether it is a rung of a ladder, and not a word beside one.
+    pub fn is_rung(self) -> bool {
+        !matches!(self, Self::Confirm | Self::List)
     }
 }
 
@@ -51,7 +64,9 @@ words! {
     pub enum TimelineKind {
         Opened = "opened", TriggerAdded = "trigger_added", EpochRaised = "epoch_raised", StepFired = "step_fired",
         StepFoundNobody = "step_found_nobody", Undeliverable = "undeliverable", Claimed = "claimed", Released = "released",
-        Extended = "extended", ClaimRanOut = "claim_ran_out", OnSite = "on_site", NoAnswerAtDoor = "no_answer_at_door",
+        Extended = "extended", ClaimRanOut = "claim_ran_out",
+        /// The claimant has left, or whoever was sent cannot be reached.
+        ClaimVoid = "claim_void", OnSite = "on_site", NoAnswerAtDoor = "no_answer_at_door",
         Assigned = "assigned", Escalated = "escalated", Emergency = "emergency", Looked = "looked", Resolved = "resolved",
         OutcomeCompleted = "outcome_completed", Reopened = "reopened", Reviewed = "reviewed", SensorNote = "sensor_note"
     }
@@ -106,9 +121,13 @@ pub struct Alert {
     pub epoch_at: DateTime<Utc>,
     pub claimed_by: Option<Uuid>,
     pub claim_until: Option<DateTime<Utc>>,
+    /// Who sent the claimant; `None` if she took it herself.
+    pub assigned_by: Option<Uuid>,
     pub emergency_at: Option<DateTime<Utc>>,
     /// Somebody looked after opening and the sign was still missing.
     pub looked_at: Option<DateTime<Utc>>,
+    /// A sensor showed the sign late: a phone call may do, so the alert stands lower on the list.
+    pub sensor_noted_at: Option<DateTime<Utc>>,
     pub resolved_at: Option<DateTime<Utc>>,
     pub resolved_by: Option<Uuid>,
     pub resolved_by_signal: Option<Uuid>,
@@ -137,6 +156,16 @@ impl Alert {
     pub fn live_claim(&self, now: DateTime<Utc>) -> Option<(Uuid, DateTime<Utc>)> {
         let until = self.claim_until.filter(|until| *until > now)?;
         Some((self.claimed_by?, until))
+    }
+
+    /// Somebody called for help, or an emergency number was called: every word about it goes first.
+    pub fn is_urgent(&self) -> bool {
+        self.ladder == Ladder::Help || self.emergency_at.is_some()
+    }
+
+    /// Whether the ladder of this epoch has begun; days that an outage missed only stand on the list until somebody acts.
+    pub fn has_ladder(&self) -> bool {
+        self.steps.iter().any(|step| step.epoch == self.epoch && step.act.is_rung())
     }
 
     /// A sign resolves by itself only an alert without a press for help or a person's request.

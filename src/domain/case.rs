@@ -68,6 +68,17 @@ pub enum Event {
     Act(Actor, Act),
     /// Every message of this step to somebody failed on all channels.
     Undeliverable { epoch: i64, step: i64 },
+    /// This member has left: a claim of hers holds nothing any more.
+    Left(Uuid),
+}
+
+/// Which notices of an alert are no longer wanted, unless somebody has sealed them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwanted {
+    /// These rungs of the epoch, because somebody is going. Never those of L4 and L5, nor what a person asked for.
+    Rungs { epoch: i64, steps: Vec<i64> },
+    /// All of them: it is over.
+    All,
 }
 
 /// What the store must write. Order matters: rows first, then what refers to them.
@@ -92,10 +103,23 @@ pub enum Command {
     },
     Record(TimelineRow),
     Tell(NewNotice),
-    /// Notices of the alert that nobody has sealed yet are no longer wanted, up to this level: a claim ends no L4 and L5.
     CancelPending {
         alert_id: Uuid,
-        level_max: i64,
+        unwanted: Unwanted,
+    },
+    /// What cancelled notices of this epoch's rungs is over: their people are told after all.
+    TellAgain {
+        alert_id: Uuid,
+        epoch: i64,
+        except: Option<Uuid>,
+    },
+    /// Everybody who was told hears that it is open again.
+    Recall {
+        alert_id: Uuid,
+        epoch: i64,
+        key: &'static str,
+        arguments: Arguments,
+        except: Option<Uuid>,
     },
     /// Everybody who was told hears that it is over.
     StandDown {
@@ -176,6 +200,12 @@ pub fn decide(case: &mut Case, event: &Event, now: DateTime<Utc>) -> Result<Vec<
             case.undeliverable(*epoch, *step, &mut extra, now);
             Ok(())
         }
+        Event::Left(member) => {
+            if case.alert.as_ref().is_some_and(|alert| alert.is_unresolved() && alert.claimed_by == Some(*member)) {
+                case.end_claim(TimelineKind::ClaimVoid, None, &mut extra, now);
+            }
+            Ok(())
+        }
     };
     if let Err(refusal) = acted {
         *case = before;
@@ -230,27 +260,36 @@ impl Case {
             check.decided_at = if verdict.state.is_undecided() { None } else { check.decided_at.or(Some(now)) };
             if let Some(cause) = verdict.missed {
                 check.triggered = true;
-                missed.push((Trigger::of_check(check, cause, now), check.day_ends_at > now));
+                missed.push((Trigger::of_check(check, cause, now), check.is_current(now)));
             }
         }
-        for (trigger, is_today) in missed {
-            self.raise(trigger, is_today, extra, now);
+        for (trigger, is_current) in missed {
+            self.raise(trigger, is_current, extra, now);
         }
     }
 
     fn run_out_claim(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
-        let Some(alert) = self.alert.as_mut().filter(|alert| alert.is_unresolved()) else { return };
+        let Some(alert) = self.alert.as_ref().filter(|alert| alert.is_unresolved()) else { return };
         let (Some(member), Some(until)) = (alert.claimed_by, alert.claim_until) else { return };
         if until > now {
             return;
         }
-        alert.claimed_by = None;
-        alert.claim_until = None;
-        alert.state = AlertState::Open;
         let (id, epoch) = (alert.id, alert.epoch);
-        extra.push(record(id, now, TimelineKind::ClaimRanOut, Some(member), Arguments::new()));
-        let step = until.timestamp();
-        extra.push(self.tell(id, epoch, step, member, "notice.claim_ran_out", now));
+        self.end_claim(TimelineKind::ClaimRanOut, Some(member), extra, now);
+        extra.push(self.tell(id, epoch, until.timestamp_millis(), member, "notice.claim_ran_out", now));
+    }
+
+    /// Nobody is going any more: whoever the claim kept from being told hears of it now.
+    fn end_claim(&mut self, kind: TimelineKind, actor: Option<Uuid>, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.as_mut() else { return };
+        let except = alert.claimed_by;
+        alert.drop_claim();
+        extra.push(record(alert.id, now, kind, actor, Arguments::new()));
+        extra.push(Command::TellAgain { alert_id: alert.id, epoch: alert.epoch, except });
+    }
+
+    fn on_duty(&self, now: DateTime<Utc>) -> bool {
+        self.senior.rules.ladder.is_on_duty(now.with_timezone(&self.senior.zone).time())
     }
 
     fn set_next_action(&mut self, now: DateTime<Utc>) {

@@ -54,6 +54,17 @@ words! {
     }
 }
 
+impl Cause {
+    /// A pressed button is more certain than a card, and both are more urgent than a missing sign.
+    pub fn urgency(self) -> i64 {
+        match self {
+            Self::Help => 2,
+            Self::Cry => 1,
+            Self::NotObserved | Self::NotOpen | Self::Blind | Self::Manual => 0,
+        }
+    }
+}
+
 words! {
     /// The reminders of one round, before any alert.
     pub enum ReminderKind {
@@ -66,6 +77,9 @@ words! {
     }
 }
 
+/// A missed check starts its ladder at least this long after its alert was due, although midnight has passed: an evening that
+/// ends at 23:59 and a restart at 00:01 are no history yet.
+const CURRENT_MIN: TimeDelta = TimeDelta::hours(1);
 /// From noon to three in the morning, when a morning begins to count.
 const EVENING_BEFORE_MORNING: TimeDelta = TimeDelta::hours(15);
 
@@ -125,6 +139,11 @@ impl CheckView {
                 _ => None,
             },
         }
+    }
+
+    /// Whether somebody must still go for its sake; a day that an outage missed only goes on the list.
+    pub fn is_current(&self, now: DateTime<Utc>) -> bool {
+        now < self.day_ends_at.max(self.cutoff_at + self.unobserved_delay + CURRENT_MIN)
     }
 
     fn state_at(&self, looks: &Looks, excused: bool, rules: &CheckRules, now: DateTime<Utc>) -> CheckState {

@@ -3,43 +3,59 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 
 use super::alert::{Alert, Ladder, Step, StepAct, StepState};
 use super::check::Cause;
+use super::day;
 use super::rules::LadderRules;
 
-/// The highest rung.
-pub const LEVEL_MAX: i64 = 5;
 /// The highest rung that a claim holds back: L4 and L5 are never held.
-pub const HELD_LEVEL_MAX: i64 = 3;
+const HELD_LEVEL_MAX: i64 = 3;
 
 /// In trial mode nobody outside the compound's own people is told.
 const TRIAL_LEVELS: [i64; 3] = [0, 1, 4];
 
-/// The rungs of a new epoch.
-pub fn steps(ladder: Ladder, cause: Cause, trial: bool, rules: &LadderRules, epoch: i64, start: DateTime<Utc>) -> Vec<Step> {
-    let urgent = ladder == Ladder::Help;
-    let rungs = if urgent { help_rungs(cause, rules) } else { missed_rungs(cause, rules) };
-    rungs
-        .into_iter()
-        .filter(|rung| urgent || !trial || TRIAL_LEVELS.contains(&rung.level))
-        .enumerate()
-        .map(|(index, rung)| Step {
-            epoch,
-            step: i64::try_from(index).expect("a ladder has few rungs"),
-            level: rung.level,
-            act: rung.act,
-            due_at: start + rung.after,
-            due_if_claimed_at: start + rung.if_claimed,
-            due_if_unseen_at: start + rung.if_unseen,
-            // L4 and L5 are never held, and neither is the first word.
-            held: (1..=HELD_LEVEL_MAX).contains(&rung.level) || rung.act == StepAct::Again,
-            state: StepState::Pending,
-            fired_at: None,
-            told: 0,
-        })
-        .collect()
+/// The hours at which the social worker is told what still stands on the list (domain.md §8: unresolved at 12:00 and 18:00).
+const LISTING_HOURS: [u32; 2] = [12, 18];
+
+/// Begins the ladder of the alert's epoch: what was pending is void, and the rungs are copied.
+pub fn begin(alert: &mut Alert, rules: &LadderRules, on_duty: bool, start: DateTime<Utc>) {
+    for step in alert.steps.iter_mut().filter(|step| step.state == StepState::Pending) {
+        step.state = StepState::Void;
+    }
+    let urgent = alert.ladder == Ladder::Help;
+    let rungs = if urgent { help_rungs(alert.cause, on_duty, rules) } else { missed_rungs(alert.cause, rules) };
+    let trial = alert.trial && !urgent;
+    for rung in rungs.into_iter().filter(|rung| !trial || TRIAL_LEVELS.contains(&rung.level)) {
+        append(alert, &rung, start);
+    }
+}
+
+/// Begins the ladder of an alert that only stood on the list, because a person has touched it: from then on somebody answers
+/// for it. Returns whether it had none. The first word, too, waits for the claim that began it: somebody is going.
+pub fn ensure(alert: &mut Alert, rules: &LadderRules, on_duty: bool, now: DateTime<Utc>) -> bool {
+    if alert.has_ladder() {
+        return false;
+    }
+    begin(alert, rules, on_duty, now);
+    let epoch = alert.epoch;
+    let pending = |step: &&mut Step| step.epoch == epoch && step.state == StepState::Pending && step.level <= HELD_LEVEL_MAX;
+    for step in alert.steps.iter_mut().filter(pending) {
+        step.held = true;
+    }
+    true
+}
+
+/// Puts the alert on the list: at the next hour of listing the social worker is told, and again until somebody acts.
+pub fn put_on_list(alert: &mut Alert, zone: Tz, now: DateTime<Utc>) {
+    let today = day::local_date(zone, now);
+    let hours = (0..=2)
+        .filter_map(|days| today.checked_add_days(Days::new(days)))
+        .flat_map(|date| LISTING_HOURS.into_iter().filter_map(move |hour| day::instant(zone, date, NaiveTime::from_hms_opt(hour, 0, 0)?)));
+    let at = hours.filter(|at| *at > now).min().unwrap_or(now + TimeDelta::days(1));
+    append(alert, &Rung::at(0, StepAct::List, TimeDelta::zero()), at);
 }
 
 struct Rung {
@@ -72,7 +88,8 @@ fn missed_rungs(cause: Cause, rules: &LadderRules) -> Vec<Rung> {
     rungs
 }
 
-fn help_rungs(cause: Cause, rules: &LadderRules) -> Vec<Rung> {
+/// Outside duty hours whoever can be phoned at any hour is told with the first word.
+fn help_rungs(cause: Cause, on_duty: bool, rules: &LadderRules) -> Vec<Rung> {
     let family = if cause == Cause::Cry { rules.cry_l2.0 } else { rules.help_l2.0 };
     let mut rungs = vec![
         Rung::at(0, StepAct::Call, TimeDelta::zero()),
@@ -82,8 +99,19 @@ fn help_rungs(cause: Cause, rules: &LadderRules) -> Vec<Rung> {
         Rung::at(4, StepAct::Command, rules.help_l4.0),
         Rung::at(5, StepAct::Final, rules.help_l5.0),
     ];
+    if !on_duty {
+        rungs.push(Rung::at(0, StepAct::Night, TimeDelta::zero()));
+    }
     rungs.sort_by_key(|rung| rung.after);
     rungs
+}
+
+/// The rungs of this epoch of which an unsealed word is taken back by a claim: the first word and what a claim holds, but nothing
+/// that a person asked for.
+pub fn held_by_claim(alert: &Alert) -> Vec<i64> {
+    let first_word = |step: &Step| matches!(step.act, StepAct::Call | StepAct::Look);
+    let fired = of_epoch(alert).filter(|step| step.state == StepState::Fired);
+    fired.filter(|step| step.held || first_word(step)).map(|step| step.step).collect()
 }
 
 /// When a pending rung may fire, as things stand at `now`.
@@ -131,53 +159,82 @@ pub fn mark_fired(alert: &mut Alert, index: usize, told: usize, rules: &LadderRu
 }
 
 /// Brings the next pending rung forward to now: delivery failed, nobody was found, or somebody asked for it. Calling the same
-/// people once more is no next rung.
+/// people once more is no next rung, and what repeats keeps its pace (I14).
 pub fn advance(alert: &mut Alert, now: DateTime<Utc>) {
-    let next = pending(alert).min_by_key(|(_, step)| (step.act == StepAct::Again, step.step)).map(|(index, _)| index);
+    let first_time = pending(alert).filter(|(_, step)| !has_fired(alert, step.level, step.act));
+    let next = first_time.min_by_key(|(_, step)| (step.act == StepAct::Again, step.step)).map(|(index, _)| index);
     if let Some(step) = next.and_then(|index| alert.steps.get_mut(index)) {
         step.due_at = step.due_at.min(now);
         step.due_if_unseen_at = step.due_if_unseen_at.min(now);
     }
 }
 
-/// Starts the given levels at once, whatever holds them (nobody answered at the door, or a person asked for it).
+fn of_epoch(alert: &Alert) -> impl Iterator<Item = &Step> {
+    alert.steps.iter().filter(|step| step.epoch == alert.epoch)
+}
+
+fn has_fired(alert: &Alert, level: i64, act: StepAct) -> bool {
+    of_epoch(alert).any(|step| step.state == StepState::Fired && (step.level, step.act) == (level, act))
+}
+
+/// Starts the given levels at once, whatever holds them, because a person asked for it. A level that has been told keeps its pace.
 pub fn start_now(alert: &mut Alert, levels: &[i64], now: DateTime<Utc>) {
-    let epoch = alert.epoch;
-    for step in
-        alert.steps.iter_mut().filter(|step| step.epoch == epoch && step.state == StepState::Pending && levels.contains(&step.level))
-    {
+    let wanted = pending(alert).filter(|(_, step)| levels.contains(&step.level) && !has_fired(alert, step.level, step.act));
+    for index in wanted.map(|(index, _)| index).collect::<Vec<_>>() {
+        let step = &mut alert.steps[index];
         step.due_at = step.due_at.min(now);
         step.due_if_unseen_at = step.due_if_unseen_at.min(now);
         step.held = false;
     }
 }
 
+/// Nobody answered at the door: family and key holder at once; a trial ladder has neither, so the neighbours and the social worker.
+pub fn start_at_door(alert: &mut Alert, now: DateTime<Utc>) {
+    let beyond_door = of_epoch(alert).any(|step| matches!(step.act, StepAct::Family | StepAct::Enter));
+    start_now(alert, if beyond_door { &[2, 3] } else { &[1, 4] }, now);
+}
+
+/// 110, 119 or 120 has been called: the last rungs at once. It is urgent, so a trial ladder gets those that it lacks.
+pub fn start_emergency(alert: &mut Alert, now: DateTime<Utc>) {
+    for (level, act) in [(4, StepAct::Command), (5, StepAct::Final)] {
+        if !of_epoch(alert).any(|step| step.act == act) {
+            append(alert, &Rung::at(level, act, TimeDelta::zero()), now);
+        }
+    }
+    start_now(alert, &[4, 5], now);
+}
+
 fn repeat_last(alert: &mut Alert, rules: &LadderRules, now: DateTime<Utc>) {
-    let of_epoch = || alert.steps.iter().filter(|step| step.epoch == alert.epoch);
     // L4 and L5 once each; a trial ladder has only L4.
     let levels: BTreeSet<(i64, StepAct)> =
-        of_epoch().filter(|step| step.level > HELD_LEVEL_MAX).map(|step| (step.level, step.act)).collect();
+        of_epoch(alert).filter(|step| step.level > HELD_LEVEL_MAX).map(|step| (step.level, step.act)).collect();
     for (level, act) in levels {
-        append(alert, level, act, now + rules.repeat.0);
+        append(alert, &Rung::at(level, act, rules.repeat.0), now);
     }
 }
 
 /// Calls the assigned people again at once: a look found the sign missing, or a resolved alert was opened again.
 pub fn call_now(alert: &mut Alert, now: DateTime<Utc>) {
-    append(alert, 0, StepAct::Call, now);
+    append(alert, &Rung::at(0, StepAct::Call, TimeDelta::zero()), now);
 }
 
-fn append(alert: &mut Alert, level: i64, act: StepAct, due_at: DateTime<Utc>) {
-    let last = alert.steps.iter().filter(|step| step.epoch == alert.epoch).map(|step| step.step).max();
+/// Asks whoever is going, or else the assigned party member, to phone: a sensor showed the sign late.
+pub fn confirm_now(alert: &mut Alert, now: DateTime<Utc>) {
+    append(alert, &Rung::at(0, StepAct::Confirm, TimeDelta::zero()), now);
+}
+
+fn append(alert: &mut Alert, rung: &Rung, start: DateTime<Utc>) {
+    let last = of_epoch(alert).map(|step| step.step).max();
     alert.steps.push(Step {
         epoch: alert.epoch,
         step: last.map_or(0, |last| last + 1),
-        level,
-        act,
-        due_at,
-        due_if_claimed_at: due_at,
-        due_if_unseen_at: due_at,
-        held: false,
+        level: rung.level,
+        act: rung.act,
+        due_at: start + rung.after,
+        due_if_claimed_at: start + rung.if_claimed,
+        due_if_unseen_at: start + rung.if_unseen,
+        // L4 and L5 are never held, and neither is the first word.
+        held: (1..=HELD_LEVEL_MAX).contains(&rung.level) || rung.act == StepAct::Again,
         state: StepState::Pending,
         fired_at: None,
         told: 0,

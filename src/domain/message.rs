@@ -88,10 +88,19 @@ pub fn priority(class: NoticeClass, key: &str) -> i64 {
 }
 
 /// Keys in the order in which a person should read them; keys that are not listed come last.
-const READING_ORDER: [&str; 16] = [
+const READING_ORDER: [&str; 28] = [
     "notice.help_call",
     "notice.help_door",
+    "notice.help_night",
+    "notice.help_final",
+    "notice.help_command",
+    "notice.help_enter",
+    "notice.help_family",
+    "notice.help_assigned",
+    "notice.help_open_again",
     "notice.assigned",
+    "notice.assigned_unreachable",
+    "notice.open_again",
     "notice.alert_final",
     "notice.alert_command",
     "notice.alert_enter",
@@ -101,8 +110,11 @@ const READING_ORDER: [&str; 16] = [
     "notice.alert_call",
     "notice.alert_again",
     "notice.alert_look",
+    "notice.alert_confirm",
+    "notice.alert_listed",
     "notice.claim_ran_out",
     "notice.step_found_nobody",
+    "notice.passed_on",
     "notice.stand_down_well",
     "notice.stand_down_handled",
 ];

@@ -43,7 +43,8 @@ pub struct NewNotice {
 }
 
 /// The sentence of a rung. Rungs of the same act share a key, so that many seniors fit one message. Whom a person asked to be
-/// looked at has missed no sign: the first call does not say so.
+/// looked at has missed no sign: the first call does not say so. The keys of an urgent alert begin with `notice.help_`: they go
+/// first and wait for nothing.
 pub fn key_of(act: StepAct, urgent: bool, cause: Cause) -> &'static str {
     match (act, urgent) {
         (StepAct::Call, false) if cause == Cause::Manual => "notice.manual_call",
@@ -53,9 +54,16 @@ pub fn key_of(act: StepAct, urgent: bool, cause: Cause) -> &'static str {
         (StepAct::Again, _) => "notice.alert_again",
         (StepAct::Door, false) => "notice.alert_door",
         (StepAct::Door, true) => "notice.help_door",
-        (StepAct::Family, _) => "notice.alert_family",
-        (StepAct::Enter, _) => "notice.alert_enter",
-        (StepAct::Command, _) => "notice.alert_command",
-        (StepAct::Final, _) => "notice.alert_final",
+        (StepAct::Family, false) => "notice.alert_family",
+        (StepAct::Family, true) => "notice.help_family",
+        (StepAct::Enter, false) => "notice.alert_enter",
+        (StepAct::Enter, true) => "notice.help_enter",
+        (StepAct::Command, false) => "notice.alert_command",
+        (StepAct::Command, true) => "notice.help_command",
+        (StepAct::Final, false) => "notice.alert_final",
+        (StepAct::Final, true) => "notice.help_final",
+        (StepAct::Night, _) => "notice.help_night",
+        (StepAct::Confirm, _) => "notice.alert_confirm",
+        (StepAct::List, _) => "notice.alert_listed",
     }
 }

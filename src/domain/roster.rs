@@ -2,6 +2,7 @@
 //! so that leave, substitution and ended members are always those of now.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ pub struct Roster {
     pub key_holder: Option<Uuid>,
     /// Members on leave today and who stands in for them.
     pub leaves: Vec<(Uuid, Option<Uuid>)>,
+    /// Everybody of the site with a verified channel; shared by all rosters of one load.
+    pub reachable: Arc<BTreeSet<Uuid>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,12 @@ pub struct GrantFact {
     pub role: Role,
     pub member_id: Uuid,
     pub distance: i64,
+}
+
+/// Whether anybody who can be phoned around the clock would hear: property staff or street duty with a channel that works.
+/// Without one no help button may be bound (domain.md §5).
+pub fn around_the_clock(roster: &Roster) -> bool {
+    roster.night_watch().iter().any(|member| roster.reachable.contains(member))
 }
 
 impl Roster {
@@ -69,6 +78,32 @@ impl Roster {
             None => Some(member),
             Some((_, substitute)) => substitute.filter(|s| !self.leaves.iter().any(|(away, _)| away == s)),
         }
+    }
+
+    fn is_away(&self, member: Uuid) -> bool {
+        self.leaves.iter().any(|(away, _)| *away == member)
+    }
+
+    /// Whether the member can be sent now: not on leave, and a message would arrive.
+    pub fn can_be_sent(&self, member: Uuid) -> bool {
+        !self.is_away(member) && self.reachable.contains(&member)
+    }
+
+    /// Everybody around the senior who can be sent now, nearest first.
+    pub fn sendable(&self) -> Vec<Uuid> {
+        let paired = self.pairings.iter().map(|(_, member)| *member);
+        let on_duty = self.duties.iter().map(|duty| duty.member_id);
+        let mut grants: Vec<&GrantFact> =
+            self.grants.iter().filter(|grant| !matches!(grant.role, Role::Operator | Role::Administrator)).collect();
+        grants.sort_by_key(|grant| grant.distance);
+        let mut seen = BTreeSet::new();
+        let everybody = paired.chain(on_duty).chain(grants.into_iter().map(|grant| grant.member_id));
+        everybody.filter(|member| self.can_be_sent(*member) && seen.insert(*member)).collect()
+    }
+
+    /// Those whose phone is answered at any hour.
+    fn night_watch(&self) -> Vec<Uuid> {
+        [Role::PropertyStaff, Role::StreetDuty].into_iter().flat_map(|role| self.holders(role)).collect()
     }
 
     /// Who looks at the window today. Without a duty row the primary walks.
@@ -112,10 +147,18 @@ impl Roster {
             StepAct::Family => claimed_by.or_else(|| self.assigned()).into_iter().chain(roles(&[Role::SocialWorker])).collect(),
             StepAct::Enter => {
                 let officers = roles(&[Role::GridOfficerFullTime, Role::GridOfficerPartTime, Role::PropertyStaff]);
-                self.key_holder.into_iter().chain(officers).collect()
+                // Nobody stands in for a key: it is away with its holder.
+                self.key_holder.filter(|holder| !self.is_away(*holder)).into_iter().chain(officers).collect()
             }
             StepAct::Command => roles(&[Role::SocialWorker]),
             StepAct::Final => roles(&[Role::BranchSecretary, Role::StreetDuty]),
+            StepAct::Night => self.night_watch(),
+            StepAct::Confirm => claimed_by.or_else(|| self.assigned()).into_iter().collect(),
+            StepAct::List => {
+                let heads = [Role::SocialWorker, Role::BranchSecretary].map(|role| self.holders(role));
+                let first = heads.into_iter().find(|people| !people.is_empty());
+                first.unwrap_or_else(|| self.assigned().into_iter().collect())
+            }
         };
         let mut seen = BTreeSet::new();
         people.retain(|member| seen.insert(*member));
@@ -169,6 +212,46 @@ mod tests {
         roster.leaves.push((id(8), None));
         assert_eq!(roster.holders(Role::SocialWorker), vec![id(7)]);
         assert!(roster.holders(Role::StreetDuty).is_empty());
+    }
+
+    #[test]
+    fn a_help_button_needs_property_or_street_duty_whom_a_message_reaches() {
+        let mut roster = roster();
+        roster.reachable = Arc::new([id(1), id(7), id(9)].into());
+        assert!(!around_the_clock(&roster), "a social worker goes home in the evening");
+        roster.grants.push(GrantFact { role: Role::StreetDuty, member_id: id(10), distance: 4 });
+        assert!(!around_the_clock(&roster), "a phone without a number");
+        roster.grants.push(GrantFact { role: Role::PropertyStaff, member_id: id(9), distance: 2 });
+        assert!(around_the_clock(&roster));
+        roster.leaves.push((id(9), None));
+        assert!(!around_the_clock(&roster), "and on leave");
+    }
+
+    #[test]
+    fn a_key_holder_on_leave_is_not_called_to_the_door() {
+        let mut roster = Roster { key_holder: Some(id(6)), ..roster() };
+        assert_eq!(roster.audience(StepAct::Enter, Slot::Morning, 1, None, false), vec![id(6)]);
+        roster.leaves.push((id(6), Some(id(4))));
+        assert!(roster.audience(StepAct::Enter, Slot::Morning, 1, None, false).is_empty());
+    }
+
+    #[test]
+    fn the_list_goes_to_the_social_worker_or_else_to_the_secretary_or_else_to_the_assigned_member() {
+        let mut roster = roster();
+        let told = |roster: &Roster| roster.audience(StepAct::List, Slot::Morning, 1, None, true);
+        assert_eq!(told(&roster), vec![id(8)]);
+        roster.grants.retain(|grant| grant.role != Role::SocialWorker);
+        assert_eq!(told(&roster), vec![id(1)]);
+        roster.grants.push(GrantFact { role: Role::BranchSecretary, member_id: id(5), distance: 3 });
+        assert_eq!(told(&roster), vec![id(5)]);
+    }
+
+    #[test]
+    fn only_those_present_whom_a_message_reaches_can_be_sent() {
+        let mut roster = roster();
+        roster.reachable = Arc::new([id(1), id(2), id(3), id(8)].into());
+        roster.leaves.push((id(2), None));
+        assert_eq!(roster.sendable(), [id(1), id(3), id(8)], "the backup is on leave, and one social worker has no channel");
     }
 
     #[test]

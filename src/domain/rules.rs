@@ -140,6 +140,9 @@ pub struct LadderRules {
     /// After the last step L4 and L5 come again at this pace.
     pub repeat: Span,
     pub help_l2: Span,
+    /// Duty hours, local time. Outside of them a call for help also goes to whoever can be phoned at any hour.
+    pub duty_from: NaiveTime,
+    pub duty_to: NaiveTime,
     /// L2 after a "cry" card, which is less certain than a pressed button.
     pub cry_l2: Span,
     pub help_l3: Span,
@@ -151,9 +154,23 @@ pub struct LadderRules {
     pub on_site: Span,
 }
 
+impl LadderRules {
+    /// Whether offices are manned at this local time; duty hours may run over midnight.
+    pub fn is_on_duty(&self, time: NaiveTime) -> bool {
+        if self.duty_from <= self.duty_to {
+            self.duty_from <= time && time < self.duty_to
+        } else {
+            self.duty_from <= time || time < self.duty_to
+        }
+    }
+}
+
 impl Default for LadderRules {
     fn default() -> Self {
+        let at = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).expect("a literal time of day");
         Self {
+            duty_from: at(8, 0),
+            duty_to: at(18, 0),
             again: Span::minutes(10),
             l1: Span::minutes(5),
             l1_claimed: Span::minutes(15),
@@ -225,7 +242,7 @@ impl CheckRules {
             if deadline <= from {
                 return Err(Refusal::invalid(field, "register.deadline_too_early").with("time", from.format("%H:%M")));
             }
-            if deadline.overflowing_add_signed(self.grace.0).1 != 0 {
+            if deadline.overflowing_add_signed(self.grace.0 + self.unobserved_delay.0).1 != 0 {
                 return Err(Refusal::invalid(field, "register.cutoff_after_midnight"));
             }
         }
@@ -296,6 +313,24 @@ fn lay_over_known(known: &mut Value, stored: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn duty_hours_are_half_open_and_may_run_over_midnight() {
+        let time = |text: &str| text.parse::<NaiveTime>().unwrap();
+        for (from, to, at, on_duty) in [
+            ("08:00", "18:00", "07:59:59", false),
+            ("08:00", "18:00", "08:00", true),
+            ("08:00", "18:00", "17:59:59", true),
+            ("08:00", "18:00", "18:00", false),
+            ("20:00", "06:00", "23:00", true),
+            ("20:00", "06:00", "05:59", true),
+            ("20:00", "06:00", "06:00", false),
+            ("08:00", "08:00", "08:00", false),
+        ] {
+            let rules = LadderRules { duty_from: time(from), duty_to: time(to), ..LadderRules::default() };
+            assert_eq!(rules.is_on_duty(time(at)), on_duty, "{from}-{to} at {at}");
+        }
+    }
 
     #[test]
     fn a_setting_that_would_keep_a_rung_or_a_deadline_from_coming_is_refused_by_its_name() {

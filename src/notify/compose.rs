@@ -79,7 +79,9 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
 
 /// Whether a sentence says after each name what was seen; the others say it for all.
 fn shows_causes(key: &str) -> bool {
-    !matches!(key, "notice.alert_look" | "notice.manual_call" | "notice.stand_down_well" | "notice.assigned" | "notice.claim_ran_out")
+    let for_all =
+        ["alert_look", "alert_confirm", "manual_call", "stand_down_well", "passed_on", "assigned", "help_assigned", "claim_ran_out"];
+    !key.strip_prefix("notice.").is_some_and(|name| for_all.contains(&name))
 }
 
 /// 2单元张奶奶、李爷爷（看过，没拉开），3单元赵奶奶（还没人看）

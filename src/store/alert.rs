@@ -34,6 +34,7 @@ pub struct AlertItem {
     pub claimed_by_called: Option<String>,
     pub claim_until: Option<DateTime<Utc>>,
     pub emergency_at: Option<DateTime<Utc>>,
+    pub sensor_noted_at: Option<DateTime<Utc>>,
     pub resolved_at: Option<DateTime<Utc>>,
     pub resolved_by: Option<Uuid>,
     pub contact_proof: Option<String>,
@@ -44,6 +45,19 @@ pub struct AlertItem {
     pub outage_from: Option<DateTime<Utc>>,
     pub outage_to: Option<DateTime<Utc>>,
     pub version: i64,
+    /// Its place on the list, see `rank!`.
+    pub rank: i64,
+}
+
+/// The order of the list: emergencies, calls for help, then missed signs, those looked at first; within each the highest level.
+/// What a sensor has shown late stands below them, and what is resolved at the end.
+macro_rules! rank {
+    () => {
+        "cast(case when a.resolved_at is not null then 99 when a.emergency_at is not null then 0
+            when a.cause = 'help' then 10 when a.cause = 'cry' then 20 when a.sensor_noted_at is not null then 70
+            when a.cause = 'manual' then 30 when a.cause = 'not_open' then 40 when a.cause = 'blind' then 50 else 60 end
+          + case when a.resolved_at is null then 9 - a.level else 0 end as bigint)"
+    };
 }
 
 impl AlertItem {
@@ -57,14 +71,18 @@ impl AlertItem {
 /// The columns and joins of [`AlertItem`].
 macro_rules! item {
     () => {
-        "select a.id, a.senior_id, s.called, b.name as building, h.unit, a.state, a.ladder, a.cause, a.epoch, a.level, a.trial, a.drill,
-        a.opened_at, a.claimed_by, m.called as claimed_by_called, a.claim_until, a.emergency_at, a.resolved_at, a.resolved_by, a.contact_proof, a.safe, a.outcome,
-        a.outcome_note, a.reviewed_at, a.outage_from, a.outage_to, a.version
+        concat!(
+            "select a.id, a.senior_id, s.called, b.name as building, h.unit, a.state, a.ladder, a.cause, a.epoch, a.level, a.trial, a.drill,
+        a.opened_at, a.claimed_by, m.called as claimed_by_called, a.claim_until, a.emergency_at, a.sensor_noted_at, a.resolved_at, a.resolved_by,
+        a.contact_proof, a.safe, a.outcome, a.outcome_note, a.reviewed_at, a.outage_from, a.outage_to, a.version, ",
+            rank!(),
+            " as rank
     from alert a
     join senior s on s.site_id = a.site_id and s.id = a.senior_id
     join home h on h.site_id = s.site_id and h.id = s.home_id
     join place b on b.site_id = h.site_id and b.id = h.building_id
     left join member m on m.site_id = a.site_id and m.id = a.claimed_by"
+        )
     };
 }
 
@@ -78,12 +96,12 @@ pub struct Filter {
     pub state: Option<AlertState>,
     pub opened_from: Option<DateTime<Utc>>,
     pub opened_before: Option<DateTime<Utc>>,
-    /// Last item of the page before: opened_at and id.
-    pub before: Option<(DateTime<Utc>, Uuid)>,
+    /// Last item of the page before: rank, opened_at and id.
+    pub after: Option<(i64, DateTime<Utc>, Uuid)>,
     pub limit: i64,
 }
 
-/// Alerts of seniors whom the member sees, latest first. The nil id stands for "any".
+/// Alerts of seniors whom the member sees, the most urgent first, and the latest of equal ones. The nil id stands for "any".
 pub async fn list(tx: &mut Tx, who: &Who, filter: &Filter) -> Result<Vec<AlertItem>> {
     let sql = concat!(
         item!(),
@@ -91,11 +109,15 @@ pub async fn list(tx: &mut Tx, who: &Who, filter: &Filter) -> Result<Vec<AlertIt
             and ($5 = $10 or exists (select 1 from place_closure pc
                 where pc.site_id = a.site_id and pc.ancestor_id = $5 and pc.descendant_id = h.building_id))
             and ($6 = $10 or a.senior_id = $6) and ($11 is null or a.cause = $11) and ($12 is null or a.state = $12)
-            and ($13 is null or a.opened_at >= $13) and ($14 is null or a.opened_at < $14) and (a.opened_at < $7 or (a.opened_at = $7 and a.id < $8)) and a.senior_id in (",
+            and ($13 is null or a.opened_at >= $13) and ($14 is null or a.opened_at < $14) and (",
+        rank!(),
+        " > $15 or (",
+        rank!(),
+        " = $15 and (a.opened_at < $7 or (a.opened_at = $7 and a.id < $8)))) and a.senior_id in (",
         crate::visible_seniors!(),
-        ") order by a.opened_at desc, a.id desc limit $9"
+        ") order by rank, a.opened_at desc, a.id desc limit $9"
     );
-    let (before, id) = filter.before.unwrap_or((DateTime::<Utc>::from_timestamp(9_999_999_999, 0).unwrap_or_default(), Uuid::max()));
+    let (rank, before, id) = filter.after.unwrap_or((-1, DateTime::<Utc>::UNIX_EPOCH, Uuid::nil()));
     let rows = on!(tx, |conn| sqlx::query_as(sql)
         .bind(who.site_id)
         .bind(who.member_id)
@@ -111,6 +133,7 @@ pub async fn list(tx: &mut Tx, who: &Who, filter: &Filter) -> Result<Vec<AlertIt
         .bind(filter.state.map(AlertState::as_str))
         .bind(filter.opened_from)
         .bind(filter.opened_before)
+        .bind(rank)
         .fetch_all(conn)
         .await)?;
     Ok(rows)
@@ -248,11 +271,4 @@ pub async fn contacts(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<Vec<Co
     let sql = "select position, name, relation, phone, minutes_away from contact
         where site_id = $1 and senior_id = $2 and ended_at is null order by position, created_at, id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior).fetch_all(conn).await)?)
-}
-
-/// Whether somebody can be sent: a member of this site who has not left.
-pub async fn member_is_active(tx: &mut Tx, site_id: Uuid, member: Uuid) -> Result<bool> {
-    let sql = "select count(*) from member where site_id = $1 and id = $2 and ended_at is null";
-    let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member).fetch_one(conn).await)?;
-    Ok(count > 0)
 }

@@ -1,13 +1,15 @@
 //! The people around many seniors in four queries; `domain::roster` decides who of them is meant.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use super::outbox::carries;
 use super::{Result, Tx, bulk};
 use crate::domain::place::Role;
 use crate::domain::roster::{DutyFact, GrantFact, Roster};
@@ -20,11 +22,27 @@ const GRID_DISTANCE: i64 = 1;
 /// Rosters of these seniors on a local date.
 pub async fn load(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate) -> Result<HashMap<Uuid, Roster>> {
     let mut rosters = HashMap::with_capacity(seniors.len());
+    let reachable = Arc::new(reachable(tx, site_id).await?);
     for chunk in seniors.chunks(bulk::ROWS_MAX) {
         let rows: Vec<Value> = chunk.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
         load_chunk(tx, &Value::from(rows).to_string(), site_id, date, &mut rosters).await?;
     }
+    for roster in rosters.values_mut() {
+        roster.reachable = Arc::clone(&reachable);
+    }
     Ok(rosters)
+}
+
+/// Everybody of the site with a verified channel that works. Whether the log counts is a setting of delivery: a word that it does
+/// not carry fails there at once, and the alert hears of it.
+async fn reachable(tx: &mut Tx, site_id: Uuid) -> Result<BTreeSet<Uuid>> {
+    let sql = concat!(
+        "select distinct c.member_id from member_channel c join member m on m.site_id = c.site_id and m.id = c.member_id
+         where c.site_id = $1 and m.ended_at is null and ",
+        carries!("true")
+    );
+    let members: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;
+    Ok(members.into_iter().collect())
 }
 
 async fn load_chunk(tx: &mut Tx, rows: &str, site_id: Uuid, date: NaiveDate, rosters: &mut HashMap<Uuid, Roster>) -> Result<()> {
@@ -46,7 +64,8 @@ async fn load_chunk(tx: &mut Tx, rows: &str, site_id: Uuid, date: NaiveDate, ros
     let leaves = leaves(tx, site_id, date).await?;
     for (senior, building, key_holder) in &homes {
         let (grants, duties) = buildings.get(building).cloned().unwrap_or_default();
-        rosters.insert(*senior, Roster { pairings: Vec::new(), duties, grants, key_holder: *key_holder, leaves: leaves.clone() });
+        let roster = Roster { duties, grants, key_holder: *key_holder, leaves: leaves.clone(), ..Roster::default() };
+        rosters.insert(*senior, roster);
     }
     pairings(tx, rows, date, rosters).await?;
     senior_duties(tx, rows, date, rosters).await

@@ -1,5 +1,6 @@
 //! The integration tests, one crate: each file is a room, each test name a sentence.
 
+mod alerts;
 mod cli;
 mod compound;
 mod deploy;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Alert, AlertState, Arguments, Case, Cause, Command, Judge, TimelineKind, Trigger, TriggerKind, arguments, record};
+use super::{Alert, AlertState, Arguments, Case, Cause, Command, Judge, TimelineKind, Trigger, TriggerKind, Unwanted, arguments, record};
 use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceFact};
 use crate::domain::outcome::{ContactProof, Outcome, OutcomeClass};
 use crate::domain::refusal::Refusal;
@@ -91,9 +91,11 @@ impl Case {
     }
 
     fn act_on_open(&mut self, actor: &Actor, act: &Act, extra: &mut Vec<Command>, now: DateTime<Utc>) -> Result<(), Refusal> {
-        let rules = self.senior.rules.clone();
+        let (rules, on_duty) = (self.senior.rules.clone(), self.on_duty(now));
         let Some(alert) = self.alert.as_mut() else { return Err(Refusal::not_found()) };
-        let (alert_id, epoch, by) = (alert.id, alert.epoch, actor.id);
+        // Whoever acts on an alert of the list takes it off the list.
+        ladder::ensure(alert, &rules.ladder, on_duty, now);
+        let (alert_id, by) = (alert.id, actor.id);
         let mut note = |kind, detail| extra.push(record(alert_id, now, kind, Some(by), detail));
         match act {
             Act::Claim if alert.live_claim(now).is_some_and(|(member, _)| member == by) => {}
@@ -101,14 +103,12 @@ impl Case {
                 refuse_other_claim(alert, by, now)?;
                 alert.take(by, AlertState::Claimed, now + rules.ladder.claim.0);
                 note(TimelineKind::Claimed, Arguments::new());
-                extra.push(Command::CancelPending { alert_id, level_max: ladder::HELD_LEVEL_MAX });
+                let unwanted = Unwanted::Rungs { epoch: alert.epoch, steps: ladder::held_by_claim(alert) };
+                extra.push(Command::CancelPending { alert_id, unwanted });
             }
             Act::Release => {
                 require_claim(alert, by, now)?;
-                alert.state = AlertState::Open;
-                alert.claimed_by = None;
-                alert.claim_until = None;
-                note(TimelineKind::Released, Arguments::new());
+                self.end_claim(TimelineKind::Released, Some(by), extra, now);
             }
             Act::Extend => {
                 require_claim(alert, by, now)?;
@@ -123,14 +123,10 @@ impl Case {
             }
             Act::NoAnswerAtDoor => {
                 alert.looked_at = alert.looked_at.or(Some(now));
-                ladder::start_now(alert, &[2, 3], now);
+                ladder::start_at_door(alert, now);
                 note(TimelineKind::NoAnswerAtDoor, Arguments::new());
             }
-            Act::Assign { to } => {
-                alert.take(*to, AlertState::Claimed, now + rules.ladder.claim.0);
-                note(TimelineKind::Assigned, arguments([("to", to.to_string())]));
-                extra.push(self.tell(alert_id, epoch, now.timestamp(), *to, "notice.assigned", now));
-            }
+            Act::Assign { to } => self.assign(by, *to, extra, now),
             Act::Escalate => {
                 ladder::start_now(alert, &[alert.level + 1], now);
                 ladder::advance(alert, now);
@@ -138,12 +134,38 @@ impl Case {
             }
             Act::Emergency { service } => {
                 alert.emergency_at = alert.emergency_at.or(Some(now));
-                ladder::start_now(alert, &[4, 5], now);
+                ladder::start_emergency(alert, now);
                 note(TimelineKind::Emergency, arguments([("service", service.clone())]));
             }
             Act::Resolve(_) | Act::Reopen { .. } | Act::Review { .. } | Act::Raise { .. } => {}
         }
         Ok(())
+    }
+
+    /// Somebody is sent. Her claim is named by the moment at which it ends, so that it can be taken back if the word to her fails.
+    fn assign(&mut self, by: Uuid, to: Uuid, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let until = now + self.senior.rules.ladder.claim.0;
+        let Some(alert) = self.alert.as_mut() else { return };
+        let displaced = alert.live_claim(now).map(|(member, _)| member).filter(|member| *member != to);
+        alert.take(to, AlertState::Claimed, until);
+        alert.assigned_by = Some(by);
+        let (id, epoch, step) = (alert.id, alert.epoch, until.timestamp_millis());
+        let key = if alert.is_urgent() { "notice.help_assigned" } else { "notice.assigned" };
+        extra.push(record(id, now, TimelineKind::Assigned, Some(by), arguments([("to", to.to_string())])));
+        extra.push(self.tell(id, epoch, step, to, key, now));
+        if let Some(member) = displaced {
+            extra.push(self.tell_stand_down(id, epoch, step, member, "notice.passed_on", now));
+        }
+    }
+
+    /// The word to whoever was sent has failed: nobody is going, and who sent her must know.
+    pub(super) fn assignment_failed(&mut self, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.as_ref() else { return };
+        let (id, epoch, by) = (alert.id, alert.epoch, alert.assigned_by);
+        self.end_claim(TimelineKind::ClaimVoid, None, extra, now);
+        if let Some(by) = by {
+            extra.push(self.tell(id, epoch, now.timestamp_millis(), by, "notice.assigned_unreachable", now));
+        }
     }
 
     fn raise_by_hand(&mut self, actor: &Actor, request: Uuid, note: Option<String>, extra: &mut Vec<Command>, now: DateTime<Utc>) {
@@ -178,7 +200,7 @@ impl Case {
             ("outcome", resolution.outcome.map_or_else(String::new, |outcome| outcome.to_string())),
         ]);
         extra.push(record(alert_id, now, TimelineKind::Resolved, Some(actor.id), detail));
-        extra.push(Command::CancelPending { alert_id, level_max: ladder::LEVEL_MAX });
+        extra.push(Command::CancelPending { alert_id, unwanted: Unwanted::All });
         extra.push(Command::StandDown { alert_id, epoch, key, arguments: details, except: Some(actor.id), bundle: false });
         if resolution.proof.is_none() {
             extra.push(Command::Silenced { what: Silenced::WithoutProof, by: actor.id });
@@ -337,6 +359,15 @@ impl Alert {
         self.state = state;
         self.claimed_by = Some(member);
         self.claim_until = Some(until);
+        self.assigned_by = None;
+    }
+
+    /// Nobody is going any more.
+    pub(super) fn drop_claim(&mut self) {
+        self.state = AlertState::Open;
+        self.claimed_by = None;
+        self.claim_until = None;
+        self.assigned_by = None;
     }
 
     fn fill(&mut self, resolution: &Resolution) {

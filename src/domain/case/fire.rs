@@ -4,13 +4,18 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Alert, Arguments, Case, Cause, Command, Roster, TimelineKind, arguments, record};
-use crate::domain::alert::{Ladder, StepState};
+use crate::domain::alert::{StepAct, StepState};
 use crate::domain::check::Slot;
 use crate::domain::notice::{NewNotice, NoticeClass, key_of};
 use crate::domain::{day, id, ladder};
 
 /// More rungs than any ladder has: a guard against a loop that would never end.
 const STEPS_PER_PASS_MAX: usize = 32;
+
+/// The number of a word about a rung that is not the rung itself: whether it arrives says nothing about the rung.
+fn aside(step: i64) -> i64 {
+    -2 - step
+}
 
 impl Case {
     pub(super) fn fire_due_steps(&mut self, roster: &Roster, operators: &[Uuid], extra: &mut Vec<Command>, now: DateTime<Utc>) {
@@ -19,7 +24,7 @@ impl Case {
             let Some(index) = ladder::next_due(alert, now) else { return };
             let (step, people) = (alert.steps[index].clone(), self.audience(alert, index, roster, operators, now));
             let (alert_id, epoch) = (alert.id, alert.epoch);
-            let key = key_of(step.act, alert.ladder == Ladder::Help, alert.cause);
+            let key = key_of(step.act, alert.is_urgent(), alert.cause);
             for member in &people {
                 let notice = self.notice(alert_id, epoch, (step.step, step.level), *member, key, now);
                 extra.push(Command::Tell(notice));
@@ -30,12 +35,15 @@ impl Case {
             if people.is_empty() {
                 // I16: a ladder that reaches nobody is an alarm of its own.
                 for operator in operators {
-                    extra.push(self.tell(alert_id, epoch, step.step, *operator, "notice.step_found_nobody", now));
+                    extra.push(self.tell(alert_id, epoch, aside(step.step), *operator, "notice.step_found_nobody", now));
                 }
             }
-            let rules = self.senior.rules.clone();
+            let (rules, zone) = (self.senior.rules.clone(), self.senior.zone);
             if let Some(alert) = self.alert.as_mut() {
                 ladder::mark_fired(alert, index, people.len(), &rules.ladder, now);
+                if step.act == StepAct::List {
+                    ladder::put_on_list(alert, zone, now);
+                }
             }
         }
     }
@@ -51,18 +59,35 @@ impl Case {
         roster.audience(alert.steps[index].act, slot, weekday, claimed, alert.cause == Cause::NotObserved)
     }
 
-    /// All messages of a step failed: the next rung comes at once (I11).
+    /// All messages of a step failed: the next rung comes at once (I11). A word that is no rung brings none forward.
     pub(super) fn undeliverable(&mut self, epoch: i64, step: i64, extra: &mut Vec<Command>, now: DateTime<Utc>) {
         let Some(alert) = self.alert.as_mut().filter(|alert| alert.is_unresolved() && alert.epoch == epoch) else { return };
-        extra.push(record(alert.id, now, TimelineKind::Undeliverable, None, arguments([("step", step.to_string())])));
+        let of_assignment = alert.assigned_by.is_some() && alert.claim_until.is_some_and(|until| until.timestamp_millis() == step);
+        if of_assignment {
+            return self.assignment_failed(extra, now);
+        }
         let fired = alert.steps.iter().any(|known| known.epoch == epoch && known.step == step && known.state == StepState::Fired);
         if fired {
+            extra.push(record(alert.id, now, TimelineKind::Undeliverable, None, arguments([("step", step.to_string())])));
             ladder::advance(alert, now);
         }
     }
 
     pub(super) fn tell(&self, alert_id: Uuid, epoch: i64, step: i64, member: Uuid, key: &'static str, now: DateTime<Utc>) -> Command {
         Command::Tell(self.notice(alert_id, epoch, (step, 0), member, key, now))
+    }
+
+    /// The same as good news: it follows the word that it takes back.
+    pub(super) fn tell_stand_down(
+        &self,
+        alert_id: Uuid,
+        epoch: i64,
+        step: i64,
+        member: Uuid,
+        key: &'static str,
+        now: DateTime<Utc>,
+    ) -> Command {
+        Command::Tell(NewNotice { class: NoticeClass::StandDown, ..self.notice(alert_id, epoch, (step, 0), member, key, now) })
     }
 
     fn notice(

@@ -2,10 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    Alert, AlertState, Arguments, Case, Cause, Command, Ladder, SignalFact, TimelineKind, Trigger, TriggerKind, arguments, record,
-};
-use crate::domain::alert::StepState;
+use super::{Alert, AlertState, Arguments, Case, Cause, Command, SignalFact, TimelineKind, Trigger, TriggerKind, arguments, record};
 use crate::domain::signal::{Polarity, SensorPolicy, Sign, SignalKind, Standing};
 use crate::domain::{id, ladder};
 
@@ -45,7 +42,7 @@ impl Case {
     }
 
     fn open(&mut self, trigger: Trigger, is_current: bool, extra: &mut Vec<Command>, now: DateTime<Utc>) {
-        let trial = self.in_trial(now);
+        let (trial, on_duty) = (self.in_trial(now), self.on_duty(now));
         let mut alert = Alert {
             id: id::alert(trigger.id),
             state: AlertState::Open,
@@ -59,8 +56,10 @@ impl Case {
             epoch_at: now,
             claimed_by: None,
             claim_until: None,
+            assigned_by: None,
             emergency_at: None,
             looked_at: None,
+            sensor_noted_at: None,
             resolved_at: None,
             resolved_by: None,
             resolved_by_signal: None,
@@ -79,7 +78,9 @@ impl Case {
             steps: Vec::new(),
         };
         if is_current {
-            alert.steps = ladder::steps(alert.ladder, alert.cause, trial, &self.senior.rules.ladder, 1, now);
+            ladder::begin(&mut alert, &self.senior.rules.ladder, on_duty, now);
+        } else {
+            ladder::put_on_list(&mut alert, self.senior.zone, now);
         }
         extra.push(Command::CancelStandDown);
         extra.push(record(alert.id, now, TimelineKind::Opened, trigger.raised_by, describe(&trigger)));
@@ -88,29 +89,28 @@ impl Case {
     }
 
     fn join(&mut self, trigger: Trigger, is_current: bool, extra: &mut Vec<Command>, now: DateTime<Utc>) {
-        let trial = self.in_trial(now);
+        let (trial, on_duty) = (self.in_trial(now), self.on_duty(now));
         let rules = self.senior.rules.clone();
         let Some(alert) = self.alert.as_mut() else { return };
-        let more_urgent = trigger.ladder() == Ladder::Help && alert.ladder == Ladder::Missed;
+        let more_urgent = trigger.cause.urgency() > alert.cause.urgency();
         let new_date = alert.triggers.iter().all(|known| known.local_date < trigger.local_date);
         extra.push(record(alert.id, now, TimelineKind::TriggerAdded, trigger.raised_by, describe(&trigger)));
         if is_current && (more_urgent || new_date) {
-            for step in alert.steps.iter_mut().filter(|step| step.state == StepState::Pending) {
-                step.state = StepState::Void;
-            }
             alert.epoch += 1;
             alert.epoch_at = now;
             alert.level = 0;
+            alert.trial = trial;
             // Urgency never falls while the alert is open.
             alert.ladder = alert.ladder.max(trigger.ladder());
-            alert.cause = if alert.ladder == trigger.ladder() { trigger.cause } else { alert.cause };
+            alert.cause = if trigger.cause.urgency() >= alert.cause.urgency() { trigger.cause } else { alert.cause };
             alert.looked_at = None;
-            alert.state = AlertState::Open;
-            alert.claimed_by = None;
-            alert.claim_until = None;
-            alert.steps.extend(ladder::steps(alert.ladder, alert.cause, trial, &rules.ladder, alert.epoch, now));
+            alert.sensor_noted_at = None;
+            alert.drop_claim();
+            ladder::begin(alert, &rules.ladder, on_duty, now);
             let detail = arguments([("epoch", alert.epoch.to_string())]);
             extra.push(record(alert.id, now, TimelineKind::EpochRaised, None, detail));
+        } else if is_current {
+            ladder::ensure(alert, &rules.ladder, on_duty, now);
         }
         alert.triggers.push(trigger);
     }

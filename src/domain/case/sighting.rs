@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Alert, AlertState, Arguments, Case, Cause, Command, Judge, SignalFact, TimelineKind, arguments, record};
+use super::{Alert, AlertState, Arguments, Case, Cause, Command, Judge, SignalFact, TimelineKind, Unwanted, arguments, record};
 use crate::domain::alert::StepState;
 use crate::domain::outcome::{ContactProof, Outcome};
 use crate::domain::signal::{Evidence, Polarity, SensorPolicy, Sign, SignalKind, Source, Standing};
@@ -27,6 +27,24 @@ impl Case {
         if fresh.iter().any(|signal| !signal.is_human() && signal.evidence == Some(Evidence::A) && signal.standing == Standing::Accepted) {
             extra.push(record(alert.id, now, TimelineKind::SensorNote, None, Arguments::new()));
         }
+        if fresh.iter().any(|signal| self.is_late_reading(signal, &alert)) {
+            self.ask_for_a_call(now);
+        }
+    }
+
+    /// A sensor shows the agreed sign after all.
+    fn is_late_reading(&self, signal: &SignalFact, alert: &Alert) -> bool {
+        let (sign, policy) = self.agreed(alert);
+        let recent = alert.proof_from().is_some_and(|from| signal.observed_at >= from);
+        let shows_it = signal.polarity(sign, SensorPolicy::Sufficient) == Polarity::Matches;
+        !signal.is_human() && signal.standing == Standing::Accepted && recent && policy != SensorPolicy::None && shows_it
+    }
+
+    /// A late reading never resolves: it moves the alert down the list and asks for a call, once (I6).
+    fn ask_for_a_call(&mut self, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.as_mut().filter(|alert| alert.is_purely_missed() && alert.sensor_noted_at.is_none()) else { return };
+        alert.sensor_noted_at = Some(now);
+        ladder::confirm_now(alert, now);
     }
 
     /// The sign agreed for the latest missed check, and the policy; an alert without a check expects an open curtain.
@@ -73,7 +91,7 @@ impl Case {
         let bundle = alert.cause == Cause::NotObserved;
         let (id, epoch) = (alert.id, alert.epoch);
         extra.push(record(id, now, TimelineKind::Resolved, None, arguments([("proof", proof.to_string())])));
-        extra.push(Command::CancelPending { alert_id: id, level_max: ladder::LEVEL_MAX });
+        extra.push(Command::CancelPending { alert_id: id, unwanted: Unwanted::All });
         extra.push(Command::StandDown { alert_id: id, epoch, key: "notice.stand_down_well", arguments: details, except: None, bundle });
     }
 
@@ -101,7 +119,7 @@ impl Case {
         alert.cause = cause;
         extra.push(record(alert.id, now, TimelineKind::Looked, None, Arguments::new()));
         // The look is done; now the assigned party member phones and knocks.
-        if alert.steps.iter().any(|step| step.epoch == alert.epoch) {
+        if alert.has_ladder() {
             ladder::call_now(alert, now);
         }
     }
@@ -121,9 +139,10 @@ impl Case {
         self.reopen(None, detail, extra, now);
     }
 
-    /// Opens a resolved alert again; the ladder goes on where it stood.
+    /// Opens a resolved alert again; the ladder goes on where it stood, and everybody who was told hears of it.
     pub(super) fn reopen(&mut self, by: Option<Uuid>, detail: Arguments, extra: &mut Vec<Command>, now: DateTime<Utc>) {
         self.take_back_consequences(by, extra, now);
+        let (rules, on_duty, details) = (self.senior.rules.clone(), self.on_duty(now), self.arguments());
         let Some(alert) = self.alert.as_mut() else { return };
         let paused = alert.resolved_at.map_or_else(chrono::TimeDelta::zero, |at| now - at);
         for step in alert.steps.iter_mut().filter(|step| step.state == StepState::Pending) {
@@ -131,7 +150,7 @@ impl Case {
             step.due_if_claimed_at += paused;
             step.due_if_unseen_at += paused;
         }
-        alert.state = AlertState::Open;
+        alert.drop_claim();
         alert.resolved_at = None;
         alert.resolved_by = None;
         alert.resolved_by_signal = None;
@@ -143,12 +162,16 @@ impl Case {
         alert.outcome_note = None;
         alert.reviewed_at = None;
         alert.reviewed_by = None;
-        alert.claimed_by = None;
-        alert.claim_until = None;
         extra.push(record(alert.id, now, TimelineKind::Reopened, by, detail));
+        let (alert_id, epoch) = (alert.id, alert.epoch);
+        let key = if alert.is_urgent() { "notice.help_open_again" } else { "notice.open_again" };
         extra.push(Command::CancelStandDown);
-        // Those who were told to stand down are called again.
-        ladder::call_now(alert, now);
+        extra.push(Command::TellAgain { alert_id, epoch, except: None });
+        extra.push(Command::Recall { alert_id, epoch, key, arguments: details, except: by });
+        // Somebody answers for it at once, whoever was told before.
+        if !ladder::ensure(alert, &rules.ladder, on_duty, now) {
+            ladder::call_now(alert, now);
+        }
     }
 
     /// The closing said that she was away: then nobody would look tomorrow either. An ended agreement is history and cannot be

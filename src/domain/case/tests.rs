@@ -1,6 +1,8 @@
 //! One senior's alert, minute by minute. Minute 0 is the cutoff; the street has a person for every rung.
 
 mod acts;
+mod claims;
+mod list;
 mod rungs;
 
 use chrono::TimeDelta;
@@ -26,6 +28,8 @@ struct Street {
     roster: Roster,
     told: Vec<(Uuid, &'static str)>,
     rows: Vec<TimelineKind>,
+    /// What the last event asked the store to do.
+    last: Vec<Command>,
 }
 
 fn cutoff() -> DateTime<Utc> {
@@ -99,7 +103,7 @@ impl Street {
             ..Roster::default()
         };
         let case = Case { senior, checks: vec![morning_check(0)], signals: Vec::new(), absences: Vec::new(), alert: None, outage: None };
-        Self { case, roster, told: Vec::new(), rows: Vec::new() }
+        Self { case, roster, told: Vec::new(), rows: Vec::new(), last: Vec::new() }
     }
 
     /// The curtain was seen shut at eight, so the alert opens at minute 0 with the cause `not_open`.
@@ -125,13 +129,14 @@ impl Street {
     fn event(&mut self, event: &Event, now: DateTime<Utc>) -> Result<(), Refusal> {
         let mut commands = decide(&mut self.case, event, now)?;
         commands.extend(fire(&mut self.case, &self.roster, &[OPERATOR], now));
-        for command in commands {
+        for command in &commands {
             match command {
                 Command::Tell(notice) => self.told.push((notice.recipient_id, notice.key)),
                 Command::Record(row) => self.rows.push(row.kind),
                 _ => {}
             }
         }
+        self.last = commands;
         Ok(())
     }
 
@@ -170,6 +175,18 @@ impl Street {
             of_epoch.map(|step| (step.level, (step.fired_at.unwrap() - alert.opened_at).num_minutes())).collect();
         fired.sort_by_key(|(_, at)| *at);
         fired
+    }
+
+    /// What the last event no longer wanted.
+    fn cancelled(&self) -> Option<Unwanted> {
+        self.last
+            .iter()
+            .find_map(|command| if let Command::CancelPending { unwanted, .. } = command { Some(unwanted.clone()) } else { None })
+    }
+
+    /// Whether the last event tells those again whom a claim or an end had kept from being told.
+    fn tells_again(&self) -> bool {
+        self.last.iter().any(|command| matches!(command, Command::TellAgain { .. }))
     }
 
     fn told_with(&self, key: &str) -> Vec<Uuid> {

@@ -16,7 +16,6 @@ use crate::domain::case::{Act, Actor, Resolution};
 use crate::domain::check::Cause;
 use crate::domain::day;
 use crate::domain::outcome::{ContactProof, Outcome};
-use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
 use crate::http::caller::Caller;
@@ -79,10 +78,12 @@ struct ListQuery {
     limit: Limit,
     #[serde(default)]
     #[param(value_type = Option<String>)]
-    cursor: Option<Cursor<(DateTime<Utc>, Uuid)>>,
+    cursor: Option<Cursor<(i64, DateTime<Utc>, Uuid)>>,
 }
 
-/// Alerts that the caller may see, the latest first.
+/// Alerts that the caller may see, the most urgent first: emergencies, calls for help, then missed signs, those looked at before
+/// those at which nobody looked, each by level. One for which a sensor showed the sign late stands below them, resolved ones at
+/// the end, the latest first.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(ListQuery), responses((status = 200, body = Page<Alert>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
     let begins = |date: Option<NaiveDate>| date.and_then(|date| day::day_start(caller.timezone, date));
@@ -94,12 +95,12 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         state: query.state,
         opened_from: begins(query.from.map(|day| day.0)),
         opened_before: begins(query.to.and_then(|day| day.0.succ_opt())),
-        before: query.cursor.map(|cursor| cursor.0),
+        after: query.cursor.map(|cursor| cursor.0),
         limit: query.limit.rows(),
     };
     let page = looked_up!(app, |tx| {
         let rows = alert::list(&mut tx, &caller.who(), &filter).await?;
-        let page = Page::cut(rows, query.limit, |row| (row.opened_at, row.id));
+        let page = Page::cut(rows, query.limit, |row| (row.rank, row.opened_at, row.id));
         let seniors = page.items.iter().map(|row| row.senior_id);
         let relations = caller.seniors(&mut tx, seniors).await?;
         page.map(|row| {
@@ -372,9 +373,9 @@ plain_act!(
     escalate, "/api/v1/alerts/{id}/escalate", Capability::AlertAct, Act::Escalate
 );
 
-/// Send somebody.
+/// Send somebody whom a message reaches and who is not on leave; whoever was going is told.
 #[utoipa::path(post, path = "/api/v1/alerts/{id}/assign", tag = "alerts", params(("id" = Uuid, Path)), request_body = Assign,
-    responses((status = 200, body = Alert), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = Alert), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn assign(
     State(app): State<App>,
     caller: Caller,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Outcome;
 use crate::domain::alert::Alert;
-use crate::domain::case::Command;
+use crate::domain::case::{Command, Unwanted};
 use crate::domain::check::CheckState;
 use crate::store::audit::{self, Entry};
 use crate::store::{Error, Result, Tx, bulk, feed, plan};
@@ -22,6 +22,8 @@ struct Rows {
     timeline: Vec<Value>,
     notices: Vec<Value>,
     cancelled: Vec<Value>,
+    cancelled_rungs: Vec<Value>,
+    told_again: Vec<Value>,
     absences: Vec<Value>,
     cancelled_absences: Vec<Value>,
     not_over: Vec<Value>,
@@ -71,9 +73,14 @@ impl Rows {
                 "actor": row.actor_id, "detail": json!(row.detail).to_string(),
             })),
             Command::Tell(notice) => self.notices.push(notice_row(site, notice, now)),
-            Command::CancelPending { alert_id, level_max } => {
-                self.cancelled.push(json!({ "site": site, "id": alert_id, "level": level_max }));
+            Command::CancelPending { alert_id, unwanted: Unwanted::All } => self.cancelled.push(json!({ "site": site, "id": alert_id })),
+            Command::CancelPending { alert_id, unwanted: Unwanted::Rungs { epoch, steps } } => {
+                let rungs = steps.iter().map(|step| json!({ "site": site, "id": alert_id, "epoch": epoch, "step": step }));
+                self.cancelled_rungs.extend(rungs);
             }
+            Command::TellAgain { alert_id, epoch, except } => self.told_again.push(json!({
+                "site": site, "id": alert_id, "epoch": epoch, "except": except.unwrap_or_default(), "now": bulk::time(now),
+            })),
             Command::AddAbsence { id, kind, from_date, return_date, by, confirmed } => self.absences.push(json!({
                 "site": site, "id": id, "senior": senior, "kind": kind.as_str(), "from": from_date, "return": return_date, "by": by,
                 "at": bulk::time(now), "confirmed_by": confirmed.then_some(by), "confirmed_at": time(confirmed.then_some(now)), "hash": "00",
@@ -84,7 +91,7 @@ impl Rows {
                 self.endings.push(json!({ "site": site, "senior": senior, "from": from_date, "why": outcome.as_str() }));
                 self.replan.push((site, senior));
             }
-            Command::StandDown { .. } | Command::Remind { .. } | Command::Silenced { .. } => {}
+            Command::StandDown { .. } | Command::Recall { .. } | Command::Remind { .. } | Command::Silenced { .. } => {}
         }
     }
 
@@ -109,9 +116,18 @@ impl Rows {
             select {site:uuid}, {id:uuid}, {alert:uuid}, {at:time}, {kind:text}, {actor:uuid}, {detail:text} from {rows}";
         bulk::execute(tx, sql, &self.timeline).await?;
         let sql = "update notice set state = 'cancelled' from {rows}
-            where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.state = 'pending' and notice.class = 'alert'
-                and notice.level <= {level:int}";
+            where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.state = 'pending' and notice.class = 'alert'";
         bulk::execute(tx, sql, &self.cancelled).await?;
+        let sql = "update notice set state = 'cancelled' from {rows}
+            where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.state = 'pending' and notice.class = 'alert'
+                and notice.epoch = {epoch:int} and notice.step = {step:int}";
+        bulk::execute(tx, sql, &self.cancelled_rungs).await?;
+        let sql = "update notice set state = 'pending', not_before = {now:time} from {rows}
+            where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.state = 'cancelled' and notice.class = 'alert'
+                and notice.epoch = {epoch:int} and notice.recipient_id <> {except:uuid}
+                and exists (select 1 from ladder_step s where s.site_id = notice.site_id and s.alert_id = notice.alert_id
+                    and s.epoch = notice.epoch and s.step = notice.step)";
+        bulk::execute(tx, sql, &self.told_again).await?;
         bulk::execute(tx, INSERT_NOTICE, &self.notices).await?;
         let sql = "insert into absence (site_id, id, senior_id, kind, from_date, return_date, reported_by, entered_by, confirmed_at, confirmed_by,
                 content_hash, version, created_at)
@@ -141,16 +157,18 @@ fn exactly(affected: u64, rows: &[Value], what: &'static str) -> Result<()> {
 }
 
 const INSERT_ALERT: &str = "insert into alert (site_id, id, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at,
-        claimed_by, claim_until, emergency_at, looked_at, resolved_at, resolved_by, resolved_by_signal, contact_proof, proof_by, proof_at, safe,
-        outcome, outcome_note, reviewed_at, reviewed_by, outage_from, outage_to, next_action_at, version)
+        claimed_by, claim_until, assigned_by, emergency_at, looked_at, sensor_noted_at, resolved_at, resolved_by, resolved_by_signal,
+        contact_proof, proof_by, proof_at, safe, outcome, outcome_note, reviewed_at, reviewed_by, outage_from, outage_to, next_action_at, version)
     select {site:uuid}, {id:uuid}, {senior:uuid}, {state:text}, {ladder:text}, {cause:text}, {epoch:int}, {level:int}, {trial:bool}, {drill:bool},
-        {opened:time}, {epoch_at:time}, {claimed_by:uuid}, {claim_until:time}, {emergency:time}, {looked:time}, {resolved:time}, {resolved_by:uuid},
+        {opened:time}, {epoch_at:time}, {claimed_by:uuid}, {claim_until:time}, {assigned_by:uuid}, {emergency:time}, {looked:time},
+        {sensor_noted:time}, {resolved:time}, {resolved_by:uuid},
         {resolved_by_signal:uuid}, {proof:text}, {proof_by:text}, {proof_at:time}, {safe:bool}, {outcome:text}, {note:text}, {reviewed:time},
         {reviewed_by:uuid}, {outage_from:time}, {outage_to:time}, {next:time}, 1 from {rows}";
 
 const UPDATE_ALERT: &str = "update alert set state = {state:text}, ladder = {ladder:text}, cause = {cause:text}, epoch = {epoch:int}, level = {level:int},
-        epoch_at = {epoch_at:time}, claimed_by = {claimed_by:uuid}, claim_until = {claim_until:time}, emergency_at = {emergency:time},
-        looked_at = {looked:time}, resolved_at = {resolved:time}, resolved_by = {resolved_by:uuid}, resolved_by_signal = {resolved_by_signal:uuid},
+        trial = {trial:bool}, epoch_at = {epoch_at:time}, claimed_by = {claimed_by:uuid}, claim_until = {claim_until:time},
+        assigned_by = {assigned_by:uuid}, emergency_at = {emergency:time}, looked_at = {looked:time}, sensor_noted_at = {sensor_noted:time},
+        resolved_at = {resolved:time}, resolved_by = {resolved_by:uuid}, resolved_by_signal = {resolved_by_signal:uuid},
         contact_proof = {proof:text}, proof_by = {proof_by:text}, proof_at = {proof_at:time}, safe = {safe:bool}, outcome = {outcome:text},
         outcome_note = {note:text}, reviewed_at = {reviewed:time}, reviewed_by = {reviewed_by:uuid}, next_action_at = {next:time}, version = version + 1
     from {rows} where alert.site_id = {site:uuid} and alert.id = {id:uuid} and alert.version = {before:int}";
@@ -176,7 +194,8 @@ fn alert_row(site: Uuid, senior: Uuid, before: i64, alert: &Alert) -> Value {
         "site": site, "id": alert.id, "senior": senior, "before": before, "state": alert.state.as_str(), "ladder": alert.ladder.as_str(),
         "cause": alert.cause.as_str(), "epoch": alert.epoch, "level": alert.level, "trial": alert.trial, "drill": alert.drill,
         "opened": bulk::time(alert.opened_at), "epoch_at": bulk::time(alert.epoch_at), "claimed_by": alert.claimed_by,
-        "claim_until": time(alert.claim_until), "emergency": time(alert.emergency_at), "looked": time(alert.looked_at),
+        "claim_until": time(alert.claim_until), "assigned_by": alert.assigned_by, "emergency": time(alert.emergency_at),
+        "looked": time(alert.looked_at), "sensor_noted": time(alert.sensor_noted_at),
         "resolved": time(alert.resolved_at), "resolved_by": alert.resolved_by, "resolved_by_signal": alert.resolved_by_signal,
         "proof": alert.contact_proof.map(crate::domain::outcome::ContactProof::as_str), "proof_by": alert.proof_by,
         "proof_at": time(alert.proof_at), "safe": alert.safe, "outcome": alert.outcome.map(crate::domain::outcome::Outcome::as_str),

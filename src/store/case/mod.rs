@@ -25,6 +25,9 @@ use crate::domain::notice::Arguments;
 use crate::domain::refusal::Refusal;
 use crate::on;
 
+/// As many names as a refusal offers.
+const SENDABLE_NAMES_MAX: usize = 8;
+
 /// What one senior's case became.
 #[derive(Debug)]
 pub struct Outcome {
@@ -58,6 +61,7 @@ pub async fn react(tx: &mut Tx, site_id: Uuid, events: &[(Uuid, Event)], span: S
         outcomes.push(Outcome { case, commands });
     }
     apply::apply(tx, &outcomes, now).await?;
+    tell::recall(tx, &outcomes, now).await?;
     tell::stand_down(tx, &outcomes, now).await?;
     tell::silenced(tx, &outcomes, now).await?;
     remind::remind(tx, site_id, &outcomes, now).await?;
@@ -142,15 +146,54 @@ pub async fn act(tx: &mut Tx, site_id: Uuid, alert_id: Uuid, actor: Actor, act: 
     let senior: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(alert_id).fetch_optional(conn).await)?;
     let senior = senior.ok_or_else(Refusal::not_found)?;
     tx.lock_seniors(&[senior]).await?;
-    let current = load::load(tx, site_id, &[senior], Span::due(now), now).await?.into_iter().next().and_then(|case| case.alert);
-    if current.is_none_or(|alert| alert.id != alert_id) {
+    let current = load::load(tx, site_id, &[senior], Span::due(now), now).await?.into_iter().next();
+    let Some(case) = current.filter(|case| case.alert.as_ref().is_some_and(|alert| alert.id == alert_id)) else {
         // A newer alert of the same senior exists: this one is history.
         return Err(Refusal::conflict("problem.alert_already_resolved").into());
+    };
+    if let Act::Assign { to } = act {
+        require_sendable(tx, &case, to, now).await?;
     }
     let outcome = react(tx, site_id, &[(senior, Event::Act(actor, act))], Span::due(now), now).await;
     let outcome = named_conflict(tx, site_id, outcome).await?;
     let alert = outcome.into_iter().next().and_then(|outcome| outcome.case.alert);
     alert.ok_or_else(|| Error::broken("alert", alert_id, "vanished while it was acted on"))
+}
+
+/// A claim of somebody whom no message reaches, or who is on leave, would hold the ladder for nothing: the refusal says who can
+/// be sent.
+async fn require_sendable(tx: &mut Tx, case: &Case, member: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let (site, senior) = (case.senior.site_id, case.senior.id);
+    let sql = "select called from member where site_id = $1 and id = $2 and ended_at is null";
+    let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site).bind(member).fetch_optional(conn).await)?;
+    let called = called.ok_or_else(|| Refusal::invalid("member_id", "problem.not_found"))?;
+    let roster = roster::load(tx, site, &[senior], case.today(now)).await?.remove(&senior).unwrap_or_default();
+    if roster.can_be_sent(member) {
+        return Ok(());
+    }
+    let mut names = Vec::new();
+    for other in roster.sendable().into_iter().take(SENDABLE_NAMES_MAX) {
+        let sql = "select called from member where site_id = $1 and id = $2";
+        let name: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site).bind(other).fetch_optional(conn).await)?;
+        names.extend(name);
+    }
+    let key = if names.is_empty() { "problem.nobody_reachable" } else { "problem.member_unreachable" };
+    Err(Refusal::invalid("member_id", key).with("member", called).with("members", names.join(", ")).into())
+}
+
+/// A member has left: what she had claimed is open to others. The caller has locked the seniors, see [`claimed_by`].
+pub async fn void_claims(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], member: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let events: Vec<(Uuid, Event)> = seniors.iter().map(|senior| (*senior, Event::Left(member))).collect();
+    react(tx, site_id, &events, Span::due(now), now).await?;
+    Ok(())
+}
+
+/// The seniors to whom the member says that she is going, locked.
+pub async fn claimed_by(tx: &mut Tx, site_id: Uuid, member: Uuid) -> Result<Vec<Uuid>> {
+    let sql = "select senior_id from alert where site_id = $1 and claimed_by = $2 and resolved_at is null order by senior_id";
+    let seniors: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member).fetch_all(conn).await)?;
+    tx.lock_seniors(&seniors).await?;
+    Ok(seniors)
 }
 
 /// "Somebody else is going" says who.

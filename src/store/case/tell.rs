@@ -1,4 +1,4 @@
-//! Stand-down: everybody who was told hears that it is over.
+//! Stand-down: everybody who was told hears that it is over, and if it is opened again, that too.
 //!
 //! While a person still has other seniors of the same look-round open, the word about those who are well waits and comes
 //! in one message: sixty single messages on one morning would hide the one that matters.
@@ -61,6 +61,40 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
     release_waiting(tx, &people, &busy, now).await
 }
 
+/// Opened again: whoever was told hears that somebody must go after all.
+pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
+    for outcome in outcomes {
+        for command in &outcome.commands {
+            let Command::Recall { alert_id, epoch, key, arguments, except } = command else { continue };
+            let site = outcome.case.senior.site_id;
+            let ids = vec![json!({ "site": site, "id": alert_id })];
+            let told = told_about(tx, &Value::from(ids).to_string()).await?;
+            let rows: Vec<Value> = told
+                .iter()
+                .filter(|(_, member)| Some(*member) != *except)
+                .map(|(_, member)| {
+                    let step = now.timestamp_millis();
+                    let notice = NewNotice {
+                        id: id::notice(*alert_id, *epoch, step, *member, key),
+                        alert_id: Some(*alert_id),
+                        epoch: *epoch,
+                        step,
+                        level: 0,
+                        recipient_id: *member,
+                        key,
+                        arguments: arguments.clone(),
+                        class: NoticeClass::Alert,
+                        not_before: now,
+                    };
+                    notice_row(site, &notice, now)
+                })
+                .collect();
+            bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Acts that silence are told to the others concerned, in the same transaction.
 pub async fn silenced(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
     for outcome in outcomes {
@@ -78,7 +112,7 @@ pub async fn silenced(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> 
 async fn told_about(tx: &mut Tx, alerts: &str) -> Result<Vec<(Uuid, Uuid)>> {
     let sql = bulk::text(
         tx,
-        "select distinct n.alert_id, n.recipient_id from {rows}
+        "select n.alert_id, n.recipient_id from {rows}
          join notice n on n.site_id = {site:uuid} and n.alert_id = {id:uuid}
          where n.class = 'alert' and (n.state in ('sealed', 'delivered') or n.message_id is not null)
          union

@@ -12,7 +12,7 @@ use super::{unknown, wrote};
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
-use crate::store::{Result, Tx, audit};
+use crate::store::{Result, Tx, audit, case};
 use crate::{on, text};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
@@ -205,9 +205,10 @@ pub async fn set_password(tx: &mut Tx, by: &By, id: Uuid, password_hash: Option<
     wrote(tx, by, Written { person_id: None, ..written("change", id) }, &serde_json::json!({"password": null})).await
 }
 
-/// Ends the member today. What she held ends with her; an alert that she claimed is untouched, its ladder goes on (domain.md §5).
+/// Ends the member today. What she held ends with her; an alert that she claimed stays, and is open to others at once (domain.md §5).
 pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Member> {
     require_open(get(tx, by.site_id, id).await?.ended_at)?;
+    let claimed = case::claimed_by(tx, by.site_id, id).await?;
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
     let administrators = role_grant::before_ending(tx, by.site_id, today).await?;
     // Waits for whoever is giving her something; what was given is found below.
@@ -217,6 +218,7 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64) -> Result<Member>
     for (table, sql) in END_WITH_MEMBER {
         end_rows(tx, by, id, today, table, sql).await?;
     }
+    case::void_claims(tx, by.site_id, &claimed, id, by.now).await?;
     cancel_leaves(tx, by, id, today).await?;
     revoke_sessions(tx, by, id).await?;
     administrators.require_one_left(tx, today).await?;

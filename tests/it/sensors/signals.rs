@@ -212,9 +212,8 @@ async fn a_device_says_how_it_is_and_its_silence_shows() {
         assert_eq!(row.tampered_at, Some(app.clock.now()));
 
         let silent = async |now| {
-            let site = world.site;
-            let found = app.read(move |mut tx| async move { devices::silent(&mut tx, site, now, 10).await.map(|found| (tx, found)) });
-            found.await.unwrap().len()
+            let found = app.write(move |mut tx| async move { devices::mark_silent(&mut tx, now, 10).await.map(|found| (tx, found)) });
+            found.await.unwrap()
         };
         let later = app.clock.now() + TimeDelta::hours(9) + TimeDelta::minutes(10);
         assert_eq!(silent(later).await, 0);

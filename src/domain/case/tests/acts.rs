@@ -59,14 +59,12 @@ fn nobody_extends_or_gives_back_what_nobody_claimed() {
 #[test]
 fn a_claim_takes_back_what_nobody_has_sealed_but_never_a_word_of_l4_and_l5() {
     let mut street = Street::seen_shut();
-    let actor = Actor { id: PRIMARY, may_silence: false, may_confirm: false };
-    let cancelled = |commands: Vec<Command>| {
-        commands.into_iter().find_map(|command| if let Command::CancelPending { level_max, .. } = command { Some(level_max) } else { None })
-    };
-    let claimed = decide(&mut street.case, &Event::Act(actor, Act::Claim), minute(61)).unwrap();
-    assert_eq!(cancelled(claimed), Some(3));
-    let resolved = decide(&mut street.case, &Event::Act(actor, Act::Resolve(met())), minute(62)).unwrap();
-    assert_eq!(cancelled(resolved), Some(5));
+    street.run(1..=60);
+    // Claimed between two repeats: call, door, again, family and entry are taken back, command and final are not.
+    street.act(61, PRIMARY, Act::Claim).unwrap();
+    assert_eq!(street.cancelled(), Some(Unwanted::Rungs { epoch: 1, steps: vec![0, 1, 2, 3, 4] }));
+    street.act(62, PRIMARY, Act::Resolve(met())).unwrap();
+    assert_eq!(street.cancelled(), Some(Unwanted::All));
 }
 
 /// Name, who resolves, with what, and the refusal.
@@ -267,6 +265,27 @@ fn a_sight_a_voice_or_the_sign_ends_a_missed_alert_and_nothing_weaker_does() {
     let sensor = SignalFact { source: Source::Device, evidence: Some(Evidence::A), ..signal(SignalKind::Open, minute(5)) };
     street.append(sensor, minute(5));
     assert!(street.alert().is_unresolved() && street.rows.contains(&TimelineKind::SensorNote), "a late sensor is a note");
+}
+
+#[test]
+fn a_late_sensor_asks_whoever_is_going_for_a_call_once() {
+    let sensor = |at: i64| SignalFact { source: Source::Device, evidence: Some(Evidence::A), ..signal(SignalKind::Open, minute(at)) };
+    let mut street = Street::seen_shut();
+    street.append(sensor(5), minute(5));
+    street.append(sensor(6), minute(6));
+    assert_eq!(street.told_with("notice.alert_confirm"), [PRIMARY]);
+    assert_eq!(street.alert().sensor_noted_at, Some(minute(5)));
+    street.run(7..=60);
+    assert_eq!(street.alert().level, 5, "the ladder goes on");
+
+    let mut street = Street::seen_shut();
+    street.act(1, BACKUP, Act::Claim).unwrap();
+    street.append(sensor(5), minute(5));
+    assert_eq!(street.told_with("notice.alert_confirm"), [BACKUP]);
+
+    let mut street = Street::pressed(SignalKind::Help);
+    street.append(sensor(5), minute(5));
+    assert!(street.told_with("notice.alert_confirm").is_empty() && street.alert().sensor_noted_at.is_none(), "a curtain answers no press");
 }
 
 #[test]

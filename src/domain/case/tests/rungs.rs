@@ -144,6 +144,93 @@ fn asking_for_more_people_brings_the_next_level_and_an_emergency_the_last_two() 
 }
 
 #[test]
+fn a_trial_compound_answers_a_closed_door_and_an_emergency_with_whomever_it_has() {
+    let trial = || {
+        let mut street = Street::new();
+        street.case.senior.trial_until = Some("2026-11-24".parse().unwrap());
+        street.see(SignalKind::Closed, minute(-105));
+        street.tick(0);
+        street
+    };
+    let mut street = trial();
+    street.act(2, PRIMARY, Act::OnSite).unwrap();
+    street.act(3, PRIMARY, Act::NoAnswerAtDoor).unwrap();
+    assert_eq!(street.fired(), [(0, 0), (1, 3), (4, 3)], "neighbours and social worker");
+    let mut street = trial();
+    street.act(2, PRIMARY, Act::Emergency { service: "120".to_owned() }).unwrap();
+    assert_eq!(street.fired(), [(0, 0), (4, 2), (5, 2)], "an emergency is urgent: the street hears of it");
+    assert_eq!(street.told_with("notice.help_final"), [SECRETARY, STREET]);
+    street.run(3..=17);
+    assert_eq!(street.fired()[3..], [(1, 5), (0, 10), (4, 17), (5, 17)]);
+}
+
+#[test]
+fn the_end_of_the_ladder_keeps_its_pace_although_no_message_arrives() {
+    let mut street = Street::seen_shut();
+    for at in 1..=120 {
+        street.tick(at);
+        // I14: every word of every rung fails at once, also those to the operators.
+        let steps: Vec<i64> = street.alert().steps.iter().filter(|step| step.state == StepState::Fired).map(|step| step.step).collect();
+        for step in steps {
+            street.event(&Event::Undeliverable { epoch: 1, step }, minute(at)).unwrap();
+        }
+    }
+    let last: Vec<i64> = street.fired().iter().filter(|(level, _)| *level == 5).map(|(_, at)| *at).collect();
+    assert_eq!(last, [3, 18, 33, 48, 63, 78, 93, 108], "the whole ladder within minutes, then every 15 minutes");
+}
+
+#[test]
+fn an_evening_that_ends_at_midnight_is_not_history_a_minute_later() {
+    for (judged, calls) in [(856, true), (914, true), (916, false)] {
+        let mut street = Street::new();
+        let times = CheckView { counts_from: minute(135), deadline_at: minute(853), cutoff_at: minute(854), ..morning_check(0) };
+        let evening = CheckView { slot: Slot::Evening, expected_sign: Sign::Closed, unobserved_delay: TimeDelta::minutes(2), ..times };
+        street.case.checks = vec![evening];
+        assert!(minute(judged) > street.case.checks[0].day_ends_at);
+        street.tick(judged);
+        assert_eq!(!street.told_with("notice.alert_look").is_empty(), calls, "judged at minute {judged}");
+    }
+}
+
+#[test]
+fn a_press_for_help_at_night_also_calls_those_whose_phone_is_answered_at_any_hour() {
+    let pressed_at = |at: i64, roster: fn(&mut Roster)| {
+        let mut street = Street::new();
+        roster(&mut street.roster);
+        street.see(SignalKind::Help, minute(at));
+        street
+    };
+    let night = pressed_at(-345, |_| {});
+    assert_eq!(night.told_with("notice.help_night"), [PROPERTY, STREET], "04:00");
+    assert_eq!(night.told_with("notice.help_call"), [PRIMARY]);
+    assert!(pressed_at(-15, |_| {}).told_with("notice.help_night").is_empty(), "09:30 is within duty hours");
+    let nobody = pressed_at(-345, |roster| roster.grants.retain(|grant| !matches!(grant.role, Role::PropertyStaff | Role::StreetDuty)));
+    assert_eq!(nobody.told_with("notice.help_family"), [PRIMARY, SOCIAL], "nobody awake: the family is phoned at once");
+    assert_eq!(nobody.told_with("notice.step_found_nobody"), [OPERATOR]);
+}
+
+#[test]
+fn a_press_for_help_is_more_urgent_than_a_card_and_a_card_slows_no_press() {
+    let mut street = Street::pressed(SignalKind::Cry);
+    street.see(SignalKind::Help, minute(1));
+    assert_eq!((street.alert().epoch, street.alert().cause), (2, Cause::Help));
+    street.run(2..=6);
+    assert_eq!(street.fired(), [(0, 1), (1, 1), (2, 4), (3, 6)]);
+    street.see(SignalKind::Cry, minute(7));
+    street.case.checks.push(morning_check(1));
+    street.see(SignalKind::Cry, minute(24 * 60));
+    assert_eq!((street.alert().epoch, street.alert().cause), (3, Cause::Help));
+}
+
+#[test]
+fn every_word_about_a_call_for_help_goes_first() {
+    let mut street = Street::pressed(SignalKind::Help);
+    street.run(1..=30);
+    let slow: Vec<_> = street.told.iter().filter(|(_, key)| !key.starts_with("notice.help_")).collect();
+    assert!(slow.is_empty(), "{slow:?}");
+}
+
+#[test]
 fn a_trial_ladder_also_goes_up_when_somebody_asks() {
     let mut street = Street::new();
     street.case.senior.trial_until = Some("2026-11-24".parse().unwrap());
@@ -236,19 +323,6 @@ fn urgency_never_falls_while_the_alert_is_open() {
     street.run(0..=1);
     street.tick(24 * 60);
     assert_eq!((street.alert().epoch, street.alert().ladder), (2, Ladder::Help));
-}
-
-#[test]
-fn days_missed_while_nobody_watched_are_on_the_list_and_call_nobody() {
-    let mut street = Street::new();
-    street.tick(24 * 60);
-    assert_eq!(street.alert().steps, []);
-    assert_eq!(street.alert().next_action_at, None);
-    assert_eq!(street.told, []);
-    street.case.checks.push(morning_check(1));
-    street.tick(24 * 60 + 1);
-    assert_eq!((street.alert().epoch, street.alert().triggers.len()), (2, 2), "today's miss starts the ladder");
-    assert_eq!(street.told_with("notice.alert_look"), [PRIMARY, BACKUP, LEAD]);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct Alert {
     claimed_by_called: Option<String>,
     claim_until: Option<DateTime<Utc>>,
     emergency_at: Option<DateTime<Utc>>,
+    /// A sensor showed the sign late: a call may do, so it stands lower on the list.
+    sensor_noted_at: Option<DateTime<Utc>>,
     resolved_at: Option<DateTime<Utc>>,
     resolved_by: Option<Uuid>,
     /// How it is known, whether she was well, and what it was: for those who may read about health, and whoever resolved it.
@@ -220,7 +222,8 @@ macro_rules! same_fields {
 }
 
 same_fields!(AlertItem => Alert { id, senior_id, called, building, unit, state, ladder, cause, epoch, level, trial, drill, opened_at, claimed_by,
-    claimed_by_called, claim_until, emergency_at, resolved_at, resolved_by, contact_proof, safe, outcome, outcome_note, reviewed_at, outage_from, outage_to });
+    claimed_by_called, claim_until, emergency_at, sensor_noted_at, resolved_at, resolved_by, contact_proof, safe, outcome, outcome_note,
+    reviewed_at, outage_from, outage_to });
 same_fields!(alert::TriggerItem => Trigger { id, kind, cause, local_date, slot, note, at });
 same_fields!(alert::ToldItem => Told { recipient_id, recipient_called, level, key, state, channel, sent_at, call_no });
 same_fields!(alert::DoorItem => Door { name, phone, floor, room, window_hint, hearing_hint, key_holder, key_holder_phone, entry_consent });
