@@ -2,20 +2,18 @@
 //! its key, its value and what is allowed.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use chrono::TimeDelta;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::day::UNOBSERVED_DELAY_MAX;
 use crate::domain::rules::{CheckRules, LadderRules, Rules, Span};
 
-const DEFAULTS: &str = include_str!("../config.default.toml");
+mod limits;
 
-/// Between the end of an attempt and the end of its lease: its outcome must be written in that time.
-const LEASE_SLACK: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+const DEFAULTS: &str = include_str!("../config.default.toml");
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +54,8 @@ pub struct Http {
     pub trusted_proxy: bool,
     pub header_timeout: Span,
     pub connections_max: usize,
+    pub connections_each_max: usize,
+    pub requests_per_minute: NonZeroU32,
     pub session: Span,
     pub recent_authentication: Span,
 }
@@ -150,7 +150,7 @@ pub enum ConfigError {
     #[error("{0}")]
     Read(String),
     #[error("{key} is {value}; allowed: {allowed}")]
-    Value { key: &'static str, value: String, allowed: &'static str },
+    Value { key: String, value: String, allowed: String },
 }
 
 impl Config {
@@ -199,70 +199,15 @@ impl Config {
         if self.data.key_file.as_os_str().is_empty() { self.data.folder.join("key") } else { self.data.key_file.clone() }
     }
 
-    fn validate(&self) -> Result<(), ConfigError> {
-        let wrong = |key, value: String, allowed| Err(ConfigError::Value { key, value, allowed });
-        if !self.http.ops_listen.ip().is_loopback() {
-            return wrong("http.ops_listen", self.http.ops_listen.to_string(), "a loopback address: metrics and health are not for others");
-        }
-        if !self.http.listen.ip().is_loopback() && !self.http.trusted_proxy {
-            return wrong(
-                "http.listen",
-                self.http.listen.to_string(),
-                "a loopback address, or any with http.trusted_proxy = true (TLS in front)",
-            );
-        }
-        if self.mqtt.mode == MqttMode::External && !(self.mqtt.url.starts_with("mqtt://") || self.mqtt.url.starts_with("mqtts://")) {
-            return wrong(
-                "mqtt.url",
-                crate::store::open::redact(&self.mqtt.url),
-                "mqtt://HOST[:PORT] or mqtts://HOST[:PORT] with mqtt.mode = \"external\"",
-            );
-        }
-        if self.check.unobserved_delay.0 > UNOBSERVED_DELAY_MAX {
-            return wrong("check.unobserved_delay", format!("{:?}", self.check.unobserved_delay.std()), "0s to 60m");
-        }
-        if self.outbox.attempts_max < 1 {
-            return wrong("outbox.attempts_max", self.outbox.attempts_max.to_string(), "1 or more");
-        }
-        if self.outbox.concurrency < 1 {
-            return wrong("outbox.concurrency", self.outbox.concurrency.to_string(), "1 or more");
-        }
-        for (key, span) in [
-            ("watch.tick", self.watch.tick),
-            ("outbox.lease", self.outbox.lease),
-            ("outbox.attempt_timeout", self.outbox.attempt_timeout),
-            ("heartbeat.period", self.heartbeat.period),
-        ] {
-            if span.0 <= TimeDelta::zero() {
-                return wrong(key, format!("{:?}", span.std()), "longer than 0s");
-            }
-        }
-        if self.outbox.lease.0 < self.outbox.attempt_timeout.0 + LEASE_SLACK {
-            let lease = format!("{:?}", self.outbox.lease.std());
-            return wrong(
-                "outbox.lease",
-                lease,
-                "at least 10s longer than outbox.attempt_timeout, or one sender would take over from another",
-            );
-        }
-        if self.watch.tick.0 > TimeDelta::seconds(10) {
-            return wrong("watch.tick", format!("{:?}", self.watch.tick.std()), "at most 10s");
-        }
-        let placeholders = ["changeme", "change-me", "password", "secret", "example"];
-        if placeholders.contains(&self.mqtt.password.to_lowercase().as_str()) {
-            return wrong("mqtt.password", "a placeholder".to_owned(), "a password of your own");
-        }
-        Ok(())
-    }
-
     /// The effective settings as TOML-like lines, secrets hidden.
     pub fn describe(&self) -> String {
         let mut shown = self.clone();
         if !shown.mqtt.password.is_empty() {
             "(hidden)".clone_into(&mut shown.mqtt.password);
         }
-        shown.database.url = crate::store::open::redact(&self.database_url());
-        shown.mqtt.url = crate::store::open::redact(&shown.mqtt.url);
+        shown.database.url = limits::without_secrets(&self.database_url());
+        shown.mqtt.url = limits::without_secrets(&shown.mqtt.url);
+        shown.heartbeat.url = limits::without_secrets(&shown.heartbeat.url);
         shown.data.key_file = self.key_file();
         let value = serde_json::to_value(&shown).expect("settings are plain data");
         let mut lines = Vec::new();
@@ -302,15 +247,48 @@ mod tests {
             ("[http]\nops_listen = \"0.0.0.0:81\"", "http.ops_listen"),
             ("[mqtt]\nmode = \"broker\"", "mqtt.mode"),
             ("[watch]\ntick = \"11s\"", "watch.tick"),
-            ("[outbox]\nlease = \"3s\"\nattempt_timeout = \"6s\"", "outbox.lease is 3s"),
-            ("[outbox]\nlease = \"24s\"", "outbox.lease is 24s"),
+            ("[outbox]\nlease = \"3s\"\nattempt_timeout = \"6s\"", "outbox.lease is \"3s\""),
+            ("[outbox]\nlease = \"24s\"", "outbox.lease is \"24s\""),
             ("[site]\ntimezone = \"Asia/Peking\"", "site.timezone"),
+            ("[site]\nlatitude = 999.0", "site.latitude"),
+            ("[site]\nname = \" \"", "site.name"),
+            ("[http]\nconnections_max = 0", "http.connections_max"),
+            ("[http]\nconnections_each_max = 0", "http.connections_each_max"),
+            ("[http]\nrequests_per_minute = 0", "http.requests_per_minute"),
+            ("[http]\nsession = \"0s\"", "http.session"),
+            ("[http]\nheader_timeout = \"0s\"", "http.header_timeout"),
+            ("[http]\npublic_url = \"chenlian.example\"", "http.public_url"),
+            ("[http]\nops_listen = \"127.0.0.1:8080\"", "http.ops_listen"),
+            ("[mqtt]\ndevice_rate_per_minute = 0", "mqtt.device_rate_per_minute"),
+            ("[mqtt]\nanonymous_loopback = true\nlisten = \"0.0.0.0:1883\"", "mqtt.anonymous_loopback"),
+            ("[mqtt]\npassword = \"Change_Me\"", "mqtt.password"),
+            ("[mqtt]\nuser = \"<changeme>\"", "mqtt.user"),
+            ("[database]\nurl = \"mysql://db/chenlian\"", "database.url"),
+            ("[database]\nurl = \"postgres://chenlian:CHANGE-ME@db/chenlian\"", "database.url"),
+            ("[heartbeat]\nurl = \"hc-ping.com/1\"", "heartbeat.url"),
+            ("[check]\ngrace = \"30h\"", "check.grace"),
+            ("[check]\nlook_back = \"0s\"", "check.look_back"),
+            ("[check]\nmorning_deadline = \"02:00:00\"", "check.morning_deadline"),
+            ("[check]\nevening_deadline = \"23:50:00\"", "check.evening_deadline"),
+            ("[ladder]\nl1 = \"999d\"", "ladder"),
+            ("[ladder]\nl4 = \"0s\"", "ladder"),
+            ("[ladder]\nrepeat = \"0s\"", "ladder.repeat"),
+            ("[ladder]\nclaim = \"0s\"", "ladder.claim"),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), toml).unwrap();
             let error = Config::load(Some(file.path())).unwrap_err().to_string();
             assert!(error.contains(key), "{toml}: {error}");
+            assert!(!error.to_lowercase().contains("change"), "what was typed for a secret is not repeated: {error}");
         }
+    }
+
+    #[test]
+    fn small_values_are_legal() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let toml = "[check]\ngrace = \"1s\"\n[ladder]\nl1 = \"1s\"\nclaim = \"1s\"\nrepeat = \"1s\"\n[http]\nheader_timeout = \"1s\"";
+        std::fs::write(file.path(), toml).unwrap();
+        Config::load(Some(file.path())).unwrap();
     }
 
     #[test]
@@ -318,8 +296,12 @@ mod tests {
         let mut config = Config::defaults();
         config.mqtt.password = "correct horse".to_owned();
         config.database.url = "postgres://chenlian:battery@db/chenlian".to_owned();
+        config.heartbeat.url = "https://me:staple@hc.example/ping?token=wrong".to_owned();
+        config.mqtt.url = "mqtts://broker.example?password=guess".to_owned();
         let text = config.describe();
-        assert!(!text.contains("horse") && !text.contains("battery"), "{text}");
+        for secret in ["horse", "battery", "staple", "wrong", "guess"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
         assert!(text.contains("postgres://…@db/chenlian"), "{text}");
     }
 }

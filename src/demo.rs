@@ -71,7 +71,7 @@ async fn tell(config: Config, zone: Tz, rules: Rules, locale: &'static str, stop
 }
 
 /// A zone without daylight saving in which it is morning now. The names of the IANA's `Etc/GMT` zones count westwards.
-fn morning_zone(now: DateTime<Utc>) -> Tz {
+pub fn morning_zone(now: DateTime<Utc>) -> Tz {
     let hour = i32::try_from(now.hour()).expect("an hour is small");
     let mut offset = MORNING_HOUR - hour;
     if offset < -12 {

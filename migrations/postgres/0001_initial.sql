@@ -764,6 +764,7 @@ create table idempotency (
     at timestamptz not null,
     primary key (site_id, member_id, key)
 );
+create index idempotency_old on idempotency (site_id, at);
 
 -- One row per running server: from it a restart knows how long nobody watched.
 create table server_life (

@@ -52,6 +52,11 @@ pub fn sheet_signal(sheet: Uuid, senior: Uuid) -> Uuid {
     derive(&["sheet", &sheet.to_string(), &senior.to_string()])
 }
 
+/// What a request makes that brings no id of its own, named by its sender and its key.
+pub fn keyed(sender: Uuid, key: &str) -> Uuid {
+    derive(&["keyed", &sender.to_string(), key])
+}
+
 /// One event of a device: a replay has the same id.
 pub fn device_signal(device: Uuid, boot: i64, seq: i64, index: usize) -> Uuid {
     derive(&["device", &device.to_string(), &boot.to_string(), &seq.to_string(), &index.to_string()])

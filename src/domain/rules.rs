@@ -5,6 +5,10 @@ use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::agreement::GRACE_MAX;
+use super::day::UNOBSERVED_DELAY_MAX;
+use super::refusal::Refusal;
+
 /// A length of time written as people write it: "15m", "10s", "1h 30m".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub TimeDelta);
@@ -178,6 +182,12 @@ pub struct Rules {
     pub ladder: LadderRules,
 }
 
+const DAY: TimeDelta = TimeDelta::hours(24);
+const LOOK_BACK_MAX: TimeDelta = TimeDelta::days(30);
+const TRIAL_MAX: TimeDelta = TimeDelta::days(366);
+const NOTHING: TimeDelta = TimeDelta::zero();
+const SECOND: TimeDelta = TimeDelta::seconds(1);
+
 impl Rules {
     /// What a site has stored, perhaps by an earlier or a later version of this program, since two of them run side by side
     /// during an update (I36): a key that is missing has its default, and one that only the other version knows is passed over.
@@ -191,6 +201,81 @@ impl Rules {
         lay_over_known(&mut known, &stored);
         serde_json::from_value(known)
     }
+
+    /// What may stand in a site's settings, whether they come from a file or from a person: a deadline that no sign can meet or a
+    /// rung that never comes would be a silent way not to look. The refusal names the setting.
+    pub fn check(&self) -> Result<(), Refusal> {
+        self.check.require()?;
+        self.ladder.require()
+    }
+}
+
+impl CheckRules {
+    fn require(&self) -> Result<(), Refusal> {
+        if self.grace.0 > GRACE_MAX {
+            return Err(Refusal::invalid("check.grace", "register.grace").with("hours", GRACE_MAX.num_hours()));
+        }
+        if self.unobserved_delay.0 > UNOBSERVED_DELAY_MAX {
+            let minutes = UNOBSERVED_DELAY_MAX.num_minutes();
+            return Err(Refusal::invalid("check.unobserved_delay", "register.unobserved_delay").with("minutes", minutes));
+        }
+        for (field, span, least, most) in [
+            ("check.remind_round", self.remind_round, NOTHING, DAY),
+            ("check.remind_last", self.remind_last, NOTHING, DAY),
+            ("check.look_again", self.look_again, NOTHING, DAY),
+            ("check.look_back", self.look_back, SECOND, LOOK_BACK_MAX),
+            ("check.future_people", self.future_people, NOTHING, DAY),
+            ("check.future_devices", self.future_devices, NOTHING, DAY),
+            ("check.trial", self.trial, NOTHING, TRIAL_MAX),
+        ] {
+            within(field, span, least, most)?;
+        }
+        for (field, from, deadline) in [
+            ("check.morning_deadline", self.morning_counts_from, self.morning_deadline),
+            ("check.morning_deadline_winter", self.morning_counts_from, self.morning_deadline_winter),
+            ("check.evening_deadline", self.evening_counts_from, self.evening_deadline),
+        ] {
+            if deadline <= from {
+                return Err(Refusal::invalid(field, "register.deadline_too_early").with("time", from.format("%H:%M")));
+            }
+            if deadline.overflowing_add_signed(self.grace.0).1 != 0 {
+                return Err(Refusal::invalid(field, "register.cutoff_after_midnight"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LadderRules {
+    fn require(&self) -> Result<(), Refusal> {
+        for levels in
+            [[self.l1, self.l2, self.l3, self.l4, self.l5], [self.help_l2, self.help_l2, self.help_l3, self.help_l4, self.help_l5]]
+        {
+            if !levels.is_sorted() || levels[4].0 > GRACE_MAX {
+                return Err(Refusal::invalid("ladder", "register.ladder_order").with("hours", GRACE_MAX.num_hours()));
+            }
+        }
+        for (field, span, least) in [
+            ("ladder.again", self.again, NOTHING),
+            ("ladder.l1_claimed", self.l1_claimed, NOTHING),
+            ("ladder.l2_unseen", self.l2_unseen, NOTHING),
+            ("ladder.cry_l2", self.cry_l2, NOTHING),
+            ("ladder.repeat", self.repeat, SECOND),
+            ("ladder.claim", self.claim, SECOND),
+            ("ladder.on_site", self.on_site, SECOND),
+        ] {
+            within(field, span, least, GRACE_MAX)?;
+        }
+        Ok(())
+    }
+}
+
+fn within(field: &str, span: Span, least: TimeDelta, most: TimeDelta) -> Result<(), Refusal> {
+    if (least..=most).contains(&span.0) {
+        return Ok(());
+    }
+    let length = |delta: TimeDelta| humantime::format_duration(delta.to_std().unwrap_or_default());
+    Err(Refusal::invalid(field, "register.span").with("least", length(least)).with("most", length(most)))
 }
 
 fn lay_over_known(known: &mut Value, stored: &Value) {
@@ -229,6 +314,33 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Rules::from_stored(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_would_keep_a_rung_or_a_deadline_from_coming_is_refused_by_its_name() {
+        let at = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).unwrap();
+        let refused = |change: &dyn Fn(&mut Rules)| {
+            let mut rules = Rules::default();
+            change(&mut rules);
+            rules.check().err().and_then(|refusal| refusal.field)
+        };
+        assert_eq!(refused(&|_| ()), None);
+        assert_eq!(refused(&|rules| rules.ladder.claim = Span::seconds(1)), None, "small values are legal");
+        let cases: [(&str, &dyn Fn(&mut Rules)); 10] = [
+            ("check.grace", &|rules| rules.check.grace = Span::minutes(30 * 60)),
+            ("check.look_back", &|rules| rules.check.look_back = Span::seconds(0)),
+            ("check.trial", &|rules| rules.check.trial = Span(TimeDelta::days(999))),
+            ("check.morning_deadline", &|rules| rules.check.morning_deadline = at(2, 0)),
+            ("check.evening_deadline", &|rules| rules.check.evening_deadline = at(23, 50)),
+            ("ladder", &|rules| rules.ladder.l1 = Span(TimeDelta::days(999))),
+            ("ladder", &|rules| rules.ladder.l4 = Span::seconds(0)),
+            ("ladder.repeat", &|rules| rules.ladder.repeat = Span::seconds(0)),
+            ("ladder.claim", &|rules| rules.ladder.claim = Span::seconds(0)),
+            ("ladder.again", &|rules| rules.ladder.again = Span(TimeDelta::days(1))),
+        ];
+        for (field, change) in cases {
+            assert_eq!(refused(change).as_deref(), Some(field));
         }
     }
 }

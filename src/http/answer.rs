@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::error::HttpError;
 use super::json::ContentHash;
 use super::page;
+use crate::domain::id;
 use crate::store::idempotency::{self, Keyed, Stored};
 use crate::store::{self, Tx};
 
@@ -76,6 +77,8 @@ pub struct Once {
 
 const KEY_CHARACTERS_MIN: usize = 8;
 const KEY_CHARACTERS_MAX: usize = 128;
+/// A client that repeats does so within days; a phone may have been without a network for two weeks.
+const KEPT_DAYS: i64 = 14;
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = HttpError;
@@ -88,18 +91,37 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
+    /// A key that the server itself gives.
+    pub fn of(key: &str) -> Self {
+        Self(Some(key.to_owned()))
+    }
+
     /// The key of a POST: the header, or else the client-made `id` of the body; 400 if there is neither.
     pub fn once(self, caller: &Caller, body_id: Option<Uuid>, hash: ContentHash) -> Result<Once, HttpError> {
-        let key = self.0.or_else(|| body_id.map(|id| format!("id:{id}")));
-        let key = key.ok_or_else(|| HttpError::field("id", "http.id_needed", "expected a UUID, or the header Idempotency-Key"))?;
-        let keyed = Keyed { site_id: caller.site_id, member_id: caller.member_id, key, content_hash: hash.0 };
-        Ok(Once { id: body_id.unwrap_or_else(Uuid::now_v7), keyed })
+        self.maybe(caller, body_id, hash).ok_or_else(no_key)
     }
+
+    /// The same where If-Match already makes a repeat harmless: with a key the repeat also gets the first answer.
+    pub fn maybe(self, caller: &Caller, body_id: Option<Uuid>, hash: ContentHash) -> Option<Once> {
+        let key = self.0.or_else(|| body_id.map(|id| format!("id:{id}")))?;
+        let keyed = Keyed { site_id: caller.site_id, member_id: caller.member_id, key, content_hash: hash.0 };
+        Some(Once { id: body_id.unwrap_or_else(Uuid::now_v7), keyed })
+    }
+
+    /// For rows that are known by their own id for ever: that of the body, or else one that the header and its sender name.
+    pub fn id(&self, sender: Uuid, body_id: Option<Uuid>) -> Option<Uuid> {
+        body_id.or_else(|| self.0.as_ref().map(|key| id::keyed(sender, key)))
+    }
+}
+
+pub fn no_key() -> HttpError {
+    HttpError::field("id", "http.id_needed", "expected a UUID, or the header Idempotency-Key")
 }
 
 impl Once {
     /// First thing in the transaction: the answer of the first time, if this is a repeat.
     pub async fn replay(&self, tx: &mut Tx, now: DateTime<Utc>) -> store::Result<Option<Answer>> {
+        idempotency::forget(tx, self.keyed.site_id, now - TimeDelta::days(KEPT_DAYS)).await?;
         let Some(stored) = idempotency::begin(tx, &self.keyed, now).await? else { return Ok(None) };
         let broken = |why: &dyn std::fmt::Display| store::Error::broken("idempotency", &self.keyed.key, why);
         let (version, body) = serde_json::from_str(&stored.answer).map_err(|error| broken(&error))?;

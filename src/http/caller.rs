@@ -1,13 +1,17 @@
 //! Who is calling: a browser's cookie or a program's bearer token, looked up by its hash on every request, so that a
 //! sign-out, an ended member or a changed role counts at once.
 
-use axum::extract::{FromRef, FromRequestParts};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use axum::http::{HeaderMap, Method, header, request::Parts};
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use super::HttpState;
-use super::envelope::SignInNote;
+use super::document::Parameters;
+use super::envelope::{Peer, SignInNote};
 use super::error::HttpError;
 use crate::app::App;
 use crate::domain::access::{Capability, Grant, Relation, Who, allows};
@@ -37,7 +41,29 @@ pub struct Caller {
     /// To look again later whether the sign-in still holds.
     pub token: TokenHash,
     recent: bool,
+    /// The browser must be told; a program keeps its token as it is.
     prolonged: bool,
+}
+
+/// Whom a caller may read about.
+#[derive(Debug)]
+pub enum Members {
+    All,
+    These(BTreeSet<Uuid>),
+}
+
+impl Members {
+    pub fn contains(&self, id: Uuid) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.contains(&id),
+        }
+    }
+
+    /// Somebody outside does not exist (I30).
+    pub fn require(&self, id: Uuid) -> Result<(), Refusal> {
+        if self.contains(id) { Ok(()) } else { Err(Refusal::not_found()) }
+    }
 }
 
 impl Caller {
@@ -50,6 +76,29 @@ impl Caller {
     /// see, 403 for one whom she sees.
     pub async fn senior(&self, tx: &mut Tx, senior_id: Uuid, need: Capability) -> store::Result<Relation> {
         store::access::require(tx, &self.who(), senior_id, need).await
+    }
+
+    /// What ties the caller to the seniors of a list.
+    pub async fn seniors(&self, tx: &mut Tx, seniors: impl Iterator<Item = Uuid>) -> store::Result<BTreeMap<Uuid, Relation>> {
+        let mut relations = BTreeMap::new();
+        for senior in seniors {
+            if let Entry::Vacant(unknown) = relations.entry(senior) {
+                unknown.insert(store::access::relation(tx, &self.who(), senior).await?.unwrap_or_default());
+            }
+        }
+        Ok(relations)
+    }
+
+    /// The members about whom the caller may read: all for whoever keeps the whole site's register, those of her scope for
+    /// whoever keeps part of it, else herself.
+    pub async fn members(&self, tx: &mut Tx) -> store::Result<Members> {
+        if self.require_site(Capability::MembersRead).is_ok() {
+            return Ok(Members::All);
+        }
+        if self.may(Capability::MembersRead) {
+            return Ok(Members::These(store::access::members_in_scope(tx, &self.who()).await?));
+        }
+        Ok(Members::These(BTreeSet::from([self.member_id])))
     }
 
     /// A capability about a place and what is below it.
@@ -96,7 +145,14 @@ where
         if via == SessionKind::Cookie && !is_safe(&parts.method) && !is_same_site(&parts.headers, &state.app.config.http.public_url) {
             return Err(HttpError::CrossSite);
         }
-        let caller = load(&state.app, token, via).await?.ok_or(HttpError::SignInRequired)?;
+        let Some(caller) = load(&state.app, token, via).await? else {
+            if let Some(Peer(address)) = parts.extensions.get() {
+                state.rates.stranger(*address)?;
+            }
+            return Err(HttpError::SignInRequired);
+        };
+        state.rates.member(caller.member_id)?;
+        require_known_query(parts, &state.parameters)?;
         if let Some(note) = parts.extensions.get::<SignInNote>() {
             note.speaks(caller.locale);
             if caller.prolonged {
@@ -104,6 +160,18 @@ where
             }
         }
         Ok(caller)
+    }
+}
+
+/// A parameter that the route does not know is a mistake of the client, also where a route knows none (a filter that filters
+/// nothing would show too much).
+fn require_known_query(parts: &Parts, parameters: &Parameters) -> Result<(), HttpError> {
+    let Some(route) = parts.extensions.get::<MatchedPath>() else { return Ok(()) };
+    let Some(known) = parameters.get(&(parts.method.to_string(), route.as_str().to_owned())) else { return Ok(()) };
+    let query = parts.uri.query().unwrap_or_default();
+    match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| !known.contains(name.as_ref())) {
+        None => Ok(()),
+        Some((name, _)) => Err(HttpError::field(name, "http.field_unknown_alone", "expected no such parameter")),
     }
 }
 
@@ -122,8 +190,9 @@ pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Optio
         .await?;
     let Some((session, today, grants)) = found else { return Ok(None) };
     let length = app.config.http.session.0;
-    let prolonged = session.kind == SessionKind::Cookie && session.expires_at - now < length - length / RENEW_PARTS;
-    if prolonged {
+    let aged = session.expires_at - now < length - length / RENEW_PARTS;
+    let prolonged = aged && session.kind == SessionKind::Cookie;
+    if aged {
         let (site_id, id) = (session.site_id, session.id);
         app.write(move |mut tx| async move {
             store::session::renew(&mut tx, site_id, id, now + length).await?;

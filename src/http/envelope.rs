@@ -15,7 +15,9 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::HttpState;
+use super::crowd::{Holding, Place};
 use super::error::{self, HttpError};
+use super::throttle::household;
 use crate::text;
 
 /// The documentation page runs its own scripts and styles, and nothing else does.
@@ -71,8 +73,13 @@ pub async fn envelope(State(state): State<HttpState>, mut request: Request, next
     request.extensions_mut().insert(note.clone());
     request.extensions_mut().insert(peer);
 
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let response = answered.unwrap_or_else(|_| HttpError::Panicked.into_response());
+    let place = enter(&state, peer);
+    let response = if let Err(crowded) = &place {
+        HttpError::TooMany { retry_seconds: *crowded }.into_response()
+    } else {
+        let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        answered.unwrap_or_else(|_| HttpError::Panicked.into_response())
+    };
     let locale = note.0.locale.get().copied().unwrap_or(wanted);
     let mut response = error::render(response, locale, &request_id);
     protect(response.headers_mut(), &route, &request_id);
@@ -85,7 +92,21 @@ pub async fn envelope(State(state): State<HttpState>, mut request: Request, next
     tracing::info!(request_id, %method, route, status, ms = took.as_millis(), "request");
     let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
     metrics::histogram!("chenlian_http_request_seconds", &labels).record(took.as_secs_f64());
-    response
+    match place {
+        Ok(Some(place)) => response.map(|body| Holding::body(body, place)),
+        _ => response,
+    }
+}
+
+/// Seconds after which a client with too many open requests may try again.
+const CROWDED_SECONDS: u64 = 2;
+
+/// Behind a proxy every connection is the proxy's, so the clients that it names are counted by their open requests.
+fn enter(state: &HttpState, Peer(client): Peer) -> Result<Option<Place<IpAddr>>, u64> {
+    if !state.app.config.http.trusted_proxy {
+        return Ok(None);
+    }
+    state.requests.enter(household(client)).map(Some).ok_or(CROWDED_SECONDS)
 }
 
 fn protect(headers: &mut HeaderMap, route: &str, request_id: &str) {

@@ -187,6 +187,14 @@ impl HttpError {
         }
     }
 
+    /// For one item of a list: its field, if one is named, and the sentence.
+    pub fn first_field(&self, locale: &str) -> (Option<String>, String) {
+        match self.fields(locale).into_iter().next() {
+            Some(field) => (Some(field.field), field.detail),
+            None => (None, self.detail(locale)),
+        }
+    }
+
     fn retry_seconds(&self) -> Option<u64> {
         match self {
             Self::TooMany { retry_seconds } => Some(*retry_seconds),

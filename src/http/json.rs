@@ -138,12 +138,24 @@ where
     hasher.update(place.as_bytes());
     hasher.update([0]);
     hasher.update(tree::canonical(&tree));
+    Ok((read_tree(tree)?, ContentHash(hasher.finalize().into())))
+}
+
+/// One item of a list whose items are judged one by one.
+pub fn read_tree<T>(tree: Value) -> Result<T, HttpError>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
     let value: T = from_tree(tree)?;
     validate(&value)?;
-    Ok((value, ContentHash(hasher.finalize().into())))
+    Ok(value)
 }
 
 fn from_tree<T: DeserializeOwned>(tree: Value) -> Result<T, HttpError> {
+    // Serde would read a list as an object whose fields come in order.
+    if !tree.is_object() {
+        return Err(HttpError::field("", "http.field_object", "expected an object"));
+    }
     serde_path_to_error::deserialize(tree).map_err(|error| {
         let path = error.path().to_string();
         refuse(&path, &error.into_inner().to_string())

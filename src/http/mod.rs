@@ -87,11 +87,16 @@ pub mod throttle;
 
 pub mod api;
 
+pub mod crowd;
+pub mod document;
 pub mod envelope;
+
+mod patient;
 pub mod server;
 
 pub mod ops;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -100,12 +105,13 @@ use axum::http::HeaderValue;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
 use self::error::HttpError;
 use crate::app::App;
+
+/// Screens that one member keeps open at once.
+const STREAMS_EACH_MAX: usize = 16;
 
 /// What handlers share; `State<App>` works as well.
 #[derive(Clone)]
@@ -113,6 +119,14 @@ pub struct HttpState {
     pub app: App,
     pub throttle: Arc<throttle::Throttle>,
     pub hashing: password::Hashing,
+    /// How often one caller may ask.
+    pub rates: Arc<throttle::Rates>,
+    /// Open requests by client, behind a proxy that names it.
+    requests: crowd::Crowd<IpAddr>,
+    /// Event streams by member.
+    pub streams: crowd::Crowd<Uuid>,
+    /// What may stand in the query of each route.
+    parameters: Arc<document::Parameters>,
     /// Long answers (events) end when the server stops.
     pub stop: CancellationToken,
     cookie_name: &'static str,
@@ -128,7 +142,18 @@ impl HttpState {
     pub fn new(app: App, stop: CancellationToken) -> Self {
         // A `__Host-` cookie cannot be set by a neighbouring subdomain; browsers want TLS for it.
         let cookie_name = if is_tls(&app) { "__Host-chenlian" } else { "chenlian" };
-        Self { app, throttle: Arc::default(), hashing: password::Hashing::default(), stop, cookie_name }
+        let http = &app.config.http;
+        Self {
+            throttle: Arc::default(),
+            hashing: password::Hashing::default(),
+            rates: Arc::new(throttle::Rates::new(http.requests_per_minute)),
+            requests: crowd::Crowd::new(http.connections_each_max),
+            streams: crowd::Crowd::new(STREAMS_EACH_MAX),
+            parameters: Arc::default(),
+            stop,
+            cookie_name,
+            app,
+        }
     }
 
     /// Set-Cookie of a sign-in.
@@ -152,14 +177,16 @@ impl HttpState {
     }
 }
 
+/// What the address says that people use; without one a proxy is there to end TLS.
 fn is_tls(app: &App) -> bool {
-    app.config.http.public_url.starts_with("https://")
+    let http = &app.config.http;
+    if http.public_url.is_empty() { http.trusted_proxy } else { http.public_url.starts_with("https://") }
 }
 
 /// The whole API with its documentation.
 pub fn router(app: App, stop: CancellationToken) -> Router {
-    let state = HttpState::new(app, stop);
-    let (api, document) = documented().split_for_parts();
+    let (api, document) = document::documented().split_for_parts();
+    let state = HttpState { parameters: Arc::new(document::parameters(&document)), ..HttpState::new(app, stop) };
     let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/v1/openapi.json", document);
     enveloped(api.merge(docs), state)
 }
@@ -176,35 +203,16 @@ pub fn enveloped(routes: Router<HttpState>, state: HttpState) -> Router {
 /// Serves the API until `stop`.
 pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) {
     let http = &app.config.http;
-    let limits = server::Limits { header_timeout: http.header_timeout.std(), connections_max: http.connections_max };
+    let limits = server::Limits {
+        header_timeout: http.header_timeout.std(),
+        connections_max: http.connections_max,
+        connections_each_max: if http.trusted_proxy { http.connections_max } else { http.connections_each_max },
+    };
     let router = router(app.clone(), stop.clone());
     server::serve(listener, router, limits, stop).await;
 }
 
 /// The OpenAPI 3.1 document, for `chenlian openapi`.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    documented().into_openapi()
-}
-
-fn documented() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes())
-}
-
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Chenlian", description = "The curtain agreement: register, checks, alerts, visits, devices."),
-    modifiers(&SignIn),
-    security(("cookie" = []), ("bearer" = []))
-)]
-struct Document;
-
-struct SignIn;
-
-impl Modify for SignIn {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let components = document.components.get_or_insert_default();
-        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("__Host-chenlian")));
-        components.add_security_scheme("cookie", cookie);
-        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-    }
+    document::documented().into_openapi()
 }

@@ -39,7 +39,11 @@ pub fn router(app: App) -> Router {
 }
 
 pub async fn serve(app: App, listener: TcpListener, stop: CancellationToken) {
-    let limits = server::Limits { header_timeout: app.config.http.header_timeout.std(), connections_max: CONNECTIONS_MAX };
+    let limits = server::Limits {
+        header_timeout: app.config.http.header_timeout.std(),
+        connections_max: CONNECTIONS_MAX,
+        connections_each_max: CONNECTIONS_MAX,
+    };
     server::serve(listener, router(app), limits, stop).await;
 }
 

@@ -1,5 +1,6 @@
 //! The accept loop. `axum::serve` waits for ever for headers that never come: 300 half-sent requests silence it (F6). Here
-//! headers have a time limit, connections a number, and a stop lasts at most ten seconds.
+//! headers have a time limit, and so has every pause of a client that does not take its answer; connections have a number, in all
+//! and per address; a stop lasts at most ten seconds.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -18,7 +19,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::crowd::Crowd;
 use super::envelope::Socket;
+use super::patient::Patient;
+use super::throttle::household;
 
 /// Open requests get this long to end after a stop.
 const STOP_SECONDS_MAX: u64 = 10;
@@ -32,14 +36,18 @@ const HEADERS_MAX: usize = 64;
 /// How patient the loop is.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// For the headers of a request, and for a client to take the next piece of an answer.
     pub header_timeout: Duration,
     pub connections_max: usize,
+    /// Of one address; behind a proxy all come from it, and `envelope` counts the clients that it names.
+    pub connections_each_max: usize,
 }
 
 /// Serves `router` until `stop`, then lets open requests end.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let crowd = Crowd::new(limits.connections_each_max);
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -59,7 +67,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
                 continue;
             }
         };
-        prepare(&stream);
+        let Some(own) = crowd.enter(household(address.ip())) else { continue };
+        prepare(&stream, limits.header_timeout);
         let routed = router.clone().map_request(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(Socket(address));
@@ -70,10 +79,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             .header_read_timeout(limits.header_timeout)
             .max_buf_size(HEADERS_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routed));
+            .serve_connection(TokioIo::new(Patient::new(stream, limits.header_timeout)), TowerToHyperService::new(routed));
         let watched = graceful.watch(connection);
         connections.spawn(async move {
-            let _place = place;
+            let _places = (place, own);
             // A client that breaks the protocol or leaves is no event of ours.
             let _ = watched.await;
         });
@@ -93,9 +102,15 @@ async fn rest_after(error: &std::io::Error) {
     }
 }
 
-fn prepare(stream: &TcpStream) {
+fn prepare(stream: &TcpStream, patience: Duration) {
     let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_PROBE);
-    let applied = stream.set_nodelay(true).and_then(|()| socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    let socket = socket2::SockRef::from(stream);
+    let applied = stream.set_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
+    // A phone that lost its network acknowledges nothing: its open stream ends soon, not after the kernel's quarter of an hour.
+    #[cfg(target_os = "linux")]
+    let applied = applied.and_then(|()| socket.set_tcp_user_timeout(Some(patience.max(KEEPALIVE_IDLE))));
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
     if let Err(error) = applied {
         tracing::debug!(kind = ?error.kind(), "socket options were not set");
     }

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use chrono::NaiveDate;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::{Error, Result, Tx};
+use super::{Error, Result, Tx, bulk};
 use crate::domain::access::{Capability, Relation, Who, allows};
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
@@ -15,7 +17,8 @@ use crate::on;
 /// The ids of the seniors that a member sees, as a subselect for `concat!`:
 /// `concat!("select … from senior s where s.site_id = $1 and s.id in (", visible_seniors!(), ")")`.
 ///
-/// Binds `$1` site, `$2` member, `$3` today; own parameters begin at `$4`. The roles are those that allow `SeniorRead`.
+/// Binds `$1` site, `$2` member, `$3` today; own parameters begin at `$4`. The roles are those that allow `SeniorRead`. Told is
+/// whom a rung asked to go, or whom somebody sent: a notice about the alert to the operator opens nobody's door.
 #[macro_export]
 macro_rules! visible_seniors {
     () => {
@@ -58,7 +61,8 @@ macro_rules! visible_seniors {
                         and l.from_date <= $3 and l.return_date > $3 and l.cancelled_at is null))
         union select a.senior_id from alert a
             where a.site_id = $1 and a.resolved_at is null and (a.claimed_by = $2 or exists (select 1 from notice n
-                where n.site_id = $1 and n.alert_id = a.id and n.recipient_id = $2 and n.state <> 'cancelled'))"
+                where n.site_id = $1 and n.alert_id = a.id and n.recipient_id = $2 and n.state <> 'cancelled'
+                    and (n.key like 'notice.alert_%' or n.key like 'notice.manual_%' or n.key like 'notice.help_%' or n.key = 'notice.assigned')))"
     };
 }
 
@@ -101,6 +105,69 @@ pub async fn require_place(tx: &mut Tx, who: &Who, place_id: Uuid, need: Capabil
         return Err(Refusal::not_found().into());
     }
     if roles.iter().any(|role| allows(*role, need)) { Ok(()) } else { Err(Refusal::forbidden("problem.forbidden").into()) }
+}
+
+/// The members whom somebody may read about who keeps part of a register: holders of a role in her scope, and those who look after
+/// anybody there. The roles are those that allow `MembersRead`.
+pub async fn members_in_scope(tx: &mut Tx, who: &Who) -> Result<BTreeSet<Uuid>> {
+    let sql = MEMBERS_IN_SCOPE;
+    let ids: Vec<Uuid> =
+        on!(tx, |conn| sqlx::query_scalar(sql).bind(who.site_id).bind(who.member_id).bind(who.today).fetch_all(conn).await)?;
+    Ok(ids.into_iter().collect())
+}
+
+const MEMBERS_IN_SCOPE: &str = "with mine as (
+        select g.place_id, g.grid_id from role_grant g
+        where g.site_id = $1 and g.member_id = $2 and g.from_date <= $3 and (g.to_date is null or g.to_date > $3)
+            and g.role in ('administrator', 'building_lead', 'grid_officer_full_time', 'grid_officer_part_time',
+                'social_worker', 'branch_secretary', 'street_duty')),
+    scope as (
+        select c.descendant_id as id from mine join place_closure c on c.site_id = $1 and c.ancestor_id = mine.place_id
+        union select c.descendant_id from mine join grid_place gp on gp.site_id = $1 and gp.grid_id = mine.grid_id
+            join place_closure c on c.site_id = $1 and c.ancestor_id = gp.place_id),
+    looked_after as (
+        select s.id from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
+        where s.site_id = $1 and h.building_id in (select id from scope))
+    select $2 as id
+    union select g.member_id from role_grant g where g.site_id = $1 and (g.place_id in (select id from scope)
+        or g.grid_id in (select gp.grid_id from grid_place gp where gp.site_id = $1 and gp.place_id in (select id from scope)))
+    union select p.member_id from pairing p where p.site_id = $1 and p.senior_id in (select id from looked_after)
+    union select d.member_id from duty d join duty_scope ds on ds.site_id = d.site_id and ds.duty_id = d.id
+        where d.site_id = $1 and ((ds.scope_kind = 'building' and ds.scope_id in (select id from scope))
+            or (ds.scope_kind = 'senior' and ds.scope_id in (select id from looked_after)))";
+
+/// Which of these are members of the site, also those who have left: they may have seen something before.
+pub async fn members_among(tx: &mut Tx, site_id: Uuid, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>> {
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows: Vec<_> = ids.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
+    let sql = bulk::text(tx, "select m.id from {rows} join member m on m.site_id = {site:uuid} and m.id = {id:uuid}");
+    let rows = serde_json::Value::from(rows).to_string();
+    let found: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    Ok(found.into_iter().collect())
+}
+
+/// What a member looks after on any day of a span, by pairing or duty: seniors and buildings.
+#[derive(Debug, Default)]
+pub struct Held {
+    pub seniors: Vec<Uuid>,
+    pub buildings: Vec<Uuid>,
+}
+
+/// Whoever stands in for the member from `from` to the day before `to` sees all of this.
+pub async fn held_by(tx: &mut Tx, site_id: Uuid, member_id: Uuid, from: NaiveDate, to: NaiveDate) -> Result<Held> {
+    let sql = "select 'senior' as kind, p.senior_id as id from pairing p
+            where p.site_id = $1 and p.member_id = $2 and p.from_date < $4 and (p.to_date is null or p.to_date > $3)
+        union select ds.scope_kind, ds.scope_id from duty d join duty_scope ds on ds.site_id = d.site_id and ds.duty_id = d.id
+            where d.site_id = $1 and d.member_id = $2 and d.from_date < $4 and (d.to_date is null or d.to_date > $3)";
+    let rows: Vec<(String, Uuid)> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).bind(from).bind(to).fetch_all(conn).await)?;
+    let mut held = Held::default();
+    for (kind, id) in rows {
+        if kind == "building" { held.buildings.push(id) } else { held.seniors.push(id) }
+    }
+    Ok(held)
 }
 
 async fn place_exists(tx: &mut Tx, site_id: Uuid, place_id: Uuid) -> Result<bool> {
@@ -146,7 +213,8 @@ async fn ties(tx: &mut Tx, who: &Who, senior_id: Uuid, building: Uuid) -> Result
                     and ((ds.scope_kind = 'senior' and ds.scope_id = $4) or (ds.scope_kind = 'building' and ds.scope_id = $5))) as on_duty,
             exists (select 1 from alert a where a.site_id = $1 and a.senior_id = $4 and a.resolved_at is null
                 and (a.claimed_by = $2 or exists (select 1 from notice n where n.site_id = $1 and n.alert_id = a.id
-                    and n.recipient_id = $2 and n.state <> 'cancelled'))) as told";
+                    and n.recipient_id = $2 and n.state <> 'cancelled'
+                    and (n.key like 'notice.alert_%' or n.key like 'notice.manual_%' or n.key like 'notice.help_%' or n.key = 'notice.assigned')))) as told";
     Ok(on!(tx, |conn| sqlx::query_as(sql)
         .bind(who.site_id)
         .bind(who.member_id)
@@ -160,6 +228,21 @@ async fn ties(tx: &mut Tx, who: &Who, senior_id: Uuid, building: Uuid) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::alert::StepAct;
+    use crate::domain::check::Cause;
+    use crate::domain::notice::key_of;
+
+    #[test]
+    fn every_rung_of_the_ladder_counts_as_having_been_told() {
+        const COUNTED: [&str; 3] = ["notice.alert_", "notice.manual_", "notice.help_"];
+        for (act, cause) in StepAct::ALL.iter().flat_map(|act| Cause::ALL.iter().map(move |cause| (*act, *cause))) {
+            for key in [key_of(act, false, cause), key_of(act, true, cause)] {
+                assert!(COUNTED.iter().any(|counted| key.starts_with(counted)), "{key} is not in the statements of this file");
+            }
+        }
+        let sql = visible_seniors!();
+        assert!(COUNTED.iter().all(|counted| sql.contains(&format!("like '{counted}%'"))));
+    }
 
     #[test]
     fn the_list_shows_by_role_exactly_what_the_rules_show_by_role() {
@@ -167,6 +250,8 @@ mod tests {
         for role in Role::ALL {
             let named = sql.matches(&format!("'{role}'")).count();
             assert_eq!(named, if allows(*role, Capability::SeniorRead) { 3 } else { 0 }, "{role}");
+            let named = MEMBERS_IN_SCOPE.contains(&format!("'{role}'"));
+            assert_eq!(named, allows(*role, Capability::MembersRead), "{role}");
         }
     }
 }

@@ -35,6 +35,7 @@ pub struct AlertItem {
     pub claim_until: Option<DateTime<Utc>>,
     pub emergency_at: Option<DateTime<Utc>>,
     pub resolved_at: Option<DateTime<Utc>>,
+    pub resolved_by: Option<Uuid>,
     pub contact_proof: Option<String>,
     pub safe: Option<bool>,
     pub outcome: Option<String>,
@@ -45,11 +46,19 @@ pub struct AlertItem {
     pub version: i64,
 }
 
+impl AlertItem {
+    /// The same alert for a reader who may learn that it is over, and no more.
+    #[must_use]
+    pub fn without_outcome(self) -> Self {
+        Self { contact_proof: None, safe: None, outcome: None, outcome_note: None, ..self }
+    }
+}
+
 /// The columns and joins of [`AlertItem`].
 macro_rules! item {
     () => {
         "select a.id, a.senior_id, s.called, b.name as building, h.unit, a.state, a.ladder, a.cause, a.epoch, a.level, a.trial, a.drill,
-        a.opened_at, a.claimed_by, m.called as claimed_by_called, a.claim_until, a.emergency_at, a.resolved_at, a.contact_proof, a.safe, a.outcome,
+        a.opened_at, a.claimed_by, m.called as claimed_by_called, a.claim_until, a.emergency_at, a.resolved_at, a.resolved_by, a.contact_proof, a.safe, a.outcome,
         a.outcome_note, a.reviewed_at, a.outage_from, a.outage_to, a.version
     from alert a
     join senior s on s.site_id = a.site_id and s.id = a.senior_id

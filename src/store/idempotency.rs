@@ -27,6 +27,8 @@ pub struct Stored {
 
 /// The status of a row whose transaction has not answered yet; it is never committed.
 const UNANSWERED: i64 = 0;
+/// Old answers that one request takes along.
+const FORGOTTEN_AT_ONCE: i64 = 20;
 
 /// Takes the key, or returns the answer that its first request got. A concurrent repeat waits here for the first to commit.
 pub async fn begin(tx: &mut Tx, request: &Keyed, now: DateTime<Utc>) -> Result<Option<Stored>> {
@@ -84,8 +86,17 @@ pub fn is_repeat(stored_hash: Option<&[u8]>, content_hash: &[u8; 32]) -> Result<
     }
 }
 
-/// Answers hold what was answered, so they are not kept for ever: a client that repeats does so within days.
-pub async fn forget(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
-    let sql = "delete from idempotency where at < $1";
-    Ok(on!(tx, |conn| sqlx::query(sql).bind(before).execute(conn).await?.rows_affected()))
+/// Answers hold what was answered, names and phones among it, so they are not kept for ever. Each new request takes a few old ones
+/// along: never many at once, and none that another transaction is taking.
+pub async fn forget(tx: &mut Tx, site_id: Uuid, before: DateTime<Utc>) -> Result<u64> {
+    let sql = match tx {
+        Tx::Sqlite(_) => {
+            "delete from idempotency where rowid in (select rowid from idempotency where site_id = $1 and at < $2 order by at limit $3)"
+        }
+        Tx::Postgres(_) => {
+            "delete from idempotency where ctid = any (array (
+                select ctid from idempotency where site_id = $1 and at < $2 order by at limit $3 for update skip locked))"
+        }
+    };
+    Ok(on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(before).bind(FORGOTTEN_AT_ONCE).execute(conn).await?.rows_affected()))
 }

@@ -153,6 +153,25 @@ pub async fn create(tx: &mut Tx, new: &NewSession<'_>, token: &TokenHash) -> Res
     Ok(())
 }
 
+/// The same sign-in once more: its member has typed the password again, and the first token ends. `false`: there is none of this id
+/// in force.
+pub async fn again(tx: &mut Tx, new: &NewSession<'_>, token: &TokenHash) -> Result<bool> {
+    let sql = "update session set token_hash = $5, authenticated_at = $6, expires_at = $7
+        where site_id = $1 and id = $2 and member_id = $3 and kind = $4 and revoked_at is null";
+    let rows = on!(tx, |conn| sqlx::query(sql)
+        .bind(new.site_id)
+        .bind(new.id)
+        .bind(new.member_id)
+        .bind(new.kind.as_str())
+        .bind(token.0.to_vec())
+        .bind(new.authenticated_at)
+        .bind(new.expires_at)
+        .execute(conn)
+        .await?
+        .rows_affected());
+    Ok(rows > 0)
+}
+
 /// A token for a program, as `token create` prints it. It carries no password, so it can do no silencing act.
 pub async fn create_bearer(
     tx: &mut Tx,

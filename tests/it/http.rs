@@ -1,13 +1,19 @@
 //! The API as a client meets it: a real server on a free loopback port, spoken to over TCP.
 
 pub mod access;
+pub mod acts;
+pub mod document;
 pub mod events;
 pub mod failures;
 pub mod input;
 pub mod lists;
+pub mod matrix;
+pub mod power;
+pub mod privacy;
 pub mod relations;
 pub mod repeats;
 pub mod sessions;
+pub mod signals;
 pub mod sockets;
 
 use std::net::SocketAddr;

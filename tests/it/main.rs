@@ -1,7 +1,9 @@
 //! The integration tests, one crate: each file is a room, each test name a sentence.
 
 mod cli;
+mod compound;
 mod deploy;
+mod end_to_end;
 mod harness;
 mod http;
 mod interleaving;

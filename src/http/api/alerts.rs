@@ -26,7 +26,7 @@ use crate::http::page::{Cursor, Limit, Page};
 use crate::http::value::{Day, Text, Timestamp};
 use crate::store::alert::{self, Filter};
 use crate::store::audit::{self, Entry};
-use crate::store::{Tx, case};
+use crate::store::case;
 
 mod view;
 
@@ -97,9 +97,17 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         before: query.cursor.map(|cursor| cursor.0),
         limit: query.limit.rows(),
     };
-    let who = caller.who();
-    let rows = app.read(move |mut tx| async move { alert::list(&mut tx, &who, &filter).await.map(|rows| (tx, rows)) }).await?;
-    Ok(Answer::ok(&Page::cut(rows, query.limit, |row| (row.opened_at, row.id)).map(Alert::from)))
+    let page = looked_up!(app, |tx| {
+        let rows = alert::list(&mut tx, &caller.who(), &filter).await?;
+        let page = Page::cut(rows, query.limit, |row| (row.opened_at, row.id));
+        let seniors = page.items.iter().map(|row| row.senior_id);
+        let relations = caller.seniors(&mut tx, seniors).await?;
+        page.map(|row| {
+            let relation = relations.get(&row.senior_id).cloned().unwrap_or_default();
+            Alert::seen_by(row, &relation, caller.member_id)
+        })
+    });
+    Ok(Answer::ok(&page))
 }
 
 /// "Someone should look at her."
@@ -129,10 +137,11 @@ async fn create(
             if let Some(answer) = once.replay(&mut tx, now).await? {
                 return Ok((tx, answer));
             }
-            caller.senior(&mut tx, body.senior_id, Capability::AlertAct).await?;
+            let relation = caller.senior(&mut tx, body.senior_id, Capability::AlertAct).await?;
             let actor = Actor { id: caller.member_id, may_silence: false, may_confirm: false };
             let id = case::raise(&mut tx, caller.site_id, body.senior_id, actor, once.id, body.note.map(|text| text.0), now).await?;
-            let answer = Answer::created(&Alert::from(alert::get(&mut tx, caller.site_id, id).await?));
+            let item = alert::get(&mut tx, caller.site_id, id).await?;
+            let answer = Answer::created(&Alert::seen_by(item, &relation, caller.member_id));
             once.keep(&mut tx, &answer).await?;
             Ok((tx, answer))
         })
@@ -151,7 +160,7 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
         .write(move |mut tx| async move {
             let item = alert::get(&mut tx, caller.site_id, id).await?;
             let relation = caller.senior(&mut tx, item.senior_id, Capability::SeniorRead).await?;
-            let detail = view::detail(&mut tx, caller.site_id, item, &relation).await?;
+            let detail = view::detail(&mut tx, caller.site_id, item, &relation, caller.member_id).await?;
             if relation.may(Capability::PhoneRead) || relation.may(Capability::SensitiveRead) {
                 let entry = Entry {
                     site_id: caller.site_id,
@@ -191,36 +200,27 @@ struct Assign {
 #[garde(allow_unvalidated)]
 struct Resolve {
     id: Option<Uuid>,
-    #[serde(flatten)]
-    #[garde(dive)]
-    how: ResolutionInput,
-}
-
-/// How it ended; the visit route takes the same.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[garde(allow_unvalidated)]
-pub struct ResolutionInput {
     /// 人平安？
-    pub safe: bool,
+    safe: bool,
     #[serde(default)]
-    pub contact_proof: Option<ContactProof>,
+    contact_proof: Option<ContactProof>,
     #[serde(default)]
-    pub proof_by: Option<Text<64>>,
+    proof_by: Option<Text<64>>,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub proof_at: Option<Timestamp>,
+    proof_at: Option<Timestamp>,
     #[serde(default)]
-    pub outcome: Option<Outcome>,
+    outcome: Option<Outcome>,
     #[serde(default)]
-    pub note: Option<Text<200>>,
+    note: Option<Text<200>>,
     /// First day back, for outcomes that mean "not at home".
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    pub return_date: Option<Day>,
+    return_date: Option<Day>,
 }
 
-impl ResolutionInput {
-    pub fn resolution(self) -> Resolution {
+impl Resolve {
+    fn resolution(self) -> Resolution {
         Resolution {
             safe: self.safe,
             proof: self.contact_proof,
@@ -305,8 +305,15 @@ impl Asked {
                 }
                 let senior = alert::senior_of(&mut tx, caller.site_id, alert).await?;
                 let relation = caller.senior(&mut tx, senior, need).await?;
+                // Asked last: who may not send anybody here learns nothing about who is a member.
+                if let Act::Assign { to } = act
+                    && !alert::member_is_active(&mut tx, caller.site_id, to).await?
+                {
+                    return Err(Refusal::invalid("member_id", "problem.not_found").into());
+                }
                 case::act(&mut tx, caller.site_id, alert, actor(&caller, &relation), act, now).await?;
-                let answer = now_is(&mut tx, &caller, alert).await?;
+                let item = alert::get(&mut tx, caller.site_id, alert).await?;
+                let answer = Answer::ok(&Alert::seen_by(item, &relation, caller.member_id));
                 once.keep(&mut tx, &answer).await?;
                 Ok((tx, answer))
             })
@@ -321,10 +328,6 @@ impl Asked {
 pub fn actor(caller: &Caller, relation: &Relation) -> Actor {
     let may = |capability| relation.may(capability) && caller.authenticated_recently();
     Actor { id: caller.member_id, may_silence: may(Capability::Silence), may_confirm: may(Capability::AbsenceConfirm) }
-}
-
-async fn now_is(tx: &mut Tx, caller: &Caller, alert: Uuid) -> crate::store::Result<Answer> {
-    Ok(Answer::ok(&Alert::from(alert::get(tx, caller.site_id, alert).await?)))
 }
 
 macro_rules! plain_act {
@@ -379,13 +382,8 @@ async fn assign(
     Segments(alert): Segments<Uuid>,
     StrictJson(body, hash): StrictJson<Assign>,
 ) -> Result<Answer, HttpError> {
-    let (site, member) = (caller.site_id, body.member_id);
-    let known =
-        app.read(move |mut tx| async move { alert::member_is_active(&mut tx, site, member).await.map(|known| (tx, known)) }).await?;
-    if !known {
-        return Err(Refusal::invalid("member_id", "problem.not_found").into());
-    }
-    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertCommand, Act::Assign { to: member }).await
+    let act = Act::Assign { to: body.member_id };
+    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertCommand, act).await
 }
 
 /// 见到人了 / 联系上了. Also completes the outcome of an alert that a late sign has closed.
@@ -398,7 +396,7 @@ async fn resolve(
     Segments(alert): Segments<Uuid>,
     StrictJson(body, hash): StrictJson<Resolve>,
 ) -> Result<Answer, HttpError> {
-    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertAct, Act::Resolve(body.how.resolution())).await
+    Asked { app, caller, key, alert, body_id: body.id, hash }.act(Capability::AlertAct, Act::Resolve(body.resolution())).await
 }
 
 /// 120, 119 or 110 has been called.

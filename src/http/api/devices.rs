@@ -186,11 +186,14 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 struct Binding {
-    /// The one senior whom the device speaks for; null unbinds it, which needs a recent sign-in.
+    /// The one senior whom the device speaks for; null unbinds it. It must be there.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
     senior_id: Option<Uuid>,
 }
 
-/// Bind a device to a senior, or unbind it. Level and calibration of the old home are forgotten.
+/// Bind a device to a senior, or unbind it. Level and calibration of the old home are forgotten. Whoever speaks for a senior can
+/// make her check fulfilled: it needs the right to silence and a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
     request_body = Binding, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 412, body = Problem)))]
 async fn change(
@@ -200,16 +203,12 @@ async fn change(
     if_match: IfMatch,
     StrictJson(body, _): StrictJson<Binding>,
 ) -> Result<Answer, HttpError> {
-    caller.require_site(Capability::DevicesWrite)?;
+    caller.require_site(Capability::Silence)?;
+    caller.require_recent()?;
     let now = app.clock.now();
     let (site, member) = (caller.site_id, caller.member_id);
     let current = app.read(move |mut tx| async move { device::get(&mut tx, site, id).await.map(|found| (tx, found)) }).await?;
     let current = current.ok_or_else(Refusal::not_found)?;
-    // Taking a voice away from a senior silences.
-    if current.senior_id.is_some() && current.senior_id != body.senior_id {
-        caller.require_site(Capability::Silence)?;
-        caller.require_recent()?;
-    }
     if_match.check(current.version, &Device::from(current))?;
     let bound = app
         .write(move |mut tx| async move {
@@ -228,11 +227,15 @@ async fn change(
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 struct Calibration {
+    /// Names this request, so that a repeat gets the same answer.
+    #[serde(default)]
+    id: Option<Uuid>,
     /// The device's "closed" was reported while the curtain was closed.
     closed_means_closed: bool,
 }
 
-/// The two clicks: somebody closed and opened the curtain and saw which reading is which.
+/// The two clicks: somebody closed and opened the curtain and saw which reading is which. The other way round every shut curtain
+/// would be an open one: it needs the right to silence and a recent sign-in.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/calibrate", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
     request_body = Calibration, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 412, body = Problem)))]
 async fn calibrate(
@@ -240,42 +243,74 @@ async fn calibrate(
     caller: Caller,
     Segments(id): Segments<Uuid>,
     if_match: IfMatch,
-    StrictJson(body, _): StrictJson<Calibration>,
+    key: IdempotencyKey,
+    StrictJson(body, hash): StrictJson<Calibration>,
 ) -> Result<Answer, HttpError> {
-    caller.require_site(Capability::DevicesWrite)?;
+    caller.require_site(Capability::Silence)?;
+    caller.require_recent()?;
     let now = app.clock.now();
     let polarity = if body.closed_means_closed { Polarity::Normal } else { Polarity::Inverted };
-    let done = app
+    let once = key.maybe(&caller, body.id, hash);
+    let answer = app
         .write(move |mut tx| async move {
+            if let Some(once) = &once
+                && let Some(answer) = once.replay(&mut tx, now).await?
+            {
+                return Ok((tx, answer));
+            }
             let done = device::calibrate(&mut tx, (caller.site_id, id), polarity, if_match.0, Some(caller.member_id), now).await?;
-            Ok((tx, done))
+            let version = done.version;
+            let answer = Answer::ok(&Device::from(done)).version(version);
+            if let Some(once) = &once {
+                once.keep(&mut tx, &answer).await?;
+            }
+            Ok((tx, answer))
         })
         .await?;
-    let version = done.version;
-    Ok(Answer::ok(&Device::from(done)).version(version))
+    Ok(answer)
 }
 
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-struct Nothing {}
+struct DeviceAct {
+    /// Names this request, so that a repeat does nothing twice.
+    #[serde(default)]
+    id: Option<Uuid>,
+}
 
-/// New credentials; the old ones stay valid for a while, so that the device can be reached to change them.
+/// New credentials; the old ones stay valid for a while, so that the device can be reached to change them. Secrets are not kept, so
+/// a repeat under the same key gets fresh ones in place of those that nobody received; the old ones stay as they were.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/rotate", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Nothing, responses((status = 200, body = Issued), (status = 404, body = Problem), (status = 412, body = Problem)))]
+    request_body = DeviceAct, responses((status = 200, body = Issued), (status = 404, body = Problem), (status = 412, body = Problem)))]
 async fn rotate(
     State(app): State<App>,
     caller: Caller,
     Segments(id): Segments<Uuid>,
     if_match: IfMatch,
-    StrictJson(Nothing {}, _hash): StrictJson<Nothing>,
+    key: IdempotencyKey,
+    StrictJson(body, hash): StrictJson<DeviceAct>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::DevicesWrite)?;
     let (now, seal) = (app.clock.now(), app.seal.clone());
+    let once = key.maybe(&caller, body.id, hash);
     let issued = app
         .write(move |mut tx| async move {
-            let credentials = device::rotate(&mut tx, (caller.site_id, id), if_match.0, caller.member_id, &seal, now).await?;
-            let found = device::get(&mut tx, caller.site_id, id).await?.ok_or_else(Refusal::not_found)?;
+            let (site, by) = (caller.site_id, caller.member_id);
+            let repeated = match &once {
+                Some(once) => once.replay(&mut tx, now).await?,
+                None => None,
+            };
+            let credentials = if repeated.is_some() {
+                device::reissue(&mut tx, (site, id), if_match.0, by, &seal, now).await?
+            } else {
+                device::rotate(&mut tx, (site, id), if_match.0, by, &seal, now).await?
+            };
+            if let Some(once) = once.filter(|_| repeated.is_none()) {
+                // That it was done, without a secret.
+                once.keep(&mut tx, &Answer::no_content()).await?;
+            }
+            let found = device::get(&mut tx, site, id).await?.ok_or_else(Refusal::not_found)?;
             Ok((tx, Issued::of(&found.name, &credentials)))
         })
         .await?;
@@ -283,19 +318,29 @@ async fn rotate(
 }
 
 /// End a device for good; its live sessions close within five seconds. Silences, so it needs a recent sign-in.
-#[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "devices", params(("id" = Uuid, Path)), request_body = Nothing,
+#[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "devices", params(("id" = Uuid, Path)), request_body = DeviceAct,
     responses((status = 204), (status = 404, body = Problem)))]
 async fn revoke(
     State(app): State<App>,
     caller: Caller,
     Segments(id): Segments<Uuid>,
-    StrictJson(Nothing {}, _hash): StrictJson<Nothing>,
+    key: IdempotencyKey,
+    StrictJson(body, hash): StrictJson<DeviceAct>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
     let now = app.clock.now();
+    let once = key.maybe(&caller, body.id, hash);
     app.write(move |mut tx| async move {
+        if let Some(once) = &once
+            && once.replay(&mut tx, now).await?.is_some()
+        {
+            return Ok((tx, ()));
+        }
         device::revoke(&mut tx, (caller.site_id, id), caller.member_id, now).await?;
+        if let Some(once) = &once {
+            once.keep(&mut tx, &Answer::no_content()).await?;
+        }
         Ok((tx, ()))
     })
     .await?;

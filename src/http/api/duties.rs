@@ -1,7 +1,6 @@
 //! 看窗值班. A duty lets its member see the seniors behind those windows, so each window must lie in the giver's scope.
 
 use axum::extract::State;
-use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,6 +16,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::http::value::Day;
 use crate::store::register::duty::{self, Duty, DutyFilter, NewDuty};
 use crate::store::{self, Tx};
 
@@ -32,7 +32,8 @@ struct ListQuery {
     member: Option<Uuid>,
     /// In force on this date.
     #[serde(default)]
-    on: Option<NaiveDate>,
+    #[param(value_type = Option<String>)]
+    on: Option<Day>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -53,29 +54,37 @@ async fn create(
     caller.require(Capability::SeniorWrite)?;
     let once = entry::once(key, &caller, &mut body.id, hash)?;
     let by = by(&caller, &app);
-    made_once!(app, once, by, |tx| require_scopes(&mut tx, &caller, &body.building_ids, &body.senior_ids).await?, {
-        let made = duty::create(&mut tx, &by, body).await?;
-        Answer::created(&made).version(made.version)
-    })
+    made_once!(
+        app,
+        once,
+        by,
+        |tx| require_scopes(&mut tx, &caller, &body.building_ids, &body.senior_ids, Capability::SeniorWrite).await?,
+        {
+            let made = duty::create(&mut tx, &by, body).await?;
+            Answer::created(&made).version(made.version)
+        }
+    )
 }
 
-async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], seniors: &[Uuid]) -> store::Result<()> {
+async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], seniors: &[Uuid], need: Capability) -> store::Result<()> {
     for building in buildings {
-        caller.place(tx, *building, Capability::SeniorWrite).await?;
+        caller.place(tx, *building, need).await?;
     }
     for senior in seniors {
-        caller.senior(tx, *senior, Capability::SeniorWrite).await?;
+        caller.senior(tx, *senior, need).await?;
     }
     Ok(())
 }
 
-/// Duties, in the order of their ids. Who keeps no register sees her own.
+/// Duties, in the order of their ids. Who keeps part of the register sees those of its members, others their own.
 #[utoipa::path(get, path = "/api/v1/duties", tag = "duties", params(ListQuery), responses((status = 200, body = Page<Duty>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let member_id = if caller.may(Capability::MembersRead) { query.member } else { Some(caller.member_id) };
-    let filter = DutyFilter { id: None, member_id, on: query.on };
+    let filter = DutyFilter { id: None, member_id: query.member, on: query.on.map(|day| day.0) };
     let page = entry::page(query.cursor, query.limit);
-    let rows = looked_up!(app, |tx| duty::list(&mut tx, caller.site_id, filter, page).await?);
+    let rows = looked_up!(app, |tx| {
+        let members = caller.members(&mut tx).await?;
+        full_page!(page, |after| duty::list(&mut tx, caller.site_id, filter, after).await?, |row| members.contains(row.member_id))
+    });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
 }
 
@@ -83,16 +92,17 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
 #[utoipa::path(get, path = "/api/v1/duties/{id}", tag = "duties", params(("id" = Uuid, Path)),
     responses((status = 200, body = Duty), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let duty = looked_up!(app, |tx| duty::get(&mut tx, caller.site_id, id).await?);
-    if duty.member_id != caller.member_id && !caller.may(Capability::MembersRead) {
-        return Err(HttpError::NotFound);
-    }
+    let duty = looked_up!(app, |tx| {
+        let found = duty::get(&mut tx, caller.site_id, id).await?;
+        caller.members(&mut tx).await?.require(found.member_id)?;
+        found
+    });
     Ok(Answer::ok(&duty).version(duty.version))
 }
 
-/// End a duty.
+/// End a duty: nobody may walk afterwards, so it needs the right to silence and a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/duties/{id}", tag = "duties", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Ending, responses((status = 200, body = Duty), (status = 409, body = Problem), (status = 412, body = Problem)))]
+    request_body = Ending, responses((status = 200, body = Duty), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -100,13 +110,16 @@ async fn change(
     if_match: IfMatch,
     StrictJson(body, _): StrictJson<Ending>,
 ) -> Result<Answer, HttpError> {
-    let by = by(&caller, &app);
+    let (by, recent) = (by(&caller, &app), caller.authenticated_recently());
     changed!(
         app,
         if_match,
         |tx| {
             let duty = duty::get(&mut tx, caller.site_id, id).await?;
-            require_scopes(&mut tx, &caller, &duty.building_ids, &duty.senior_ids).await?;
+            require_scopes(&mut tx, &caller, &duty.building_ids, &duty.senior_ids, Capability::Silence).await?;
+            if !recent {
+                return Ok((tx, Err(HttpError::RecentSignInRequired)));
+            }
             duty
         },
         duty::end(&mut tx, &by, id, if_match.0, Some(body.to_date)).await?

@@ -88,6 +88,30 @@ macro_rules! changed {
     };
 }
 
+/// The same for a POST, which a client may repeat under its key: the repeat gets the first answer.
+macro_rules! changed_once {
+    ($app:ident, $once:ident, $by:ident, $if_match:ident, |$tx:ident| $old:expr, $changed:expr) => {
+        $app.write(move |mut $tx| async move {
+            let old = $old;
+            if let Some(once) = &$once
+                && let Some(answer) = once.replay(&mut $tx, $by.now).await?
+            {
+                return Ok(($tx, Ok(answer)));
+            }
+            if let Err(stale) = $if_match.check(old.version, &old) {
+                return Ok(($tx, Err(stale)));
+            }
+            let new = $changed;
+            let answer = $crate::http::answer::Answer::ok(&new).version(new.version);
+            if let Some(once) = &$once {
+                once.keep(&mut $tx, &answer).await?;
+            }
+            Ok(($tx, Ok(answer)))
+        })
+        .await?
+    };
+}
+
 /// A GET in one snapshot.
 macro_rules! looked_up {
     ($app:ident, |$tx:ident| $found:expr) => {
@@ -97,4 +121,21 @@ macro_rules! looked_up {
         })
         .await?
     };
+}
+
+/// The rows of a page that pass, read on until it is full or nothing is left.
+macro_rules! full_page {
+    ($page:ident, |$after:ident| $rows:expr, |$row:ident| $passes:expr) => {{
+        let mut $after = $page;
+        let mut kept = Vec::new();
+        loop {
+            let rows = $rows;
+            let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < $after.limit);
+            $after.after = rows.last().map(|row| row.id);
+            kept.extend(rows.into_iter().filter(|$row| $passes));
+            if is_last || i64::try_from(kept.len()).is_ok_and(|count| count >= $after.limit) {
+                break kept;
+            }
+        }
+    }};
 }

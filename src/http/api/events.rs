@@ -18,11 +18,13 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::http::HttpState;
 use crate::http::caller::{self, Caller};
+use crate::http::crowd::Place;
 use crate::http::error::{HttpError, Problem};
 use crate::store;
 use crate::store::follow::{self, Change, LATE_ROWS_MAX};
@@ -37,6 +39,8 @@ const LOOK_ALONE: Duration = Duration::from_secs(15);
 const LATE_SECONDS_MAX: i64 = 30;
 /// Rows per look: all late ones again, and some new ones, or a busy moment would hide what comes after it.
 const ROWS_MAX: i64 = LATE_ROWS_MAX + 500;
+/// A member with too many open streams tries again when one has ended.
+const RETRY_SECONDS: u64 = 30;
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(follow_changes))
@@ -58,12 +62,13 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
 
 /// What changes from now on, or since Last-Event-ID. `reload` means: too much has happened, read your lists again.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(("Last-Event-ID" = Option<i64>, Header)),
-    responses((status = 200, content_type = "text/event-stream", body = String), (status = 401, body = Problem)))]
+    responses((status = 200, content_type = "text/event-stream", body = String), (status = 401, body = Problem), (status = 429, body = Problem)))]
 async fn follow_changes(
     State(state): State<HttpState>,
     caller: Caller,
     LastEventId(after): LastEventId,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, HttpError> {
+    let place = state.streams.enter(caller.member_id).ok_or(HttpError::TooMany { retry_seconds: RETRY_SECONDS })?;
     let woken = state.app.changes.subscribe();
     let (site_id, late_from) = (caller.site_id, late_from(&state.app));
     let begin = state.app.read(move |mut tx| async move {
@@ -77,7 +82,7 @@ async fn follow_changes(
     let told = if after.is_none() || missed_too_much { recent.iter().map(|change| change.seq).collect() } else { BTreeSet::new() };
     let after = if missed_too_much { last } else { after.unwrap_or(last) };
     let look = if state.app.db.is_postgres() { LOOK_SHARED } else { LOOK_ALONE };
-    let follower = Follower { app: state.app, stop: state.stop, caller, woken, look, after, told, behind: after < last };
+    let follower = Follower { app: state.app, stop: state.stop, caller, woken, look, after, told, behind: after < last, _place: place };
     let greeting = if missed_too_much { Event::default().event("reload").id(last.to_string()) } else { Event::default().comment("open") };
     let news = stream::unfold(follower, Follower::next).flat_map(stream::iter);
     let events = stream::once(async { greeting }).chain(news).map(Ok);
@@ -95,6 +100,8 @@ struct Follower {
     told: BTreeSet<i64>,
     /// There is more to read: no waiting.
     behind: bool,
+    /// Among the streams of this member.
+    _place: Place<Uuid>,
 }
 
 fn late_from(app: &App) -> DateTime<Utc> {

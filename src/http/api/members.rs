@@ -73,13 +73,15 @@ async fn create(
     })
 }
 
-/// Members, in the order of their ids. Who keeps no register sees her own entry.
+/// Members, in the order of their ids. Who keeps part of the register sees those who have to do with it, others their own entry.
 #[utoipa::path(get, path = "/api/v1/members", tag = "members", params(ListQuery), responses((status = 200, body = Page<Member>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let only = Some(caller.member_id).filter(|_| !caller.may(Capability::MembersRead));
-    let filter = MemberFilter { id: only, role: query.role, under: query.place, with_ended: query.with_ended };
+    let filter = MemberFilter { id: None, role: query.role, under: query.place, with_ended: query.with_ended };
     let page = entry::page(query.cursor, query.limit);
-    let rows = looked_up!(app, |tx| member::list(&mut tx, caller.site_id, filter, page).await?);
+    let rows = looked_up!(app, |tx| {
+        let members = caller.members(&mut tx).await?;
+        full_page!(page, |after| member::list(&mut tx, caller.site_id, filter, after).await?, |row| members.contains(row.id))
+    });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
 }
 
@@ -87,17 +89,17 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
 #[utoipa::path(get, path = "/api/v1/members/{id}", tag = "members", params(("id" = Uuid, Path)),
     responses((status = 200, body = Member), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    if id != caller.member_id && !caller.may(Capability::MembersRead) {
-        return Err(HttpError::NotFound);
-    }
-    let member = looked_up!(app, |tx| member::get(&mut tx, caller.site_id, id).await?);
+    let member = looked_up!(app, |tx| {
+        caller.members(&mut tx).await?.require(id)?;
+        member::get(&mut tx, caller.site_id, id).await?
+    });
     Ok(Answer::ok(&member).version(member.version))
 }
 
 /// Change or end a member, or open one again who was ended by mistake. Whoever leaves takes her roles, pairings, duties, leaves and
-/// sign-ins along; alerts stay.
+/// sign-ins along; alerts stay. The end, its undoing and another phone, which signs in, need a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/members/{id}", tag = "members", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = MemberPatch, responses((status = 200, body = Member), (status = 409, body = Problem), (status = 412, body = Problem)))]
+    request_body = MemberPatch, responses((status = 200, body = Member), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -108,6 +110,9 @@ async fn change(
     caller.require_site(Capability::MembersWrite)?;
     if body.ended.is_some() {
         require_alone(&body, "ended", &[])?;
+    }
+    if body.ended.is_some() || body.phone.is_some() {
+        caller.require_recent()?;
     }
     let by = by(&caller, &app);
     changed!(

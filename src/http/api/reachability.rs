@@ -1,7 +1,6 @@
 //! Whom an alert would not reach: red until somebody closes the gap.
 
 use axum::extract::State;
-use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,6 +15,7 @@ use crate::http::answer::Answer;
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::StrictQuery;
+use crate::http::value::Day;
 use crate::store::register::reach::{self, Reachability};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -31,7 +31,8 @@ struct Query {
     place: Option<Uuid>,
     /// Today if left out; tomorrow shows who has no cover.
     #[serde(default)]
-    date: Option<NaiveDate>,
+    #[param(value_type = Option<String>)]
+    date: Option<Day>,
 }
 
 /// Gaps per senior as the ladder would meet them: agreement and its weekdays, primary, backup, verified channels, leave, who
@@ -44,7 +45,7 @@ async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQ
         caller.require(Capability::SeniorRead)?;
         caller.require_site(Capability::SeniorRead).map_err(|_| Refusal::forbidden("problem.place_needed"))?;
     }
-    let (date, log_counts) = (query.date.unwrap_or(caller.today), app.config.outbox.log_counts);
+    let (date, log_counts) = (query.date.map_or(caller.today, |day| day.0), app.config.outbox.log_counts);
     let found = looked_up!(app, |tx| {
         if let Some(place) = query.place {
             caller.place(&mut tx, place, Capability::SeniorRead).await?;

@@ -1,7 +1,6 @@
 //! Who has which role where, and when. Granting decides who sees what, so administrators of the whole site do it.
 
 use axum::extract::State;
-use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +17,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::http::value::Day;
 use crate::store::register::role_grant::{self, NewRoleGrant, RoleGrant, RoleGrantFilter};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -36,7 +36,8 @@ struct ListQuery {
     place: Option<Uuid>,
     /// In force on this date.
     #[serde(default)]
-    on: Option<NaiveDate>,
+    #[param(value_type = Option<String>)]
+    on: Option<Day>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -45,9 +46,9 @@ struct ListQuery {
     cursor: Option<Cursor<Uuid>>,
 }
 
-/// Grant a role.
+/// Grant a role: whoever has it may do more, so it needs a recent sign-in.
 #[utoipa::path(post, path = "/api/v1/role-grants", tag = "role-grants", request_body = NewRoleGrant,
-    responses((status = 201, body = RoleGrant), (status = 400, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 201, body = RoleGrant), (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem)))]
 async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -55,6 +56,7 @@ async fn create(
     StrictJson(mut body, hash): StrictJson<NewRoleGrant>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::MembersWrite)?;
+    caller.require_recent()?;
     let once = entry::once(key, &caller, &mut body.id, hash)?;
     let by = by(&caller, &app);
     made_once!(app, once, by, |tx| (), {
@@ -63,13 +65,16 @@ async fn create(
     })
 }
 
-/// Grants, in the order of their ids. Who keeps no register sees her own.
+/// Grants, in the order of their ids. Who keeps part of the register sees those of its members, others their own.
 #[utoipa::path(get, path = "/api/v1/role-grants", tag = "role-grants", params(ListQuery), responses((status = 200, body = Page<RoleGrant>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
-    let member_id = if caller.may(Capability::MembersRead) { query.member } else { Some(caller.member_id) };
-    let filter = RoleGrantFilter { id: None, member_id, role: query.role, place_id: query.place, on: query.on };
+    let filter =
+        RoleGrantFilter { id: None, member_id: query.member, role: query.role, place_id: query.place, on: query.on.map(|day| day.0) };
     let page = entry::page(query.cursor, query.limit);
-    let rows = looked_up!(app, |tx| role_grant::list(&mut tx, caller.site_id, filter, page).await?);
+    let rows = looked_up!(app, |tx| {
+        let members = caller.members(&mut tx).await?;
+        full_page!(page, |after| role_grant::list(&mut tx, caller.site_id, filter, after).await?, |row| members.contains(row.member_id))
+    });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
 }
 
@@ -77,16 +82,17 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
 #[utoipa::path(get, path = "/api/v1/role-grants/{id}", tag = "role-grants", params(("id" = Uuid, Path)),
     responses((status = 200, body = RoleGrant), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let grant = looked_up!(app, |tx| role_grant::get(&mut tx, caller.site_id, id).await?);
-    if grant.member_id != caller.member_id && !caller.may(Capability::MembersRead) {
-        return Err(HttpError::NotFound);
-    }
+    let grant = looked_up!(app, |tx| {
+        let found = role_grant::get(&mut tx, caller.site_id, id).await?;
+        caller.members(&mut tx).await?.require(found.member_id)?;
+        found
+    });
     Ok(Answer::ok(&grant).version(grant.version))
 }
 
-/// End a grant.
+/// End a grant. Somebody is asked no more, so it needs a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/role-grants/{id}", tag = "role-grants", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Ending, responses((status = 200, body = RoleGrant), (status = 409, body = Problem), (status = 412, body = Problem)))]
+    request_body = Ending, responses((status = 200, body = RoleGrant), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -95,6 +101,7 @@ async fn change(
     StrictJson(body, _): StrictJson<Ending>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::MembersWrite)?;
+    caller.require_recent()?;
     let by = by(&caller, &app);
     changed!(
         app,

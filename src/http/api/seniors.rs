@@ -22,7 +22,7 @@ use uuid::Uuid;
 use self::view::SeniorView;
 use super::entry::{self, by};
 use crate::app::App;
-use crate::domain::access::Capability;
+use crate::domain::access::{Capability, Relation};
 use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
@@ -30,6 +30,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::store::Tx;
 use crate::store::register::consent::{self, Consent};
 use crate::store::register::contact::{self, Contact};
 use crate::store::register::history::{self, Rating, Residence};
@@ -76,10 +77,10 @@ struct Reveal {
     reason: RevealReason,
 }
 
-/// Everything on record about a senior.
+/// What is on record about a senior, as far as the reader's tie to her allows.
 #[derive(Serialize, ToSchema)]
 struct Revealed {
-    senior: Senior,
+    senior: SeniorView,
     home: Home,
     /// Where she lived before, oldest first.
     residences: Vec<Residence>,
@@ -108,7 +109,7 @@ async fn create(
 }
 
 /// A home within the caller's scope.
-async fn require_home(tx: &mut crate::store::Tx, caller: &Caller, home_id: Uuid) -> crate::store::Result<()> {
+async fn require_home(tx: &mut Tx, caller: &Caller, home_id: Uuid) -> crate::store::Result<()> {
     let home = home::get(tx, caller.site_id, home_id).await?;
     caller.place(tx, home.building_id, Capability::SeniorWrite).await
 }
@@ -135,12 +136,16 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
     let view = looked_up!(app, |tx| {
         let relation = caller.senior(&mut tx, id, Capability::SeniorRead).await?;
-        let filter = SeniorFilter { id: Some(id), with_ended: true, ..SeniorFilter::default() };
-        let page = crate::store::register::Page::default();
-        let row = senior::visible(&mut tx, &caller.who(), filter, page).await?.pop().ok_or_else(Refusal::not_found)?;
-        SeniorView::single(row, &relation)
+        view_of(&mut tx, &caller, id, &relation).await?
     });
     Ok(Answer::ok(&view).version(view.version))
+}
+
+async fn view_of(tx: &mut Tx, caller: &Caller, id: Uuid, relation: &Relation) -> crate::store::Result<SeniorView> {
+    let filter = SeniorFilter { id: Some(id), with_ended: true, ..SeniorFilter::default() };
+    let page = crate::store::register::Page::default();
+    let row = senior::visible(tx, &caller.who(), filter, page).await?.pop().ok_or_else(Refusal::not_found)?;
+    Ok(SeniorView::single(row, relation))
 }
 
 /// Correct a senior's entry, say that she moved, or look after her again. Ending the care for her silences: it needs the right to and
@@ -185,7 +190,7 @@ async fn change(
     answer
 }
 
-/// Open everything on record about a senior. Says why; each opening is logged.
+/// Open what is on record about a senior and one's tie to her allows. Says why; each opening is logged.
 #[utoipa::path(post, path = "/api/v1/seniors/{id}/reveal", tag = "seniors", params(("id" = Uuid, Path)), request_body = Reveal,
     responses((status = 200, body = Revealed), (status = 403, body = Problem), (status = 404, body = Problem)))]
 async fn reveal(
@@ -198,12 +203,14 @@ async fn reveal(
     let site_id = caller.site_id;
     let revealed = app
         .write(move |mut tx| async move {
-            caller.senior(&mut tx, id, Capability::SensitiveRead).await?;
+            let relation = caller.senior(&mut tx, id, Capability::SensitiveRead).await?;
             senior::reveal(&mut tx, &by, id, body.reason).await?;
-            let senior = senior::get(&mut tx, site_id, id).await?;
+            let senior = view_of(&mut tx, &caller, id, &relation).await?;
             let home = home::get(&mut tx, site_id, senior.home_id).await?;
             let residences = history::residences(&mut tx, site_id, id).await?;
-            let ratings = history::ratings(&mut tx, site_id, id).await?;
+            // A risk band is a word about health.
+            let health = relation.may(Capability::HealthRead);
+            let ratings = if health { history::ratings(&mut tx, site_id, id).await? } else { Vec::new() };
             let contacts = contact::list(&mut tx, site_id, id).await?;
             let consents = consent::list(&mut tx, site_id, id).await?;
             Ok((tx, Revealed { senior, home, residences, ratings, contacts, consents }))

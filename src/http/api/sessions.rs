@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
-use crate::http::answer::{Answer, with_header};
+use crate::http::answer::{Answer, IdempotencyKey, with_header};
 use crate::http::caller::{Caller, is_cross_site};
 use crate::http::envelope::Peer;
 use crate::http::error::{HttpError, Problem};
@@ -37,6 +37,10 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SignIn {
+    /// Names this sign-in: a repeat after a lost answer gets a fresh token for the same one. The header does as well.
+    #[serde(default)]
+    #[garde(skip)]
+    id: Option<Uuid>,
     #[garde(skip)]
     phone: Phone,
     /// 8 to 128 characters of any kind.
@@ -96,20 +100,21 @@ struct ListQuery {
     cursor: Option<Cursor<(DateTime<Utc>, Uuid)>>,
 }
 
-/// Sign in with phone and password. Needs no Idempotency-Key: a second sign-in does no harm.
+/// Sign in with phone and password. A token is kept nowhere, so a repeat under the same id or key does not get the first answer but
+/// a fresh token, and the first one ends.
 #[utoipa::path(post, path = "/api/v1/sessions", tag = "sessions", security(()), request_body = SignIn,
     responses((status = 201, body = SignedIn), (status = 401, body = Problem), (status = 429, body = Problem)))]
 async fn sign_in(
     State(state): State<HttpState>,
     Peer(address): Peer,
     headers: HeaderMap,
+    key: IdempotencyKey,
     StrictJson(body, _): StrictJson<SignIn>,
 ) -> Result<Response, HttpError> {
     if is_cross_site(&headers, &state.app.config.http.public_url) {
         return Err(HttpError::CrossSite);
     }
-    let pause = state.throttle.attempt(&body.phone.0, address)?;
-    tokio::time::sleep(pause).await;
+    state.throttle.turn(&body.phone.0, address).await?;
     let accounts = accounts(&state.app, body.phone.0.clone(), body.site_id).await?;
     let password = body.password.clone();
     let (tried, right) = state.hashing.run(move || check(accounts, &password)).await?;
@@ -117,7 +122,8 @@ async fn sign_in(
         record_failure(&state.app, tried).await?;
         return Err(HttpError::WrongPassword);
     };
-    let (token, signed_in) = open(&state.app, &account, &body).await?;
+    let id = key.id(account.member_id, body.id).unwrap_or_else(Uuid::now_v7);
+    let (token, signed_in) = open(&state.app, &account, id, &body).await?;
     let created = Answer::created(&signed_in);
     Ok(match body.kind {
         SessionKind::Cookie => with_header(created, header::SET_COOKIE, state.cookie(token.text())),
@@ -156,13 +162,15 @@ async fn record_failure(app: &App, tried: Option<Account>) -> Result<(), store::
     .await
 }
 
-async fn open(app: &App, account: &Account, body: &SignIn) -> Result<(Token, SignedIn), store::Error> {
+async fn open(app: &App, account: &Account, id: Uuid, body: &SignIn) -> Result<(Token, SignedIn), store::Error> {
     let (now, token) = (app.clock.now(), Token::random());
     let (site_id, member_id, kind, label, hash) = (account.site_id, account.member_id, body.kind, body.label.0.clone(), token.hash());
-    let (id, expires_at) = (Uuid::now_v7(), now + app.config.http.session.0);
+    let expires_at = now + app.config.http.session.0;
     app.write(move |mut tx| async move {
         let new = NewSession { site_id, id, member_id, kind, label: &label, created_at: now, authenticated_at: Some(now), expires_at };
-        store::session::create(&mut tx, &new, &hash).await?;
+        if !store::session::again(&mut tx, &new, &hash).await? {
+            store::session::create(&mut tx, &new, &hash).await?;
+        }
         audit::write(&mut tx, &entry(site_id, now, member_id, "login", id)).await?;
         Ok((tx, ()))
     })

@@ -1,12 +1,14 @@
 //! What was seen or heard: one signal, up to 500, or a whole sheet typed in from paper. Each has a client-made id, so that
 //! a phone may send it again as often as it likes.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,13 +21,13 @@ use crate::domain::id;
 use crate::domain::refusal::Refusal;
 use crate::domain::signal::{SignalKind, Source, Standing};
 use crate::http::HttpState;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, IdempotencyKey, no_key};
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
-use crate::http::json::{BatchJson, StrictJson};
+use crate::http::json::{self, BatchJson, StrictJson};
 use crate::http::value::{Text, Timestamp};
 use crate::store::signal::{self, BATCH_MAX, NewSignal, Receipt};
-use crate::store::{access, round};
+use crate::store::{self, Tx, access, round};
 use crate::text;
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -37,9 +39,12 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 struct Body {
+    /// Each is judged by itself: one that is malformed refuses only itself.
     #[serde(default)]
     #[garde(length(min = 1, max = 500))]
-    signals: Option<Vec<SignalInput>>,
+    #[schema(value_type = Option<Vec<SignalInput>>)]
+    signals: Option<Vec<Value>>,
+    /// Of a single signal; the header Idempotency-Key names one as well.
     id: Option<Uuid>,
     senior_id: Option<Uuid>,
     kind: Option<SignalKind>,
@@ -78,7 +83,8 @@ struct SignalInput {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 struct Sheet {
-    id: Uuid,
+    #[serde(default)]
+    id: Option<Uuid>,
     /// A building, or a place above it.
     place_id: Uuid,
     slot: Slot,
@@ -116,7 +122,8 @@ enum ItemStatus {
 /// What became of one signal.
 #[derive(Serialize, ToSchema)]
 struct ItemResult {
-    id: Uuid,
+    /// As it was sent; null if it was no id.
+    id: Option<Uuid>,
     status: ItemStatus,
     /// Whether it may decide anything.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,11 +144,16 @@ struct Results {
 /// Report one signal (201, 200 if known, 409) or many (200 with a result for each, in order).
 #[utoipa::path(post, path = "/api/v1/signals", tag = "signals", request_body = Body,
     responses((status = 201, body = ItemResult), (status = 200, body = Results), (status = 409, body = Problem)))]
-async fn create(State(app): State<App>, caller: Caller, BatchJson(body, _): BatchJson<Body>) -> Result<Response, HttpError> {
-    match body.inputs()? {
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    BatchJson(body, _): BatchJson<Body>,
+) -> Result<Response, HttpError> {
+    match body.inputs(&caller, &key)? {
         Inputs::One(input) => {
-            let signal = input.signal(&caller, "")?;
-            let (id, mut receipts) = (signal.id, store(&app, &caller, vec![signal]).await?.1);
+            let signal = input.signal(&caller)?;
+            let (id, mut receipts) = (signal.id, keep(&app, &caller, vec![signal]).await?.1);
             match receipts.remove(0) {
                 Receipt::Conflict => Err(Refusal::conflict("problem.same_id_other_content").into()),
                 Receipt::Refused(refusal) => Err(refusal.into()),
@@ -149,30 +161,65 @@ async fn create(State(app): State<App>, caller: Caller, BatchJson(body, _): Batc
                 receipt @ Receipt::Stored(_) => Ok(Answer::created(&result(id, receipt, caller.locale)).into_response()),
             }
         }
-        Inputs::Many(inputs) => {
-            let signals: Vec<NewSignal> = inputs
-                .into_iter()
-                .enumerate()
-                .map(|(index, input)| input.signal(&caller, &format!("signals[{index}].")))
-                .collect::<Result<_, _>>()?;
-            Ok(Answer::ok(&results(&app, &caller, signals).await?).into_response())
-        }
+        Inputs::Many(items) => Ok(Answer::ok(&batch(&app, &caller, items).await?).into_response()),
     }
+}
+
+/// What can be read is stored; the rest is refused one by one, in its place.
+async fn batch(app: &App, caller: &Caller, items: Vec<Value>) -> Result<Results, HttpError> {
+    let mut readable = Vec::new();
+    let read: Vec<Option<ItemResult>> = items
+        .into_iter()
+        .map(|item| {
+            let id = item.get("id").and_then(|id| id.as_str()?.parse().ok());
+            match json::read_tree::<SignalInput>(item).and_then(|input| input.signal(caller)) {
+                Ok(signal) => {
+                    readable.push(signal);
+                    None
+                }
+                Err(error) => Some(refused(id, &error, caller.locale)),
+            }
+        })
+        .collect();
+    let Results { received_at, results } = results(app, caller, readable).await?;
+    let mut stored = results.into_iter();
+    let results = read.into_iter().filter_map(|refused| refused.or_else(|| stored.next())).collect();
+    Ok(Results { received_at, results })
+}
+
+fn refused(id: Option<Uuid>, error: &HttpError, locale: &str) -> ItemResult {
+    let (field, detail) = error.first_field(locale);
+    ItemResult { id, status: ItemStatus::Refused, standing: None, detail: Some(detail), field }
 }
 
 /// Type in a paper sheet: one look per senior of the place who had a check in that slot.
 #[utoipa::path(post, path = "/api/v1/signals/sheet", tag = "signals", request_body = Sheet,
-    responses((status = 200, body = Results), (status = 404, body = Problem)))]
-async fn sheet(State(app): State<App>, caller: Caller, StrictJson(sheet, _): StrictJson<Sheet>) -> Result<Response, HttpError> {
-    let (asker, place, slot) = (caller.clone(), sheet.place_id, sheet.slot);
+    responses((status = 200, body = Results), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn sheet(
+    State(app): State<App>,
+    caller: Caller,
+    key: IdempotencyKey,
+    StrictJson(sheet, hash): StrictJson<Sheet>,
+) -> Result<Answer, HttpError> {
+    let id = key.id(caller.member_id, sheet.id).ok_or_else(no_key)?;
+    // Under the sheet's own id: another content of the same paper is a conflict as a whole, whatever it names.
+    let once = IdempotencyKey::of(&format!("sheet:{id}")).once(&caller, None, hash)?;
+    let (asker, place, slot, observed_by) = (caller.clone(), sheet.place_id, sheet.slot, sheet.observed_by);
     let date = sheet.looked_at.0.with_timezone(&caller.timezone).date_naive();
-    let stops = app
+    let (stops, known) = app
         .read(move |mut tx| async move {
             asker.place(&mut tx, place, Capability::SignalCreate).await?;
             let stops = round::of_place(&mut tx, asker.site_id, place, date, slot).await?;
-            Ok((tx, stops))
+            let known = match observed_by {
+                Some(member) => access::members_among(&mut tx, asker.site_id, &BTreeSet::from([member])).await?.contains(&member),
+                None => true,
+            };
+            Ok((tx, (stops, known)))
         })
         .await?;
+    if !known {
+        return Err(Refusal::invalid("observed_by", "register.unknown_reference").into());
+    }
     if stops.is_empty() || stops.len() > BATCH_MAX {
         return Err(Refusal::invalid("place_id", "http.sheet_place").with("max", BATCH_MAX).into());
     }
@@ -184,26 +231,42 @@ async fn sheet(State(app): State<App>, caller: Caller, StrictJson(sheet, _): Str
     let looked = stops.into_iter().filter_map(|stop| {
         let exception = sheet.except.iter().find(|exception| exception.senior_id == stop.senior_id);
         let kind = exception.map_or_else(|| Some(stop.expected_sign.shown_by()), |exception| exception.kind)?;
-        Some(sheet.look(&caller, stop.senior_id, kind))
+        Some(sheet.look(&caller, id, stop.senior_id, kind))
     });
     let signals: Vec<NewSignal> = looked.collect();
-    Ok((StatusCode::OK, Answer::ok(&results(&app, &caller, signals).await?)).into_response())
+    let now = app.clock.now();
+    let answer = app
+        .write(move |mut tx| async move {
+            if let Some(answer) = once.replay(&mut tx, now).await? {
+                return Ok((tx, answer));
+            }
+            let receipts = append(&mut tx, &caller, &signals, now).await?;
+            let results = signals.iter().zip(receipts).map(|(signal, receipt)| result(signal.id, receipt, caller.locale)).collect();
+            let answer = Answer::ok(&Results { received_at: now, results });
+            once.keep(&mut tx, &answer).await?;
+            Ok((tx, answer))
+        })
+        .await?;
+    app.wake.all();
+    Ok(answer)
 }
 
 enum Inputs {
     One(SignalInput),
-    Many(Vec<SignalInput>),
+    Many(Vec<Value>),
 }
 
 impl Body {
-    fn inputs(self) -> Result<Inputs, HttpError> {
-        let alone = self.id.is_none() && self.senior_id.is_none() && self.kind.is_none() && self.observed_at.is_none();
+    fn inputs(self, caller: &Caller, key: &IdempotencyKey) -> Result<Inputs, HttpError> {
+        let named = self.id.or(self.senior_id).or(self.observed_by).or(self.replaces);
+        let said = self.kind.is_some() || self.observed_at.is_some() || self.reason.is_some() || self.note.is_some();
+        let alone = named.is_none() && !said;
         if let Some(signals) = self.signals {
             return if alone { Ok(Inputs::Many(signals)) } else { Err(Refusal::invalid("signals", "http.signals_alone").into()) };
         }
         let missing = |field| HttpError::field(field, "http.field_missing", "expected a value");
         Ok(Inputs::One(SignalInput {
-            id: self.id.ok_or_else(|| missing("id"))?,
+            id: key.id(caller.member_id, self.id).ok_or_else(no_key)?,
             senior_id: self.senior_id.ok_or_else(|| missing("senior_id"))?,
             kind: self.kind.ok_or_else(|| missing("kind"))?,
             observed_at: self.observed_at.ok_or_else(|| missing("observed_at"))?,
@@ -216,12 +279,12 @@ impl Body {
 }
 
 impl SignalInput {
-    fn signal(self, caller: &Caller, path: &str) -> Result<NewSignal, HttpError> {
+    fn signal(self, caller: &Caller) -> Result<NewSignal, HttpError> {
         if self.kind == SignalKind::Activity {
-            return Err(Refusal::invalid(format!("{path}kind"), "http.signal_of_person").into());
+            return Err(Refusal::invalid("kind", "http.signal_of_person").into());
         }
         if self.replaces.is_some() && self.reason.is_none() {
-            return Err(HttpError::field(format!("{path}reason"), "http.correction_reason", "expected a reason with a correction"));
+            return Err(HttpError::field("reason", "http.correction_reason", "expected a reason with a correction"));
         }
         Ok(NewSignal {
             id: self.id,
@@ -241,9 +304,9 @@ impl SignalInput {
 }
 
 impl Sheet {
-    fn look(&self, caller: &Caller, senior_id: Uuid, kind: SignalKind) -> NewSignal {
+    fn look(&self, caller: &Caller, sheet: Uuid, senior_id: Uuid, kind: SignalKind) -> NewSignal {
         NewSignal {
-            id: id::sheet_signal(self.id, senior_id),
+            id: id::sheet_signal(sheet, senior_id),
             senior_id,
             kind,
             observed_at: self.looked_at.0,
@@ -260,19 +323,11 @@ impl Sheet {
 }
 
 /// Stores what the caller may report; a senior whom she does not see is refused like an unknown one.
-async fn store(app: &App, caller: &Caller, signals: Vec<NewSignal>) -> Result<(DateTime<Utc>, Vec<Receipt>), HttpError> {
-    let (who, now) = (caller.who(), app.clock.now());
+async fn keep(app: &App, caller: &Caller, signals: Vec<NewSignal>) -> Result<(DateTime<Utc>, Vec<Receipt>), HttpError> {
+    let (caller, now) = (caller.clone(), app.clock.now());
     let receipts = app
         .write(move |mut tx| async move {
-            // Whoever sees a senior may report about her (a test of `domain::access` says so).
-            let visible = access::visible(&mut tx, &who).await?;
-            let allowed: Vec<NewSignal> = signals.iter().filter(|signal| visible.contains(&signal.senior_id)).cloned().collect();
-            let mut stored = signal::append(&mut tx, who.site_id, &allowed, now).await?.into_iter();
-            let unseen = || Receipt::Refused(Refusal { field: Some("senior_id".to_owned()), ..Refusal::not_found() });
-            let receipts = signals
-                .iter()
-                .map(|signal| if visible.contains(&signal.senior_id) { stored.next() } else { None }.unwrap_or_else(unseen))
-                .collect();
+            let receipts = append(&mut tx, &caller, &signals, now).await?;
             Ok((tx, receipts))
         })
         .await?;
@@ -280,15 +335,34 @@ async fn store(app: &App, caller: &Caller, signals: Vec<NewSignal>) -> Result<(D
     Ok((now, receipts))
 }
 
+async fn append(tx: &mut Tx, caller: &Caller, signals: &[NewSignal], now: DateTime<Utc>) -> store::Result<Vec<Receipt>> {
+    let who = caller.who();
+    // Whoever sees a senior may report about her (a test of `domain::access` says so).
+    let visible = access::visible(tx, &who).await?;
+    let watchers: BTreeSet<Uuid> = signals.iter().filter_map(|signal| signal.observed_by).filter(|id| *id != who.member_id).collect();
+    let known = access::members_among(tx, who.site_id, &watchers).await?;
+    let refused = |signal: &NewSignal| {
+        if !visible.contains(&signal.senior_id) {
+            return Some(Refusal { field: Some("senior_id".to_owned()), ..Refusal::not_found() });
+        }
+        let by = signal.observed_by.filter(|id| *id != who.member_id && !known.contains(id));
+        by.map(|_| Refusal::invalid("observed_by", "register.unknown_reference"))
+    };
+    let allowed: Vec<NewSignal> = signals.iter().filter(|signal| refused(signal).is_none()).cloned().collect();
+    let mut stored = signal::append(tx, who.site_id, &allowed, now).await?.into_iter();
+    let receipts = signals.iter().filter_map(|signal| refused(signal).map(Receipt::Refused).or_else(|| stored.next()));
+    Ok(receipts.collect())
+}
+
 async fn results(app: &App, caller: &Caller, signals: Vec<NewSignal>) -> Result<Results, HttpError> {
     let ids: Vec<Uuid> = signals.iter().map(|signal| signal.id).collect();
-    let (received_at, receipts) = store(app, caller, signals).await?;
+    let (received_at, receipts) = keep(app, caller, signals).await?;
     let results = ids.into_iter().zip(receipts).map(|(id, receipt)| result(id, receipt, caller.locale)).collect();
     Ok(Results { received_at, results })
 }
 
 fn result(id: Uuid, receipt: Receipt, locale: &str) -> ItemResult {
-    let said = |status, detail, field| ItemResult { id, status, standing: None, detail, field };
+    let said = |status, detail, field| ItemResult { id: Some(id), status, standing: None, detail, field };
     match receipt {
         Receipt::Stored(standing) => ItemResult { standing: Some(standing), ..said(ItemStatus::Stored, None, None) },
         Receipt::Known(standing) => ItemResult { standing: Some(standing), ..said(ItemStatus::Known, None, None) },

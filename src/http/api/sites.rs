@@ -62,7 +62,8 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
     Ok(Answer::ok(&site).version(site.version))
 }
 
-/// Change name, position or times. Times decide when people are told: they need the right to silence and a recent sign-in.
+/// Change name, position or times. Position and times decide when people are told: they need the right to silence and a recent
+/// sign-in.
 #[utoipa::path(patch, path = "/api/v1/sites/{id}", tag = "sites", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
     request_body = SitePatch, responses((status = 200, body = Site), (status = 403, body = Problem), (status = 412, body = Problem)))]
 async fn change(
@@ -74,7 +75,7 @@ async fn change(
 ) -> Result<Answer, HttpError> {
     require_own(&caller, id)?;
     caller.require_site(Capability::RegisterWrite)?;
-    if body.settings.is_some() {
+    if body.settings.is_some() || body.latitude.is_some() || body.longitude.is_some() {
         caller.require_site(Capability::Silence)?;
         caller.require_recent()?;
     }

@@ -80,6 +80,25 @@ pub async fn rotate(
     issue(tx, (site_id, id), device.ecosystem, kid, seal, now).await
 }
 
+/// Gives out the newest credential anew, because the answer that held it may have been lost: other secrets in its place, and the one
+/// that the device may still use is not touched. `version` is the one that was rotated; nothing may have happened since.
+pub async fn reissue(
+    tx: &mut Tx,
+    (site_id, id): (Uuid, Uuid),
+    version: i64,
+    actor_id: Uuid,
+    seal: &SealKey,
+    now: DateTime<Utc>,
+) -> Result<Credentials> {
+    let device = current(tx, site_id, id, version + 1).await?;
+    let sql = "delete from device_credential where site_id = $1 and device_id = $2 and valid_to is null returning kid";
+    let newest: Option<i64> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(id).fetch_optional(conn).await)?;
+    let newest = newest.ok_or_else(|| Refusal::conflict("problem.device_gateway"))?;
+    let kid = u32::try_from(newest).map_err(|_| Error::broken("device_credential", id, "kid"))?;
+    record(tx, (site_id, id), "rotate", &["kid"], Some(actor_id), now).await?;
+    issue(tx, (site_id, id), device.ecosystem, kid, seal, now).await
+}
+
 /// The device of this name if the password is one of its valid ones. Unknown names cost the same as wrong passwords.
 pub async fn authenticate(tx: &mut Tx, name: &str, password: &[u8], now: DateTime<Utc>) -> Result<Option<Device>> {
     let given = hash(password);

@@ -16,7 +16,7 @@ mod ingest;
 mod register;
 mod silence;
 
-pub use credential::{Credentials, SealedKey, authenticate, rotate, sealed_keys, unseal};
+pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
     InUse, Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use,
     native_revoked, quarantine, revoked_since, save, seniors_of,

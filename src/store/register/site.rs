@@ -8,8 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{By, Written, json, lock_id, present, require_version, wrote};
-use crate::domain::agreement::GRACE_MAX;
-use crate::domain::day::{UNOBSERVED_DELAY_MAX, local_date};
+use crate::domain::day::local_date;
 use crate::domain::misread::misread;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
@@ -174,23 +173,7 @@ fn changed(rules: &Rules, changes: &serde_json::Value) -> Result<Rules, Refusal>
         let refusal = Refusal::invalid(format!("settings.{}", error.path()), said.key);
         said.arguments.into_iter().fold(refusal, |refusal, (name, value)| refusal.with(name, value))
     })?;
-    let check = &rules.check;
-    if check.grace.0 > GRACE_MAX {
-        return Err(Refusal::invalid("settings.check.grace", "register.grace").with("hours", GRACE_MAX.num_hours()));
-    }
-    if check.unobserved_delay.0 > UNOBSERVED_DELAY_MAX {
-        let minutes = UNOBSERVED_DELAY_MAX.num_minutes();
-        return Err(Refusal::invalid("settings.check.unobserved_delay", "register.unobserved_delay").with("minutes", minutes));
-    }
-    let ladder = &rules.ladder;
-    for (field, levels) in [
-        ("settings.ladder", [ladder.l1, ladder.l2, ladder.l3, ladder.l4, ladder.l5]),
-        ("settings.ladder", [ladder.help_l2, ladder.help_l2, ladder.help_l3, ladder.help_l4, ladder.help_l5]),
-    ] {
-        if !levels.is_sorted() || levels[4].0 > GRACE_MAX {
-            return Err(Refusal::invalid(field, "register.ladder_order").with("hours", GRACE_MAX.num_hours()));
-        }
-    }
+    rules.check().map_err(|refusal| Refusal { field: refusal.field.map(|field| format!("settings.{field}")), ..refusal })?;
     Ok(rules)
 }
 

@@ -5,7 +5,7 @@
 
 use std::env;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Folders beside PATH in which servers are installed; a user's PATH often lacks them.
 const SERVER_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
@@ -28,6 +28,15 @@ pub fn program(name: &str) -> Option<PathBuf> {
         leave_out(&format!("{name} (not installed)"));
     }
     found
+}
+
+/// A program of this workspace; none if only a part of it was built.
+pub fn built(path: &Path) -> Option<PathBuf> {
+    let there = path.is_file();
+    if !there {
+        leave_out(&format!("{} (not built; run `cargo test --workspace`)", path.display()));
+    }
+    there.then(|| path.to_owned())
 }
 
 #[track_caller]

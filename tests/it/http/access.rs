@@ -29,15 +29,15 @@ fn bodies(world: &World) -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// One operation of the document.
-struct Operation {
-    method: Method,
-    path: String,
+pub(super) struct Operation {
+    pub(super) method: Method,
+    pub(super) path: String,
     /// The required parameters of the query, and a reason where one may be asked for.
     query: Vec<(String, String)>,
-    body: Option<Value>,
+    pub(super) body: Option<Value>,
 }
 
-fn operations(world: &World) -> Vec<Operation> {
+pub(super) fn operations(world: &World) -> Vec<Operation> {
     let document = serde_json::to_value(http::openapi()).expect("the document is plain data");
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
@@ -152,6 +152,7 @@ fn table_of(segment: &str) -> Option<&'static str> {
         "visits" => "visit",
         "findings" | "hazards" | "needs" => "finding",
         "devices" => "device",
+        "channels" => "member_channel",
         "signals" => "signal",
         "sites" => "site",
         _ => return None,
@@ -159,7 +160,7 @@ fn table_of(segment: &str) -> Option<&'static str> {
 }
 
 /// The path with an id of this world in each place, or an unknown one.
-async fn filled(app: &App, world: &World, path: &str) -> String {
+pub(super) async fn filled(app: &App, world: &World, path: &str) -> String {
     let mut segments: Vec<String> = Vec::new();
     for segment in path.split('/') {
         if !segment.starts_with('{') {
@@ -178,7 +179,7 @@ async fn filled(app: &App, world: &World, path: &str) -> String {
     segments.join("/")
 }
 
-async fn some_id(app: &App, table: &'static str, site: Uuid) -> Option<Uuid> {
+pub(super) async fn some_id(app: &App, table: &'static str, site: Uuid) -> Option<Uuid> {
     let sql = format!("select id from {table} where site_id = $1 order by id limit 1");
     app.read(move |mut tx| async move {
         let sql = sqlx::AssertSqlSafe(sql);
@@ -197,7 +198,7 @@ fn ids(world: &World) -> BTreeSet<String> {
 }
 
 /// Things around the seniors, so that more paths lead to something.
-async fn furnish(app: &App, world: &World) {
+pub(super) async fn furnish(app: &App, world: &World) {
     let (world, now) = (world.clone(), app.clock.now());
     app.write(move |mut tx| async move {
         let texts = [
@@ -230,7 +231,7 @@ async fn furnish(app: &App, world: &World) {
 }
 
 /// A member of a site without any role.
-async fn roleless(app: &App, site: Uuid) -> Uuid {
+pub(super) async fn roleless(app: &App, site: Uuid) -> Uuid {
     let (id, now) = (Uuid::now_v7(), app.clock.now());
     app.write(move |mut tx| async move {
         let sql = "insert into member (site_id, id, name, called, phone, locale, version, created_at)
@@ -270,7 +271,7 @@ async fn neighbour(app: &App, world: &World) -> Uuid {
 }
 
 /// Status and text of an answer; of a stream only the head.
-async fn call(client: &Client, operation: &Operation, path: &str) -> (StatusCode, String) {
+pub(super) async fn call(client: &Client, operation: &Operation, path: &str) -> (StatusCode, String) {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&operation.query).finish();
     let path = format!("{path}?{query}");
     let request = client.request(operation.method.clone(), &path).header("idempotency-key", Uuid::now_v7().to_string());

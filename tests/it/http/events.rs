@@ -104,3 +104,22 @@ async fn a_screen_falls_silent_with_its_sign_out() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn one_member_does_not_open_streams_without_end() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.primary).await;
+        let mut streams = Vec::new();
+        for _ in 0..16 {
+            streams.push(open(&client, None).await);
+        }
+        let refused = client.request(Method::GET, "/api/v1/events").send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(refused.headers().contains_key("retry-after"));
+        let other = server.client(&app, world.site, world.backup).await;
+        until(&mut open(&other, None).await, ": open").await;
+    })
+    .await;
+}

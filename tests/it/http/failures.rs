@@ -22,7 +22,7 @@ async fn a_panic_is_one_500_and_the_server_goes_on() {
         let address = listener.local_addr().unwrap();
         let routes: Router<HttpState> = Router::new().route("/panics", get(panics));
         let router = enveloped(routes, HttpState::new(app.clone(), stop.clone()));
-        let limits = server::Limits { header_timeout: std::time::Duration::from_secs(5), connections_max: 10 };
+        let limits = server::Limits { header_timeout: std::time::Duration::from_secs(5), connections_max: 10, connections_each_max: 10 };
         tokio::spawn(server::serve(listener, router, limits, stop.clone()));
         for _ in 0..2 {
             let response = plain_client().get(format!("http://{address}/panics")).send().await.unwrap();

@@ -30,6 +30,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
         ("two values", br#"{"phone":"138000","password":"12345678"}{}"#.to_vec(), 400, ""),
         ("infinite number", br#"{"phone":1e999}"#.to_vec(), 400, "phone"),
         ("not an object", b"[]".to_vec(), 400, ""),
+        ("a list in the order of the fields", br#"[null,"138000","12345678",null,"bearer",""]"#.to_vec(), 400, ""),
         ("nothing", Vec::new(), 400, ""),
         ("byte order mark", "\u{feff}{}".as_bytes().to_vec(), 400, ""),
         ("cut off", br#"{"phone":"138"#.to_vec(), 400, "phone"),
@@ -90,6 +91,18 @@ async fn a_malformed_query_is_refused_with_its_parameter() {
             assert_eq!(problem["errors"][0]["field"], field, "{query}: {problem}");
         }
         assert_eq!(client.delete("/api/v1/sessions/not-an-id").await.0, StatusCode::NOT_FOUND);
+        for (path, field) in [
+            ("/api/v1/sites?name=x", "name"),
+            ("/api/v1/duties?on=1999-12-31", "on"),
+            ("/api/v1/leaves?on=2101-01-01", "on"),
+            ("/api/v1/role-grants?on=+2026-1-1", "on"),
+            ("/api/v1/rounds?date=0001-01-01", "date"),
+            ("/api/v1/checks?date=9999-12-31", "date"),
+            ("/api/v1/reachability?date=1999-12-31", "date"),
+        ] {
+            let (status, problem) = client.get(path).await;
+            assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!(field)), "{path}: {problem}");
+        }
     })
     .await;
 }

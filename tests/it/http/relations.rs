@@ -201,6 +201,10 @@ async fn who_was_told_of_an_alert_sees_the_senior_until_it_is_resolved() {
         .await
         .unwrap();
         assert!(look(&app, site, member, senior, TODAY).await.0.unwrap().told);
+        run(&app, "update notice set key = 'notice.step_found_nobody' where site_id = $1", vec![site]).await;
+        assert!(!look(&app, site, member, senior, TODAY).await.1, "that a rung found nobody is told to the operator, who goes nowhere");
+        run(&app, "update notice set key = 'notice.help_door' where site_id = $1", vec![site]).await;
+        assert!(look(&app, site, member, senior, TODAY).await.1);
         run(&app, "update notice set state = 'cancelled' where site_id = $1", vec![site]).await;
         assert!(!look(&app, site, member, senior, TODAY).await.1, "a notice that was never sent tells nobody");
         run(&app, "update alert set claimed_by = $2 where site_id = $1", vec![site, member]).await;

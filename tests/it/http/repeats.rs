@@ -81,3 +81,90 @@ async fn a_change_needs_the_version_that_was_seen() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_rotation_whose_answer_was_lost_gives_working_credentials_and_leaves_the_device_its_old_ones() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.administrator).await;
+        let (_, made) = client.post(DEVICES, device(Some(Uuid::now_v7()), "curtain-1")).await;
+        let path = format!("{DEVICES}/{}/rotate", made["id"].as_str().unwrap());
+        let rotate = |key: &'static str| {
+            let request = client.request(Method::POST, &path).header("idempotency-key", key).header(header::IF_MATCH, "\"1\"");
+            read(request.json(&json!({})))
+        };
+        let (status, lost) = rotate("rotate-number-1").await;
+        assert_eq!(status, StatusCode::OK, "{lost}");
+        let (status, again) = rotate("rotate-number-1").await;
+        assert_eq!((status, &again["kid"]), (StatusCode::OK, &lost["kid"]), "{again}");
+        assert_ne!(again["mqtt_password"], lost["mqtt_password"], "secrets are not kept");
+        assert_eq!(rotate("rotate-number-2").await.0, StatusCode::PRECONDITION_FAILED);
+        let enters = async |answer: &Value| {
+            let (password, now) = (answer["mqtt_password"].as_str().unwrap().to_owned(), app.clock.now());
+            let found = app.read(move |mut tx| async move {
+                let found = chenlian::store::device::authenticate(&mut tx, "curtain-1", password.as_bytes(), now).await?;
+                Ok((tx, found.is_some()))
+            });
+            found.await.unwrap()
+        };
+        assert!(enters(&made["credentials"]).await, "what the device has still works");
+        assert!(enters(&again).await);
+        assert!(!enters(&lost).await, "what nobody received is worth nothing");
+        let kept = count(&app, "select count(*) from idempotency where answer like '%mqtt_password%'").await;
+        assert_eq!(kept, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn acts_on_a_version_get_their_first_answer_again_under_the_same_key() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 1).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.administrator).await;
+        let act = |path: String, version: &'static str, body: Value| {
+            let request = client.request(Method::POST, &path).header("idempotency-key", format!("key of {path}"));
+            read(request.header(header::IF_MATCH, version).json(&body))
+        };
+        let (_, made) = client.post(DEVICES, device(Some(Uuid::now_v7()), "curtain-1")).await;
+        let device = format!("{DEVICES}/{}", made["id"].as_str().unwrap());
+        let absences = format!("/api/v1/seniors/{}/absences", world.seniors[0]);
+        let away =
+            json!({ "id": Uuid::now_v7(), "kind": "away", "from_date": "2026-11-24", "return_date": "2026-11-26", "reported_by": "本人" });
+        let (_, absence) = client.post(&absences, away).await;
+        let absence = format!("{absences}/{}", absence["id"].as_str().unwrap());
+        for (path, version, body) in [
+            (format!("{device}/calibrate"), "\"1\"", json!({ "closed_means_closed": true })),
+            (format!("{device}/revoke"), "\"2\"", json!({})),
+            (format!("{absence}/confirm"), "\"1\"", json!({})),
+            (format!("{absence}/cancel"), "\"2\"", json!({})),
+        ] {
+            let first = act(path.clone(), version, body.clone()).await;
+            assert!(first.0.is_success(), "{path}: {first:?}");
+            assert_eq!(act(path.clone(), version, body).await, first, "{path}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn answers_are_forgotten_when_no_phone_can_still_ask_for_them() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.administrator).await;
+        for number in 0..3 {
+            post(&client, &format!("old-key-{number}"), &device(None, &format!("old-{number}"))).await;
+        }
+        app.clock.advance(chrono::TimeDelta::days(13));
+        let later = server.client(&app, world.site, world.administrator).await;
+        post(&later, "young-key", &device(None, "young")).await;
+        assert_eq!(count(&app, "select count(*) from idempotency").await, 4);
+        app.clock.advance(chrono::TimeDelta::days(2));
+        let later = server.client(&app, world.site, world.administrator).await;
+        post(&later, "newest-key", &device(None, "newest")).await;
+        assert_eq!(count(&app, "select count(*) from idempotency").await, 2, "the young and the newest one");
+    })
+    .await;
+}

@@ -70,7 +70,8 @@ async fn behind_tls_the_cookie_is_bound_to_this_host() {
     let url = format!("sqlite://{}", folder.path().join("test.db").display());
     let (db, _lock) = chenlian::store::open::open(&url).await.unwrap();
     let mut config = chenlian::config::Config::defaults();
-    config.http.public_url = "https://chenlian.example".to_owned();
+    // A proxy in front ends TLS, even if nobody has said under which address.
+    config.http.trusted_proxy = true;
     let clock = chenlian::clock::Clock::manual(crate::harness::morning());
     let app = chenlian::app::App::new(config, db, clock, chenlian::seal::SealKey::from_bytes([42; 32]));
     let world = World::seed(&app, 0).await;
@@ -104,21 +105,48 @@ async fn a_wrong_password_and_an_unknown_phone_are_told_apart_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_guesser_is_slowed_down_and_told_when_to_come_back() {
+async fn the_owner_of_a_phone_signs_in_behind_the_address_from_which_somebody_guesses() {
     on_each_engine(|app| async move {
-        World::seed(&app, 0).await;
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, PHONE).await;
         let server = Server::start(&app).await;
         let stranger = server.stranger();
         for _ in 0..5 {
             assert_eq!(sign_in(&stranger, PHONE, "not the password").await.0, StatusCode::UNAUTHORIZED);
         }
-        let request = stranger.request(Method::POST, "/api/v1/sessions").json(&json!({ "phone": PHONE, "password": "12345678" }));
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-        let wait: u64 = response.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
-        assert!((1..=60).contains(&wait), "{wait}");
+        let (status, body, _) = sign_in(&stranger, PHONE, PASSWORD).await;
+        assert_eq!(status, StatusCode::CREATED, "she waits for her turn and is not refused: {body}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_flood_of_one_member_is_stopped_with_a_time_to_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("test.db").display());
+    let (db, _lock) = chenlian::store::open::open(&url).await.unwrap();
+    let mut config = chenlian::config::Config::defaults();
+    config.http.requests_per_minute = std::num::NonZeroU32::new(5).unwrap();
+    let clock = chenlian::clock::Clock::manual(crate::harness::morning());
+    let app = chenlian::app::App::new(config, db, clock, chenlian::seal::SealKey::from_bytes([42; 32]));
+    let world = World::seed(&app, 0).await;
+    let server = Server::start(&app).await;
+    let (flooder, other) = (server.client(&app, world.site, world.primary).await, server.client(&app, world.site, world.backup).await);
+    for _ in 0..5 {
+        assert_eq!(flooder.get("/api/v1/sessions").await.0, StatusCode::OK);
+    }
+    let response = flooder.request(Method::GET, "/api/v1/sessions").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = response.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(other.get("/api/v1/sessions").await.0, StatusCode::OK);
+    let mut guesser = server.stranger();
+    guesser.token = Some("A".repeat(43));
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(guesser.get("/api/v1/sessions").await.0.as_u16());
+    }
+    assert_eq!(answers, [401, 401, 401, 401, 401, 429]);
 }
 
 #[tokio::test]
@@ -148,7 +176,7 @@ async fn a_token_ends_with_its_time_and_with_its_member() {
     on_each_engine(|app| async move {
         let world = World::seed(&app, 0).await;
         let server = Server::start(&app).await;
-        let client = server.client(&app, world.site, world.primary).await;
+        let (client, unused) = (server.client(&app, world.site, world.primary).await, server.client(&app, world.site, world.primary).await);
         assert_eq!(client.get("/api/v1/sessions").await.0, StatusCode::OK);
         let ended = server.client(&app, world.site, world.backup).await;
         let (backup, now) = (world.backup, app.clock.now());
@@ -161,7 +189,8 @@ async fn a_token_ends_with_its_time_and_with_its_member() {
         .unwrap();
         assert_eq!(ended.get("/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED);
         app.clock.advance(chrono::TimeDelta::days(1));
-        assert_eq!(client.get("/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(unused.get("/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED);
+        assert_eq!(client.get("/api/v1/sessions").await.0, StatusCode::OK, "it was used, so it lasts");
     })
     .await;
 }
@@ -185,6 +214,46 @@ async fn a_cookie_lives_as_long_as_it_is_used_and_the_password_ages() {
         }
         app.clock.advance(chrono::TimeDelta::days(181));
         assert_eq!(get().await.0, StatusCode::UNAUTHORIZED);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_in_use_does_not_run_out() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, PHONE).await;
+        let server = Server::start(&app).await;
+        let body = json!({ "phone": PHONE, "password": PASSWORD, "kind": "bearer" });
+        let (_, made) = server.stranger().post("/api/v1/sessions", body).await;
+        let program = Client { token: made["token"].as_str().map(str::to_owned), ..server.stranger() };
+        for _ in 0..3 {
+            app.clock.advance(chrono::TimeDelta::days(100));
+            assert_eq!(program.get("/api/v1/sessions").await.0, StatusCode::OK);
+        }
+        app.clock.advance(chrono::TimeDelta::days(181));
+        assert_eq!(program.get("/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_sent_twice_is_one_sign_in() {
+    on_each_engine(|app| async move {
+        let world = World::seed(&app, 0).await;
+        set_password(&app, world.primary, PHONE).await;
+        let server = Server::start(&app).await;
+        let body = json!({ "id": uuid::Uuid::now_v7(), "phone": PHONE, "password": PASSWORD, "kind": "bearer" });
+        let (_, lost) = server.stranger().post("/api/v1/sessions", body.clone()).await;
+        let (status, again) = server.stranger().post("/api/v1/sessions", body.clone()).await;
+        assert_eq!((status, &again["id"]), (StatusCode::CREATED, &lost["id"]));
+        assert_eq!(count(&app, "select count(*) from session").await, 1);
+        let with = |answer: &Value| Client { token: answer["token"].as_str().map(str::to_owned), ..server.stranger() };
+        assert_eq!(with(&again).get("/api/v1/sessions").await.0, StatusCode::OK);
+        assert_eq!(with(&lost).get("/api/v1/sessions").await.0, StatusCode::UNAUTHORIZED, "the answer that nobody received");
+        let mut other = body;
+        other["password"] = json!("not the password");
+        assert_eq!(server.stranger().post("/api/v1/sessions", other).await.0, StatusCode::UNAUTHORIZED);
     })
     .await;
 }

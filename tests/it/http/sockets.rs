@@ -20,6 +20,7 @@ async fn impatient(header_timeout: Span, connections_max: usize) -> (chenlian::a
     let mut config = Config::defaults();
     config.http.header_timeout = header_timeout;
     config.http.connections_max = connections_max;
+    config.http.connections_each_max = 1000;
     (App::new(config, db, Clock::manual(morning()), SealKey::from_bytes([42; 32])), folder)
 }
 
@@ -37,6 +38,69 @@ async fn three_hundred_half_sent_headers_do_not_silence_the_server() {
     let answered = tokio::time::timeout(Duration::from_secs(10), stranger.get("/api/v1/sessions")).await;
     assert_eq!(answered.expect("others are served meanwhile").0, StatusCode::UNAUTHORIZED);
     drop(half);
+}
+
+#[tokio::test]
+async fn clients_that_take_no_answer_do_not_silence_the_server() {
+    let (app, _folder) = impatient(Span::seconds(1), 20).await;
+    let server = Server::start(&app).await;
+    let mut greedy = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // More than both ends' buffers hold.
+        let asked = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+        stream.write_all(&asked).await.unwrap();
+        greedy.push(stream);
+    }
+    let stranger = server.stranger();
+    let answered = tokio::time::timeout(Duration::from_secs(20), stranger.get("/api/v1/sessions")).await;
+    assert_eq!(answered.expect("others are served meanwhile").0, StatusCode::UNAUTHORIZED);
+    drop(greedy);
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_every_connection() {
+    let (app, _folder) = impatient(Span::seconds(30), 20).await;
+    let mut config = app.config.clone();
+    config.http.connections_each_max = 3;
+    let app = chenlian::app::App::new(config, app.db.clone(), app.clock.clone(), chenlian::seal::SealKey::from_bytes([42; 32]));
+    let server = Server::start(&app).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let mut one_more = TcpStream::connect(server.address).await.unwrap();
+    let mut nothing = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), one_more.read_to_end(&mut nothing)).await.expect("it is closed at once");
+    assert_eq!(ended.unwrap_or_default(), 0, "nothing is said to it");
+    drop(held);
+    let stranger = server.stranger();
+    for _ in 0..50 {
+        if stranger.request(reqwest::Method::GET, "/api/v1/sessions").send().await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("places that were left are free again");
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_client_that_it_names_has_its_own_places() {
+    let (app, _folder) = impatient(Span::seconds(10), 20).await;
+    let mut config = app.config.clone();
+    config.http.connections_each_max = 1;
+    config.http.trusted_proxy = true;
+    let app = chenlian::app::App::new(config, app.db.clone(), app.clock.clone(), chenlian::seal::SealKey::from_bytes([42; 32]));
+    let world = World::seed(&app, 0).await;
+    let server = Server::start(&app).await;
+    let client = server.client(&app, world.site, world.primary).await;
+    let ask = |path: &'static str, from: &'static str| client.request(reqwest::Method::GET, path).header("x-forwarded-for", from).send();
+    let stream = ask("/api/v1/events", "203.0.113.9").await.unwrap();
+    assert_eq!(stream.status(), StatusCode::OK);
+    let crowded = ask("/api/v1/sessions", "203.0.113.9").await.unwrap();
+    assert_eq!(crowded.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(crowded.headers().contains_key("retry-after"));
+    assert_eq!(ask("/api/v1/sessions", "203.0.113.10").await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ pub struct Alert {
     claim_until: Option<DateTime<Utc>>,
     emergency_at: Option<DateTime<Utc>>,
     resolved_at: Option<DateTime<Utc>>,
+    resolved_by: Option<Uuid>,
+    /// How it is known, whether she was well, and what it was: for those who may read about health, and whoever resolved it.
     contact_proof: Option<String>,
     safe: Option<bool>,
     outcome: Option<String>,
@@ -52,7 +54,7 @@ pub struct AlertDetail {
     steps: Vec<Step>,
     timeline: Vec<TimelineEntry>,
     told: Vec<Told>,
-    /// The door and the phone; only for those whom the ladder has told, and for staff.
+    /// The door and the phone, for those who may call; the key for those whom the ladder has told and for staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     door: Option<Door>,
     /// Whom to phone, in order.
@@ -121,6 +123,7 @@ struct Door {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = AlertContact)]
 struct Contact {
     position: i64,
     name: String,
@@ -129,20 +132,41 @@ struct Contact {
     minutes_away: Option<i64>,
 }
 
-/// Everything about one alert that this relation may see.
-pub async fn detail(tx: &mut Tx, site: Uuid, item: AlertItem, relation: &Relation) -> Result<AlertDetail> {
+/// How it ended is a word about health (domain.md §9): others learn that it is over.
+fn reads_outcome(item: &AlertItem, relation: &Relation, reader: Uuid) -> bool {
+    relation.may(Capability::HealthRead) || item.resolved_by == Some(reader)
+}
+
+impl Alert {
+    /// The fields that this reader may see.
+    pub fn seen_by(item: AlertItem, relation: &Relation, reader: Uuid) -> Self {
+        let alert = if reads_outcome(&item, relation, reader) { item } else { item.without_outcome() };
+        Self::from(alert)
+    }
+}
+
+/// Everything about one alert that this reader may see.
+pub async fn detail(tx: &mut Tx, site: Uuid, item: AlertItem, relation: &Relation, reader: Uuid) -> Result<AlertDetail> {
     let (id, senior) = (item.id, item.senior_id);
+    let outcome = reads_outcome(&item, relation, reader);
     let triggers = alert::triggers(tx, site, id).await?.into_iter().map(Trigger::from).collect();
     let steps = alert::steps(tx, site, id).await?.into_iter().map(Step::from).collect();
-    let timeline = alert::timeline(tx, site, id).await?.into_iter().map(TimelineEntry::read).collect::<Result<_>>()?;
-    let told = alert::told(tx, site, id).await?.into_iter().map(Told::from).collect();
-    let door = if relation.may(Capability::PhoneRead) { Some(Door::from(alert::door(tx, site, senior).await?)) } else { None };
-    let contacts = if relation.may(Capability::SensitiveRead) {
-        Some(alert::contacts(tx, site, senior).await?.into_iter().map(Contact::from).collect())
+    let mut timeline: Vec<TimelineEntry> =
+        alert::timeline(tx, site, id).await?.into_iter().map(TimelineEntry::read).collect::<Result<_>>()?;
+    let mut told: Vec<Told> = alert::told(tx, site, id).await?.into_iter().map(Told::from).collect();
+    if !outcome {
+        timeline.iter_mut().for_each(TimelineEntry::hide_outcome);
+        told.iter_mut().for_each(Told::hide_outcome);
+    }
+    let sensitive = relation.may(Capability::SensitiveRead);
+    let door = if relation.may(Capability::PhoneRead) {
+        let door = Door::from(alert::door(tx, site, senior).await?);
+        Some(if sensitive { door } else { Door { key_holder: None, key_holder_phone: None, ..door } })
     } else {
         None
     };
-    Ok(AlertDetail { alert: Alert::from(item), triggers, steps, timeline, told, door, contacts })
+    let contacts = if sensitive { Some(alert::contacts(tx, site, senior).await?.into_iter().map(Contact::from).collect()) } else { None };
+    Ok(AlertDetail { alert: Alert::seen_by(item, relation, reader), triggers, steps, timeline, told, door, contacts })
 }
 
 impl TimelineEntry {
@@ -150,7 +174,24 @@ impl TimelineEntry {
         let detail = serde_json::from_str(&item.detail).map_err(|error| Error::broken("alert_event", item.id, error))?;
         Ok(Self { at: item.at, kind: item.kind, actor_id: item.actor_id, actor_called: item.actor_called, detail })
     }
+
+    fn hide_outcome(&mut self) {
+        self.detail.remove("outcome");
+        self.detail.remove("proof");
+    }
 }
+
+impl Told {
+    /// Which of the two sentences of a stand-down somebody got says whether all was well.
+    fn hide_outcome(&mut self) {
+        if self.key.starts_with(STAND_DOWN) {
+            STAND_DOWN.clone_into(&mut self.key);
+        }
+    }
+}
+
+/// What the keys of all stand-downs begin with; alone it says only that it is over.
+const STAND_DOWN: &str = "notice.stand_down";
 
 impl From<alert::StepItem> for Step {
     fn from(item: alert::StepItem) -> Self {
@@ -179,7 +220,7 @@ macro_rules! same_fields {
 }
 
 same_fields!(AlertItem => Alert { id, senior_id, called, building, unit, state, ladder, cause, epoch, level, trial, drill, opened_at, claimed_by,
-    claimed_by_called, claim_until, emergency_at, resolved_at, contact_proof, safe, outcome, outcome_note, reviewed_at, outage_from, outage_to });
+    claimed_by_called, claim_until, emergency_at, resolved_at, resolved_by, contact_proof, safe, outcome, outcome_note, reviewed_at, outage_from, outage_to });
 same_fields!(alert::TriggerItem => Trigger { id, kind, cause, local_date, slot, note, at });
 same_fields!(alert::ToldItem => Told { recipient_id, recipient_called, level, key, state, channel, sent_at, call_no });
 same_fields!(alert::DoorItem => Door { name, phone, floor, room, window_hint, hearing_hint, key_holder, key_holder_phone, entry_consent });

@@ -70,7 +70,8 @@ async fn list(State(app): State<App>, caller: Caller, Segments(member_id): Segme
     Ok(Answer::ok(&Page { items, next: None }))
 }
 
-/// Change a channel. Only an administrator says that it is verified.
+/// Change a channel: somebody may not be reached afterwards, so it needs a recent sign-in. Only an administrator says that it is
+/// verified.
 #[utoipa::path(patch, path = "/api/v1/members/{id}/channels/{channel}", tag = "members",
     params(("id" = Uuid, Path), ("channel" = Uuid, Path), ("If-Match" = String, Header)), request_body = ChannelPatch,
     responses((status = 200, body = Channel), (status = 403, body = Problem), (status = 412, body = Problem)))]
@@ -85,6 +86,7 @@ async fn change(
     if body.verified.is_some() {
         caller.require_site(Capability::MembersWrite)?;
     }
+    caller.require_recent()?;
     require_target(&app, body.address.as_deref().unwrap_or_default()).await?;
     let by = by(&caller, &app);
     changed!(

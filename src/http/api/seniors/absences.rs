@@ -12,7 +12,7 @@ use crate::http::answer::{Answer, IdempotencyKey};
 use crate::http::api::entry::{self, by};
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
-use crate::http::json::{Segments, StrictJson};
+use crate::http::json::{ContentHash, Segments, StrictJson};
 use crate::http::page::{IfMatch, Page};
 use crate::store::register::absence::{self, Absence, NewAbsence};
 
@@ -58,11 +58,15 @@ async fn confirm(
     caller: Caller,
     Segments((senior_id, id)): Segments<(Uuid, Uuid)>,
     if_match: IfMatch,
+    key: IdempotencyKey,
 ) -> Result<Answer, HttpError> {
+    let once = key.maybe(&caller, None, ContentHash::of(&("confirm", senior_id, id)));
     let by = by(&caller, &app);
     let recent = caller.authenticated_recently();
-    let answer = changed!(
+    let answer = changed_once!(
         app,
+        once,
+        by,
         if_match,
         |tx| {
             caller.senior(&mut tx, senior_id, Capability::AbsenceConfirm).await?;
@@ -86,10 +90,14 @@ async fn cancel(
     caller: Caller,
     Segments((senior_id, id)): Segments<(Uuid, Uuid)>,
     if_match: IfMatch,
+    key: IdempotencyKey,
 ) -> Result<Answer, HttpError> {
+    let once = key.maybe(&caller, None, ContentHash::of(&("cancel", senior_id, id)));
     let by = by(&caller, &app);
-    let answer = changed!(
+    let answer = changed_once!(
         app,
+        once,
+        by,
         if_match,
         |tx| {
             caller.senior(&mut tx, senior_id, Capability::AbsencePropose).await?;

@@ -50,10 +50,10 @@ async fn list(State(app): State<App>, caller: Caller, Segments(senior_id): Segme
     Ok(Answer::ok(&Page { items, next: None }))
 }
 
-/// End a pairing.
+/// End a pairing: one person fewer is asked, so it needs the right to silence and a recent sign-in.
 #[utoipa::path(patch, path = "/api/v1/seniors/{id}/pairings/{pairing}", tag = "seniors",
     params(("id" = Uuid, Path), ("pairing" = Uuid, Path), ("If-Match" = String, Header)), request_body = Ending,
-    responses((status = 200, body = Pairing), (status = 409, body = Problem), (status = 412, body = Problem)))]
+    responses((status = 200, body = Pairing), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -61,12 +61,15 @@ async fn change(
     if_match: IfMatch,
     StrictJson(body, _): StrictJson<Ending>,
 ) -> Result<Answer, HttpError> {
-    let by = by(&caller, &app);
+    let (by, recent) = (by(&caller, &app), caller.authenticated_recently());
     changed!(
         app,
         if_match,
         |tx| {
-            caller.senior(&mut tx, senior_id, Capability::SeniorWrite).await?;
+            caller.senior(&mut tx, senior_id, Capability::Silence).await?;
+            if !recent {
+                return Ok((tx, Err(HttpError::RecentSignInRequired)));
+            }
             pairing::get(&mut tx, by.site_id, senior_id, id).await?
         },
         pairing::end(&mut tx, &by, senior_id, id, if_match.0, Some(body.to_date)).await?

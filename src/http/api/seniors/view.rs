@@ -34,6 +34,8 @@ pub struct SeniorView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub risk_band: Option<RiskBand>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub birth_year: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
     pub version: i64,
 }
@@ -64,6 +66,7 @@ impl SeniorView {
             phone: senior.phone.filter(|_| relation.may(Capability::PhoneRead)),
             categories: health.then(|| senior.categories.0.into_iter().collect()),
             risk_band: health.then_some(senior.risk_band),
+            birth_year: senior.birth_year.filter(|_| health),
             ended_at: senior.ended_at,
             version: senior.version,
         }

@@ -1,0 +1,169 @@
+//! What stops the start. A value that is accepted and then never works is found on the morning when it is needed.
+
+use chrono::TimeDelta;
+
+use super::{Config, ConfigError, MqttMode};
+use crate::domain::register;
+use crate::domain::rules::Span;
+use crate::store::open::redact;
+use crate::text;
+
+const CONNECTIONS_MAX: usize = 100_000;
+const TICK_MAX: TimeDelta = TimeDelta::seconds(10);
+/// Between the end of an attempt and the end of its lease: its outcome must be written in that time.
+const LEASE_SLACK: TimeDelta = TimeDelta::seconds(10);
+/// What examples and templates put where a value of one's own belongs, without case and punctuation.
+const PLACEHOLDERS: [&str; 5] = ["changeme", "password", "secret", "example", "replaceme"];
+const DATABASES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
+
+/// An address as it may be shown: without user, password and query.
+pub fn without_secrets(url: &str) -> String {
+    let shown = redact(url);
+    match shown.split_once('?') {
+        Some((address, _)) => format!("{address}?…"),
+        None => shown,
+    }
+}
+
+impl Config {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        self.require_own_values()?;
+        self.require_addresses()?;
+        self.require_numbers()?;
+        self.require_site()?;
+        self.rules().check().map_err(|refusal| {
+            let key = refusal.field.clone().unwrap_or_default();
+            wrong(&key, self.value_of(&key), &text::render("en", refusal.key, &refusal.arguments))
+        })
+    }
+
+    /// No setting still says what an example says.
+    fn require_own_values(&self) -> Result<(), ConfigError> {
+        let settings = serde_json::to_value(self).expect("settings are plain data");
+        for (section, keys) in settings.as_object().into_iter().flatten() {
+            for (key, value) in keys.as_object().into_iter().flatten() {
+                let Some(value) = value.as_str() else { continue };
+                if plain(value).contains(PLACEHOLDERS[0]) {
+                    return Err(wrong(&format!("{section}.{key}"), "a placeholder".to_owned(), "a value of your own"));
+                }
+            }
+        }
+        for (key, secret) in [
+            ("mqtt.password", Some(self.mqtt.password.as_str())),
+            ("mqtt.url", password_of(&self.mqtt.url)),
+            ("database.url", password_of(&self.database.url)),
+        ] {
+            if secret.is_some_and(|secret| PLACEHOLDERS.contains(&plain(secret).as_str())) {
+                return Err(wrong(key, "a placeholder".to_owned(), "a password of your own"));
+            }
+        }
+        Ok(())
+    }
+
+    fn require_addresses(&self) -> Result<(), ConfigError> {
+        let (http, mqtt) = (&self.http, &self.mqtt);
+        let ops = http.ops_listen;
+        if !ops.ip().is_loopback() {
+            return Err(wrong("http.ops_listen", ops.to_string(), "a loopback address: metrics and health are not for others"));
+        }
+        if http.listen == ops && ops.port() != 0 {
+            return Err(wrong("http.ops_listen", ops.to_string(), "another address than http.listen"));
+        }
+        if !http.listen.ip().is_loopback() && !http.trusted_proxy {
+            let allowed = "a loopback address, or any with http.trusted_proxy = true (TLS in front)";
+            return Err(wrong("http.listen", http.listen.to_string(), allowed));
+        }
+        if mqtt.anonymous_loopback && !mqtt.listen.ip().is_loopback() {
+            return Err(wrong("mqtt.anonymous_loopback", "true".to_owned(), "false, or a loopback address as mqtt.listen"));
+        }
+        if mqtt.mode == MqttMode::External && !(mqtt.url.starts_with("mqtt://") || mqtt.url.starts_with("mqtts://")) {
+            let allowed = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT] with mqtt.mode = \"external\"";
+            return Err(wrong("mqtt.url", without_secrets(&mqtt.url), allowed));
+        }
+        for (key, url) in [("http.public_url", &http.public_url), ("heartbeat.url", &self.heartbeat.url)] {
+            if !url.is_empty() && !is_web_address(url) {
+                return Err(wrong(key, without_secrets(url), "empty, or an address such as https://HOST"));
+            }
+        }
+        let database = &self.database.url;
+        if !database.is_empty() && !DATABASES.iter().any(|scheme| database.starts_with(scheme)) {
+            let allowed = "empty, sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME";
+            return Err(wrong("database.url", without_secrets(database), allowed));
+        }
+        Ok(())
+    }
+
+    fn require_numbers(&self) -> Result<(), ConfigError> {
+        let (http, mqtt, outbox) = (&self.http, &self.mqtt, &self.outbox);
+        for (key, number) in [
+            ("http.connections_max", http.connections_max),
+            ("http.connections_each_max", http.connections_each_max),
+            ("mqtt.connections_max", mqtt.connections_max),
+            ("mqtt.device_rate_per_minute", usize::try_from(mqtt.device_rate_per_minute).unwrap_or(usize::MAX)),
+            ("outbox.attempts_max", usize::try_from(outbox.attempts_max).unwrap_or_default()),
+            ("outbox.concurrency", outbox.concurrency),
+        ] {
+            if !(1..=CONNECTIONS_MAX).contains(&number) {
+                return Err(wrong(key, self.value_of(key), &format!("1 to {CONNECTIONS_MAX}")));
+            }
+        }
+        for (key, span) in [
+            ("http.header_timeout", http.header_timeout),
+            ("http.session", http.session),
+            ("http.recent_authentication", http.recent_authentication),
+            ("watch.tick", self.watch.tick),
+            ("outbox.lease", outbox.lease),
+            ("outbox.attempt_timeout", outbox.attempt_timeout),
+            ("heartbeat.period", self.heartbeat.period),
+        ] {
+            if span.0 <= TimeDelta::zero() {
+                return Err(wrong(key, self.value_of(key), "longer than 0s"));
+            }
+        }
+        if outbox.lease.0 < outbox.attempt_timeout.0 + LEASE_SLACK {
+            let allowed = "at least 10s longer than outbox.attempt_timeout, or one sender would take over from another";
+            return Err(wrong("outbox.lease", self.value_of("outbox.lease"), allowed));
+        }
+        if self.watch.tick > Span(TICK_MAX) {
+            return Err(wrong("watch.tick", self.value_of("watch.tick"), "at most 10s"));
+        }
+        Ok(())
+    }
+
+    fn require_site(&self) -> Result<(), ConfigError> {
+        if register::name("site.name", &self.site.name).is_err() {
+            return Err(wrong("site.name", self.value_of("site.name"), "1 to 64 characters without line breaks"));
+        }
+        for (key, degrees, most) in [("site.latitude", self.site.latitude, 90.0), ("site.longitude", self.site.longitude, 180.0)] {
+            if !(-most..=most).contains(&degrees) {
+                return Err(wrong(key, degrees.to_string(), &format!("-{most} to {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// A setting as it is written; of a section all of it.
+    fn value_of(&self, key: &str) -> String {
+        let settings = serde_json::to_value(self).expect("settings are plain data");
+        settings.pointer(&format!("/{}", key.replace('.', "/"))).map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+fn wrong(key: &str, value: String, allowed: &str) -> ConfigError {
+    ConfigError::Value { key: key.to_owned(), value, allowed: allowed.to_owned() }
+}
+
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase()
+}
+
+/// Between the colon and the last @ of `scheme://user:password@host`.
+fn password_of(url: &str) -> Option<&str> {
+    let (user, _) = url.split_once("://")?.1.rsplit_once('@')?;
+    Some(user.split_once(':')?.1)
+}
+
+fn is_web_address(text: &str) -> bool {
+    let url = reqwest::Url::parse(text);
+    url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
