@@ -206,6 +206,19 @@ const NOTHING: TimeDelta = TimeDelta::zero();
 const SECOND: TimeDelta = TimeDelta::seconds(1);
 
 impl Rules {
+    /// What a site has stored, perhaps by an earlier or a later version of this program, since two of them run side by side
+    /// during an update (I36): a key that is missing has its default, and one that only the other version knows is passed over.
+    /// What people enter is read strictly instead.
+    ///
+    /// # Errors
+    /// If it is no JSON, or a key that we know holds what we cannot read.
+    pub fn from_stored(text: &str) -> serde_json::Result<Self> {
+        let stored: Value = serde_json::from_str(text)?;
+        let mut known = serde_json::to_value(Self::default())?;
+        lay_over_known(&mut known, &stored);
+        serde_json::from_value(known)
+    }
+
     /// What may stand in a site's settings, whether they come from a file or from a person: a deadline that no sign can meet or a
     /// rung that never comes would be a silent way not to look. The refusal names the setting.
     pub fn check(&self) -> Result<(), Refusal> {
