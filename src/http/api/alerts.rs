@@ -306,12 +306,7 @@ impl Asked {
                 }
                 let senior = alert::senior_of(&mut tx, caller.site_id, alert).await?;
                 let relation = caller.senior(&mut tx, senior, need).await?;
-                // Asked last: who may not send anybody here learns nothing about who is a member.
-                if let Act::Assign { to } = act
-                    && !alert::member_is_active(&mut tx, caller.site_id, to).await?
-                {
-                    return Err(Refusal::invalid("member_id", "problem.not_found").into());
-                }
+                // Whether somebody can be sent is asked last: who may not send anybody here learns nothing about who is a member.
                 case::act(&mut tx, caller.site_id, alert, actor(&caller, &relation), act, now).await?;
                 let item = alert::get(&mut tx, caller.site_id, alert).await?;
                 let answer = Answer::ok(&Alert::seen_by(item, &relation, caller.member_id));
