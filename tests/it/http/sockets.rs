@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Server;
-use crate::harness::morning;
+use crate::harness::{World, morning};
 
 /// An app on its own SQLite file whose patience is short.
 async fn impatient(header_timeout: Span, connections_max: usize) -> (chenlian::app::App, tempfile::TempDir) {
