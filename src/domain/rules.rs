@@ -295,21 +295,6 @@ fn within(field: &str, span: Span, least: TimeDelta, most: TimeDelta) -> Result<
     Err(Refusal::invalid(field, "register.span").with("least", length(least)).with("most", length(most)))
 }
 
-impl Rules {
-    /// What a site has stored, perhaps by an earlier or a later version of this program, since two of them run side by side
-    /// during an update (I36): a key that is missing has its default, and one that only the other version knows is passed over.
-    /// What people enter is read strictly instead.
-    ///
-    /// # Errors
-    /// If it is no JSON, or a key that we know holds what we cannot read.
-    pub fn from_stored(text: &str) -> serde_json::Result<Self> {
-        let stored: Value = serde_json::from_str(text)?;
-        let mut known = serde_json::to_value(Self::default())?;
-        lay_over_known(&mut known, &stored);
-        serde_json::from_value(known)
-    }
-}
-
 fn lay_over_known(known: &mut Value, stored: &Value) {
     match (known, stored) {
         (Value::Object(known), Value::Object(stored)) => {
