@@ -239,6 +239,15 @@ impl Run {
         self.store.hurried.extend(self.case.alert.iter().map(|alert| alert.id));
     }
 
+    fn confirm(&mut self, day: u64, days: u64) {
+        self.ids += 1;
+        let from_date = monday() + chrono::Days::new(day);
+        let return_date = from_date + chrono::Days::new(days);
+        let id = Uuid::from_u128(self.ids);
+        self.case.absences.push(AbsenceFact { id, from_date, return_date, confirmed_at: Some(self.now), cancelled_at: None });
+        self.event(&Event::Changed);
+    }
+
     fn step(&mut self, op: &Op) {
         let known = |index: usize, of: usize| (of > 0).then(|| index % of);
         match op {
@@ -300,14 +309,7 @@ impl Run {
                 let epoch = self.case.alert.as_ref().map_or(1, |alert| alert.epoch);
                 self.event(&Event::Undeliverable { epoch, step: *step });
             }
-            Op::Confirm { day, days } => {
-                self.ids += 1;
-                let from_date = monday() + chrono::Days::new(*day);
-                let return_date = from_date + chrono::Days::new(*days);
-                let id = Uuid::from_u128(self.ids);
-                self.case.absences.push(AbsenceFact { id, from_date, return_date, confirmed_at: Some(self.now), cancelled_at: None });
-                self.event(&Event::Changed);
-            }
+            Op::Confirm { day, days } => self.confirm(*day, *days),
             Op::Cancel(which) => {
                 if let Some(index) = known(*which, self.case.absences.len()) {
                     self.case.absences[index].cancelled_at.get_or_insert(self.now);

@@ -177,7 +177,7 @@ pub async fn crowd(app: &App, world: &World, count: usize, url: Option<String>) 
         .map(|id| {
             let (channel, channel_id) = (if url.is_some() { "webhook" } else { "log" }, Uuid::now_v7());
             let secret = app.seal.seal(&deliver::secret_place(channel_id), SECRET.as_bytes());
-            let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            let secret = chenlian::store::signal::hex(&secret);
             serde_json::json!({ "site": site, "id": id, "channel_id": channel_id, "secret": secret, "phone": id.to_string(), "at": bulk::time(now),
                 "channel": channel, "address": url.clone().unwrap_or_default() })
         })

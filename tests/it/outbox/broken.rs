@@ -137,5 +137,5 @@ async fn until(met: impl Fn() -> bool) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("it happens");
+    tokio::time::timeout(std::time::Duration::from_mins(1), waiting).await.expect("it happens");
 }
