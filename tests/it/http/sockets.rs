@@ -9,12 +9,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::Server;
-<<<<<<< Updated upstream
 use crate::harness::{World, morning};
-=======
-use crate::harness::World;
-use crate::harness::morning;
->>>>>>> Stashed changes
 
 /// An app on its own SQLite file whose patience is short.
 async fn impatient(header_timeout: Span, connections_max: usize) -> (chenlian::app::App, tempfile::TempDir) {
