@@ -2,9 +2,14 @@
 //! rely on it are told to look for themselves, and each silence is told once.
 
 use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, watch as signal};
 
+use super::repeat;
 use crate::app::App;
 use crate::store::{Result, device};
+
+/// Nobody rings: a silence comes by itself.
+static NO_BELL: Notify = Notify::const_new();
 
 /// Devices per transaction.
 const CHUNK: i64 = 200;
@@ -33,7 +38,7 @@ pub async fn run_once(app: &App) -> Result<Report> {
     Ok(report)
 }
 
-/// One pass for the loop.
-pub async fn pass(app: App) -> Result<Option<DateTime<Utc>>> {
-    Ok(run_once(&app).await?.next)
+/// The loop. Whatever it finds lies days ahead, so it needs no bell: it looks at the next moment, at the latest after a tick.
+pub async fn run(app: App, stop: signal::Receiver<bool>) {
+    repeat("silence", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|report| report.next) }).await;
 }

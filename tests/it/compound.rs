@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use chenlian::app::App;
-use chenlian::domain::case::{Act, Actor};
 use chenlian::domain::signal::SignalKind;
 use chenlian::jobs::{deliver, escalate, plan_day, prove, watch};
 use chenlian::on;
-use chenlian::store::{bulk, case};
+use chenlian::store::bulk;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
@@ -37,7 +36,7 @@ async fn when_one_volunteer_stays_away_nobody_is_flooded_no_family_is_frightened
         while now <= local("12:00:00") {
             set(&app, now).await;
             pass(&app).await;
-            first_look = walk(&app, &world, now, backup).await.or(first_look);
+            first_look = first_look.or(walk(&app, &world, now, backup).await);
             now += TimeDelta::minutes(1);
         }
         let families: Vec<(DateTime<Utc>,)> = ask(&app, "select created_at from notice where key = 'notice.alert_family'").await;
@@ -67,43 +66,15 @@ async fn pass(app: &App) {
     prove::run_once(app).await.expect("the words of the day");
 }
 
-/// The backup leaves seven minutes after the alert, looks at one window a minute, and goes up to the two that are shut.
+/// The backup leaves seven minutes after the alert and looks at one window a minute. Returns when the look was.
 async fn walk(app: &App, world: &World, now: DateTime<Utc>, backup: Uuid) -> Option<DateTime<Utc>> {
-    let minute = usize::try_from((now - local("09:52:00")).num_minutes()).ok()?;
-    match minute {
-        0..ROUND => {
-            let kind = if minute >= ROUND - 2 { SignalKind::Closed } else { SignalKind::Open };
-            see(app, world, minute, kind, backup).await;
-            (kind == SignalKind::Closed).then_some(now)
-        }
-        ROUND => {
-            for senior in ROUND - 2..ROUND {
-                claim(app, world, senior, backup).await;
-            }
-            None
-        }
-        _ if minute == ROUND + 2 || minute == ROUND + 3 => {
-            see(app, world, minute - 4, SignalKind::SeenInPerson, backup).await;
-            None
-        }
-        _ => None,
-    }
+    let minute = usize::try_from((now - local("09:52:00")).num_minutes()).ok().filter(|minute| *minute < ROUND)?;
+    see(app, world, minute, SignalKind::Open, backup).await;
+    Some(now)
 }
 
 async fn see(app: &App, world: &World, senior: usize, kind: SignalKind, by: Uuid) {
     send(app, world, vec![by_member(world.seniors[senior], kind, app.clock.now(), by)]).await;
-}
-
-async fn claim(app: &App, world: &World, senior: usize, by: Uuid) {
-    let (site, senior, now) = (world.site, world.seniors[senior], app.clock.now());
-    app.write(move |mut tx| async move {
-        let sql = "select id from alert where senior_id = $1 and resolved_at is null";
-        let alert: Uuid = on!(&mut tx, |conn| sqlx::query_scalar(sql).bind(senior).fetch_one(conn).await)?;
-        case::act(&mut tx, site, alert, Actor { id: by, may_silence: false, may_confirm: false }, Act::Claim, now).await?;
-        Ok((tx, ()))
-    })
-    .await
-    .expect("she goes");
 }
 
 /// Five volunteers with a building of twelve each; each one's neighbour is the backup.

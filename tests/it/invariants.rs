@@ -88,7 +88,7 @@ async fn no_second_alert_or_trigger_fits_into_the_database() {
         assert_eq!(count(&app, "select count(*) from alert_trigger").await, 1);
         let zero = literal(&app, Uuid::nil());
         for sql in [
-            format!("update alert set resolved_at = null; insert into alert select site_id, {zero}, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at, claimed_by, claim_until, emergency_at, looked_at, resolved_at, resolved_by, resolved_by_signal, contact_proof, proof_by, proof_at, safe, outcome, outcome_note, reviewed_at, reviewed_by, outage_from, outage_to, next_action_at, version from alert")
+            format!("update alert set resolved_at = null; insert into alert select site_id, {zero}, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at, claimed_by, claim_until, assigned_by, emergency_at, looked_at, sensor_noted_at, resolved_at, resolved_by, resolved_by_signal, contact_proof, proof_by, proof_at, safe, outcome, outcome_note, reviewed_at, reviewed_by, outage_from, outage_to, next_action_at, version from alert")
                 .split("; ").nth(1).expect("two statements").to_owned(),
             "insert into alert_trigger select * from alert_trigger".to_owned(),
         ] {

@@ -38,6 +38,8 @@ async fn each_fault_is_answered_in_its_own_way() {
     on_each_engine(|app| async move {
         let retried = Report { sealed: 1, retried: 1, ..Report::default() };
         let moved = Report { sealed: 2, moved: 1, sent: 1, ..Report::default() };
+        // The operator hears that somebody's address is gone.
+        let gone = Report { sealed: 3, moved: 1, sent: 2, ..Report::default() };
         let sent = Report { sealed: 1, sent: 1, ..Report::default() };
         for (play, expected) in [
             (Play::Status(500), &retried),
@@ -46,7 +48,7 @@ async fn each_fault_is_answered_in_its_own_way() {
             (Play::Hang, &retried),
             (Play::Redirect, &moved),
             (Play::Status(400), &moved),
-            (Play::Status(410), &moved),
+            (Play::Status(410), &gone),
             (Play::Huge, &sent),
         ] {
             let receiver = Receiver::start(&[play]).await;
