@@ -1,6 +1,6 @@
 //! The visit record and what was found on it. A record is never edited: a correction names the one it replaces. Hazards,
 //! needs and open questions become findings, which run through their stages; the dossier of a first visit reaches the register
-//! in the same transaction ([`dossier`]).
+//! in the same transaction (`dossier`).
 
 mod dossier;
 mod due;

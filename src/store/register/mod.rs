@@ -3,7 +3,7 @@
 //!
 //! What must stay true: every change writes its audit row in the same transaction (I33); nothing that has history is
 //! deleted; a client-made id names one content for ever (I20); a reference to another site's row does not exist (I30); nothing
-//! begins for what has ended: who refers to a row holds it ([`hold`]), and who ends it looks for such rows afterwards.
+//! begins for what has ended: who refers to a row holds it (`hold`), and who ends it looks for such rows afterwards.
 
 pub mod site;
 
