@@ -67,7 +67,7 @@ pub enum Event {
     /// A person acts on the alert.
     Act(Actor, Act),
     /// Every message of this step to somebody failed on all channels.
-    Undeliverable { epoch: i64, step: i64 },
+    Undeliverable { epoch: i64, step: i64, operators: Vec<Uuid> },
     /// This member has left: a claim of hers holds nothing any more.
     Left(Uuid),
 }
@@ -196,8 +196,8 @@ pub fn decide(case: &mut Case, event: &Event, now: DateTime<Utc>) -> Result<Vec<
         // An act means the alert that the person saw: a check that falls due in the same second may not put another alert in
         // its place. The watch judges it within its bound.
         Event::Act(actor, act) => case.act(actor, act, &mut extra, now),
-        Event::Undeliverable { epoch, step } => {
-            case.undeliverable(*epoch, *step, &mut extra, now);
+        Event::Undeliverable { epoch, step, operators } => {
+            case.undeliverable((*epoch, *step), operators, &mut extra, now);
             Ok(())
         }
         Event::Left(member) => {

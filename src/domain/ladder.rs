@@ -160,13 +160,15 @@ pub fn mark_fired(alert: &mut Alert, index: usize, told: usize, rules: &LadderRu
 
 /// Brings the next pending rung forward to now: delivery failed, nobody was found, or somebody asked for it. Calling the same
 /// people once more is no next rung, and what repeats keeps its pace (I14).
-pub fn advance(alert: &mut Alert, now: DateTime<Utc>) {
+///
+/// False if there is no such rung: nobody else will hear of it.
+pub fn advance(alert: &mut Alert, now: DateTime<Utc>) -> bool {
     let first_time = pending(alert).filter(|(_, step)| !has_fired(alert, step.level, step.act));
     let next = first_time.min_by_key(|(_, step)| (step.act == StepAct::Again, step.step)).map(|(index, _)| index);
-    if let Some(step) = next.and_then(|index| alert.steps.get_mut(index)) {
-        step.due_at = step.due_at.min(now);
-        step.due_if_unseen_at = step.due_if_unseen_at.min(now);
-    }
+    let Some(step) = next.and_then(|index| alert.steps.get_mut(index)) else { return false };
+    step.due_at = step.due_at.min(now);
+    step.due_if_unseen_at = step.due_if_unseen_at.min(now);
+    true
 }
 
 fn of_epoch(alert: &Alert) -> impl Iterator<Item = &Step> {

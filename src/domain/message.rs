@@ -88,7 +88,7 @@ pub fn priority(class: NoticeClass, key: &str) -> i64 {
 }
 
 /// Keys in the order in which a person should read them; keys that are not listed come last.
-const READING_ORDER: [&str; 28] = [
+const READING_ORDER: [&str; 29] = [
     "notice.help_call",
     "notice.help_door",
     "notice.help_night",
@@ -114,6 +114,7 @@ const READING_ORDER: [&str; 28] = [
     "notice.alert_listed",
     "notice.claim_ran_out",
     "notice.step_found_nobody",
+    "notice.step_unheard",
     "notice.passed_on",
     "notice.stand_down_well",
     "notice.stand_down_handled",

@@ -69,6 +69,21 @@ impl Outcome {
         matches!(self, Self::Deceased | Self::Withdrew | Self::Institution)
     }
 
+    /// The field of a resolution that says the opposite of this outcome, if one does. `proof` is what is being entered now: what a
+    /// sign has proved earlier may have been wrong (somebody else drew the curtain).
+    pub fn contradicted_by(self, safe: bool, proof: Option<ContactProof>) -> Option<&'static str> {
+        use ContactProof as P;
+        let heard = matches!(proof, Some(P::SpokeWithPerson | P::Video | P::AgreedSignSeenLate));
+        match self.class() {
+            OutcomeClass::Severe if safe => Some("safe"),
+            OutcomeClass::Benign if !safe => Some("safe"),
+            // Who is missing has not been seen: only somebody who searches can take her case over.
+            _ if self == Self::Missing && proof.is_some_and(|proof| proof != P::EmergencyServiceTookOver) => Some("contact_proof"),
+            _ if self == Self::Deceased && heard => Some("contact_proof"),
+            _ => None,
+        }
+    }
+
     /// Medical and severe outcomes are nobody else's business: those told hear only "handled, no need to go".
     pub fn is_confidential(self) -> bool {
         matches!(self.class(), OutcomeClass::Medical | OutcomeClass::Severe | OutcomeClass::Safety | OutcomeClass::Refused)
@@ -78,6 +93,26 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_dead_and_well_or_missing_and_seen() {
+        use ContactProof as P;
+        for (outcome, safe, proof, field) in [
+            (Outcome::Overslept, true, Some(P::SeenInPerson), None),
+            (Outcome::Overslept, false, Some(P::SeenInPerson), Some("safe")),
+            (Outcome::Unwell, true, Some(P::SpokeWithPerson), None),
+            (Outcome::Unwell, false, Some(P::SpokeWithPerson), None),
+            (Outcome::Hospital, false, Some(P::HospitalConfirmed), None),
+            (Outcome::Deceased, true, Some(P::SeenInPerson), Some("safe")),
+            (Outcome::Deceased, false, Some(P::SeenInPerson), None),
+            (Outcome::Deceased, false, Some(P::SpokeWithPerson), Some("contact_proof")),
+            (Outcome::Missing, false, Some(P::FamilyWithPerson), Some("contact_proof")),
+            (Outcome::Missing, false, Some(P::EmergencyServiceTookOver), None),
+            (Outcome::Missing, true, Some(P::EmergencyServiceTookOver), Some("safe")),
+        ] {
+            assert_eq!(outcome.contradicted_by(safe, proof), field, "{outcome}, safe {safe}, {proof:?}");
+        }
+    }
 
     #[test]
     fn what_follows_from_an_outcome_is_fixed_by_its_word() {

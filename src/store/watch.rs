@@ -1,6 +1,6 @@
 //! What is due, asked by one indexed time; and how a broken record is taken out.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{Result, Tx, bulk, plan, roster};
@@ -92,9 +92,7 @@ pub async fn tell_operators(
     arguments: &Arguments,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    // The zone may be what is broken: the date only keeps the notice from coming more than once a day.
-    let today = plan::site(tx, site_id).await.map_or_else(|_| now.date_naive(), |site| day::local_date(site.zone, now));
-    let operators = roster::operators(tx, site_id, today).await?;
+    let (today, operators) = operators(tx, site_id, now).await?;
     let rows: Vec<serde_json::Value> = operators
         .into_iter()
         .map(|operator| NewNotice::report(id::daily_notice(site_id, operator, today, reason), operator, key, arguments.clone(), now))
@@ -102,4 +100,11 @@ pub async fn tell_operators(
         .collect();
     bulk::execute(tx, super::case::INSERT_NOTICE, &rows).await?;
     Ok(())
+}
+
+/// The date at the site, and its operators in force.
+pub async fn operators(tx: &mut Tx, site_id: Uuid, now: DateTime<Utc>) -> Result<(NaiveDate, Vec<Uuid>)> {
+    // The zone may be what is broken: the date only keeps a notice from coming more than once a day.
+    let today = plan::site(tx, site_id).await.map_or_else(|_| now.date_naive(), |site| day::local_date(site.zone, now));
+    Ok((today, roster::operators(tx, site_id, today).await?))
 }

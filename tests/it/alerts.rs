@@ -13,7 +13,7 @@ use chenlian::store::alert::{self, Filter};
 use chenlian::store::outbox::{Escalate, fail_unreachable};
 use chenlian::store::register::{By, member};
 use chenlian::store::{Error, Result, case, verify};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::harness::{World, local, on_each_engine};
@@ -154,6 +154,43 @@ async fn good_news_that_still_waits_is_not_sent_after_the_alert_was_opened_again
 }
 
 #[tokio::test]
+async fn good_news_of_a_round_comes_within_ten_minutes_in_one_message_and_at_once_to_whoever_is_going() {
+    on_each_engine(|app| async move {
+        let world = planned(&app, 4).await;
+        pass_at(&app, local("09:45:00")).await;
+        all_told(&app).await;
+        let rows = list(&app, &world, None, 50).await;
+        let third = rows.iter().find(|(senior, _)| *senior == world.seniors[2]).expect("it is on the list").1.2;
+        try_act(&app, &world, third, world.building_lead, Act::Claim).await.expect("she goes");
+        let mut seen = Vec::new();
+        for (senior, minute) in [(0, "09:46:00"), (1, "09:49:00"), (2, "09:50:30"), (3, "09:50:50")] {
+            set(&app, local(minute)).await;
+            look(&app, &world, senior, SignalKind::Open, local(minute)).await;
+            let of = |member| news(&app, member);
+            seen.push((of(world.backup).await, of(world.building_lead).await));
+        }
+        let at = |times: &[&str]| times.iter().map(|time| local(time)).collect::<Vec<_>>();
+        assert_eq!(seen[0], (at(&["09:56:00"]), at(&["09:56:00"])), "more may follow");
+        assert_eq!(seen[1], (at(&["09:56:00"; 2]), at(&["09:56:00"; 2])), "the first word keeps its time");
+        assert_eq!(seen[2], (at(&["09:56:00"; 3]), at(&["09:50:30", "09:56:00", "09:56:00"])), "she was on her way");
+        assert_eq!(seen[3].0, at(&["09:50:50"; 4]), "the round is done: nothing more to wait for");
+    })
+    .await;
+}
+
+/// From when on each pending good news to a member may be sent.
+async fn news(app: &App, member: Uuid) -> Vec<DateTime<Utc>> {
+    app.read(move |mut tx| async move {
+        let sql =
+            "select not_before from notice where recipient_id = $1 and class = 'stand_down' and state = 'pending' order by not_before";
+        let times = on!(&mut tx, |conn| sqlx::query_scalar(sql).bind(member).fetch_all(conn).await)?;
+        Ok((tx, times))
+    })
+    .await
+    .expect("notices are read")
+}
+
+#[tokio::test]
 async fn nobody_is_sent_whom_no_message_reaches_and_the_refusal_names_those_who_can_be() {
     on_each_engine(|app| async move {
         let world = planned(&app, 1).await;
@@ -198,6 +235,7 @@ async fn a_street_without_any_channel_is_called_at_its_pace_and_not_without_end(
         }
         let finals = told(&app, "notice.alert_final", "failed").await;
         assert_eq!(finals, sorted([world.secretary, world.street_duty]), "the whole ladder at once, then a pause");
+        assert_eq!(told(&app, "notice.step_unheard", "failed").await, [world.operator], "I16: the end of the ladder fails, too");
         assert_eq!(fail_words(&app).await, 0);
         pass_at(&app, local("09:59:59")).await;
         assert!(told(&app, "notice.alert_final", "pending").await.is_empty());
@@ -280,7 +318,7 @@ async fn the_list_shows_the_most_urgent_first_and_its_pages_miss_nobody() {
     .await;
 }
 
-type Place = (i64, chrono::DateTime<chrono::Utc>, Uuid);
+type Place = (i64, DateTime<Utc>, Uuid);
 
 async fn list(app: &App, world: &World, cause: Option<Cause>, limit: i64) -> Vec<(Uuid, Place)> {
     page(app, world, cause, None, limit).await

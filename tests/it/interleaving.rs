@@ -307,7 +307,7 @@ impl Run {
             Op::Undeliverable(step) => {
                 self.hurry();
                 let epoch = self.case.alert.as_ref().map_or(1, |alert| alert.epoch);
-                self.event(&Event::Undeliverable { epoch, step: *step });
+                self.event(&Event::Undeliverable { epoch, step: *step, operators: Vec::new() });
             }
             Op::Confirm { day, days } => self.confirm(*day, *days),
             Op::Cancel(which) => {

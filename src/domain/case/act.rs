@@ -292,6 +292,9 @@ impl Case {
 
     fn validate_consequences(&self, resolution: &Resolution, now: DateTime<Utc>) -> Result<(), Refusal> {
         let Some(outcome) = resolution.outcome else { return Ok(()) };
+        if let Some(field) = outcome.contradicted_by(resolution.safe, resolution.proof) {
+            return Err(Refusal::invalid(field, "problem.outcome_contradicts"));
+        }
         if outcome == Outcome::Other && resolution.note.as_deref().is_none_or(|note| note.trim().is_empty()) {
             return Err(Refusal::invalid("note", "problem.note_required"));
         }
@@ -344,6 +347,8 @@ impl Case {
         }
         let Some(alert) = self.alert.as_mut() else { return Err(Refusal::not_found()) };
         alert.outcome = Some(chosen);
+        // The reviewer's word is the later one: nobody stays "safe" who was found to be dead or missing.
+        alert.safe = alert.safe.map(|safe| safe && chosen.class() != OutcomeClass::Severe);
         alert.state = AlertState::Reviewed;
         alert.reviewed_at = Some(now);
         alert.reviewed_by = Some(actor.id);

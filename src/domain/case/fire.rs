@@ -60,7 +60,7 @@ impl Case {
     }
 
     /// All messages of a step failed: the next rung comes at once (I11). A word that is no rung brings none forward.
-    pub(super) fn undeliverable(&mut self, epoch: i64, step: i64, extra: &mut Vec<Command>, now: DateTime<Utc>) {
+    pub(super) fn undeliverable(&mut self, (epoch, step): (i64, i64), operators: &[Uuid], extra: &mut Vec<Command>, now: DateTime<Utc>) {
         let Some(alert) = self.alert.as_mut().filter(|alert| alert.is_unresolved() && alert.epoch == epoch) else { return };
         let of_assignment = alert.assigned_by.is_some() && alert.claim_until.is_some_and(|until| until.timestamp_millis() == step);
         if of_assignment {
@@ -69,7 +69,13 @@ impl Case {
         let fired = alert.steps.iter().any(|known| known.epoch == epoch && known.step == step && known.state == StepState::Fired);
         if fired {
             extra.push(record(alert.id, now, TimelineKind::Undeliverable, None, arguments([("step", step.to_string())])));
-            ladder::advance(alert, now);
+            if !ladder::advance(alert, now) {
+                // I16: there is no next rung to hear it instead.
+                let alert_id = alert.id;
+                for operator in operators {
+                    extra.push(self.tell(alert_id, epoch, aside(step), *operator, "notice.step_unheard", now));
+                }
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! Stand-down: everybody who was told hears that it is over, and if it is opened again, that too.
 //!
-//! While a person still has other seniors of the same look-round open, the word about those who are well waits and comes
-//! in one message: sixty single messages on one morning would hide the one that matters.
+//! While a person still has other seniors of the same look-round open, the word about those who are well waits a few minutes
+//! for the next one and comes in one message: sixty single messages on one morning would hide the one that matters. Whoever
+//! has said that she is going to this door hears it at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use super::Outcome;
@@ -19,8 +20,8 @@ use crate::on;
 use crate::store::register::By;
 use crate::store::{Result, Tx, bulk, silence};
 
-/// The longest that good news of a look-round waits for the rest of it.
-const BUNDLE_MAX: TimeDelta = TimeDelta::minutes(30);
+/// The longest that good news of a look-round waits for more of it: a round of a dozen windows then makes two messages.
+const BUNDLE_MAX: TimeDelta = TimeDelta::minutes(10);
 
 pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
     let mut downs = Vec::new();
@@ -36,12 +37,12 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
     }
     let ids: Vec<Value> = downs.iter().map(|(site, alert, ..)| json!({ "site": site, "id": alert })).collect();
     let told = told_about(tx, &Value::from(ids).to_string()).await?;
-    let people: BTreeSet<Uuid> = told.iter().map(|(_, member)| *member).collect();
-    let busy = if let Some((site, ..)) = downs.first() { still_busy(tx, *site, &people).await? } else { BTreeSet::new() };
+    let people: BTreeSet<Uuid> = told.iter().map(|told| told.member).collect();
+    let busy = if let Some((site, ..)) = downs.first() { still_busy(tx, *site, &people, now).await? } else { BTreeMap::new() };
     let mut rows = Vec::new();
     for (site, alert, epoch, key, arguments, except, bundle) in downs {
-        for (_, member) in told.iter().filter(|(of, member)| *of == alert && Some(*member) != except) {
-            let waits = bundle && busy.contains(member);
+        for Told { member, going, .. } in told.iter().filter(|told| told.alert == alert && Some(told.member) != except) {
+            let bundled_at = busy.get(member).filter(|_| bundle && !going);
             let notice = NewNotice {
                 id: id::notice(alert, epoch, now.timestamp_millis(), *member, key),
                 alert_id: Some(alert),
@@ -52,7 +53,7 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
                 key,
                 arguments: arguments.clone(),
                 class: NoticeClass::StandDown,
-                not_before: if waits { now + BUNDLE_MAX } else { now },
+                not_before: bundled_at.copied().unwrap_or(now),
             };
             rows.push(notice_row(site, &notice, now));
         }
@@ -71,8 +72,8 @@ pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Re
             let told = told_about(tx, &Value::from(ids).to_string()).await?;
             let rows: Vec<Value> = told
                 .iter()
-                .filter(|(_, member)| Some(*member) != *except)
-                .map(|(_, member)| {
+                .filter(|told| Some(told.member) != *except)
+                .map(|Told { member, .. }| {
                     let step = now.timestamp_millis();
                     let notice = NewNotice {
                         id: id::notice(*alert_id, *epoch, step, *member, key),
@@ -107,39 +108,55 @@ pub async fn silenced(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> 
     Ok(())
 }
 
+/// Somebody who believes that a door still waits.
+#[derive(FromRow)]
+struct Told {
+    alert: Uuid,
+    member: Uuid,
+    /// She has said that she goes there.
+    going: bool,
+}
+
 /// Who was told about these alerts, and who is on the way: a sealed text cannot be recalled, also if a next channel was
 /// cancelled; a pending one was cancelled.
-async fn told_about(tx: &mut Tx, alerts: &str) -> Result<Vec<(Uuid, Uuid)>> {
+async fn told_about(tx: &mut Tx, alerts: &str) -> Result<Vec<Told>> {
     let sql = bulk::text(
         tx,
-        "select n.alert_id, n.recipient_id from {rows}
-         join notice n on n.site_id = {site:uuid} and n.alert_id = {id:uuid}
-         where n.class = 'alert' and (n.state in ('sealed', 'delivered') or n.message_id is not null)
-         union
-         select e.alert_id, e.actor_id from {rows}
-         join alert_event e on e.site_id = {site:uuid} and e.alert_id = {id:uuid}
-         where e.kind in ('claimed', 'on_site') and e.actor_id is not null",
+        "select alert, member, max(going) = 1 as going from (
+            select n.alert_id as alert, n.recipient_id as member, 0 as going from {rows}
+            join notice n on n.site_id = {site:uuid} and n.alert_id = {id:uuid}
+            where n.class = 'alert' and (n.state in ('sealed', 'delivered') or n.message_id is not null)
+            union all
+            select e.alert_id, e.actor_id, 1 from {rows}
+            join alert_event e on e.site_id = {site:uuid} and e.alert_id = {id:uuid}
+            where e.kind in ('claimed', 'on_site') and e.actor_id is not null) told
+         group by alert, member",
     );
     Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(alerts).fetch_all(conn).await)?)
 }
 
-/// Which of these people were told about another alert that nobody has looked at yet.
-async fn still_busy(tx: &mut Tx, site: Uuid, people: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>> {
+/// Which of these people were told about another alert that nobody has looked at yet, and when they hear the next good news:
+/// with what waits for them already, so that the first word keeps its time.
+async fn still_busy(tx: &mut Tx, site: Uuid, people: &BTreeSet<Uuid>, now: DateTime<Utc>) -> Result<BTreeMap<Uuid, DateTime<Utc>>> {
     let rows = Value::from(people.iter().map(|id| json!({ "site": site, "id": id })).collect::<Vec<_>>()).to_string();
     let sql = bulk::text(
         tx,
-        "select distinct n.recipient_id from {rows}
+        "select n.recipient_id, (select min(w.not_before) from notice w
+                where w.site_id = n.site_id and w.recipient_id = n.recipient_id and w.class = 'stand_down' and w.state = 'pending') as next
+         from {rows}
          join notice n on n.site_id = {site:uuid} and n.recipient_id = {id:uuid}
          join alert a on a.site_id = n.site_id and a.id = n.alert_id
-         where n.class = 'alert' and n.state in ('sealed', 'delivered') and a.resolved_at is null and a.cause = 'not_observed'",
+         where n.class = 'alert' and n.state in ('sealed', 'delivered') and a.resolved_at is null and a.cause = 'not_observed'
+         group by n.site_id, n.recipient_id",
     );
-    let busy: Vec<(Uuid,)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
-    Ok(busy.into_iter().map(|(id,)| id).collect())
+    let busy: Vec<(Uuid, Option<DateTime<Utc>>)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    Ok(busy.into_iter().map(|(id, next)| (id, next.map_or(now + BUNDLE_MAX, |next| next.max(now)))).collect())
 }
 
 /// People whose round is done hear the good news that had waited.
-async fn release_waiting(tx: &mut Tx, people: &BTreeSet<Uuid>, busy: &BTreeSet<Uuid>, now: DateTime<Utc>) -> Result<()> {
-    let rows: Vec<Value> = people.difference(busy).map(|id| json!({ "id": id, "now": bulk::time(now) })).collect();
+async fn release_waiting(tx: &mut Tx, people: &BTreeSet<Uuid>, busy: &BTreeMap<Uuid, DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
+    let rows: Vec<Value> =
+        people.iter().filter(|id| !busy.contains_key(id)).map(|id| json!({ "id": id, "now": bulk::time(now) })).collect();
     let sql = "update notice set not_before = {now:time} from {rows}
         where notice.recipient_id = {id:uuid} and notice.class = 'stand_down' and notice.state = 'pending' and notice.not_before > {now:time}";
     bulk::execute(tx, sql, &rows).await?;

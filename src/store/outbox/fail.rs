@@ -107,11 +107,14 @@ pub async fn undeliverable(tx: &mut Tx, rungs: &[Rung], now: DateTime<Utc>) -> R
                 where s.site_id = n.site_id and s.id = n.message_id and s.state = 'ready' and s.next_at > $2 and t.outcome = 'throttled'))",
     );
     let dead: Vec<(Uuid, Uuid, i64, i64)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(now).fetch_all(conn).await)?;
-    let mut sites: BTreeMap<Uuid, Vec<(Uuid, Event)>> = BTreeMap::new();
+    let mut sites: BTreeMap<Uuid, Vec<(Uuid, i64, i64)>> = BTreeMap::new();
     for (site, senior, epoch, step) in dead {
-        sites.entry(site).or_default().push((senior, Event::Undeliverable { epoch, step }));
+        sites.entry(site).or_default().push((senior, epoch, step));
     }
-    for (site, events) in sites {
+    for (site, rungs) in sites {
+        let (_, operators) = watch::operators(tx, site, now).await?;
+        let event = |(senior, epoch, step)| (senior, Event::Undeliverable { epoch, step, operators: operators.clone() });
+        let events: Vec<(Uuid, Event)> = rungs.into_iter().map(event).collect();
         case::react(tx, site, &events, Span::due(now), now).await?;
     }
     Ok(())

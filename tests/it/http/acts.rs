@@ -123,6 +123,9 @@ async fn an_alert_is_closed_with_a_proof_opened_again_and_looked_through() {
             (json!({ "safe": true, "return_date": "1999-01-01" }), "return_date"),
             (json!({ "safe": true, "well": true }), "well"),
             (json!({ "safe": true, "outcome": "forgot_curtain" }), "contact_proof"),
+            (json!({ "safe": false, "contact_proof": "seen_in_person", "outcome": "overslept" }), "safe"),
+            (json!({ "safe": true, "contact_proof": "seen_in_person", "outcome": "deceased" }), "safe"),
+            (json!({ "safe": false, "contact_proof": "spoke_with_person", "outcome": "missing" }), "contact_proof"),
         ] {
             let (status, problem) = scene.post(&scene.primary, "resolve", wrong.clone()).await;
             assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!(field)), "{wrong}: {problem}");

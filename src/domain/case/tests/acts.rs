@@ -215,7 +215,12 @@ fn a_call_for_help_is_heard_although_the_clock_of_the_phone_is_wrong() {
 fn what_an_outcome_asks_for_happens_in_the_same_request() {
     let resolve = |outcome, return_date: Option<&str>| {
         let mut street = Street::seen_shut();
-        let resolution = Resolution { outcome: Some(outcome), return_date: return_date.map(|day| day.parse().unwrap()), ..met() };
+        let resolution = Resolution {
+            outcome: Some(outcome),
+            safe: outcome != Outcome::Deceased,
+            return_date: return_date.map(|day| day.parse().unwrap()),
+            ..met()
+        };
         decide(
             &mut street.case,
             &Event::Act(Actor { id: SOCIAL, may_silence: true, may_confirm: true }, Act::Resolve(resolution)),

@@ -13,11 +13,11 @@ fn sending_somebody_whom_no_message_reaches_holds_nothing_and_the_sender_hears_o
     let mut street = Street::seen_shut();
     street.act(2, SOCIAL, Act::Assign { to: BACKUP }).unwrap();
     let step = word_of_assignment(&street);
-    street.event(&Event::Undeliverable { epoch: 1, step }, minute(6)).unwrap();
+    street.event(&Event::Undeliverable { epoch: 1, step, operators: Vec::new() }, minute(6)).unwrap();
     assert_eq!((street.alert().state, street.alert().claimed_by), (AlertState::Open, None));
     assert_eq!(street.told_with("notice.assigned_unreachable"), [SOCIAL]);
     assert_eq!(street.fired(), [(0, 0), (1, 6)], "what was held comes at once");
-    street.event(&Event::Undeliverable { epoch: 1, step }, minute(7)).unwrap();
+    street.event(&Event::Undeliverable { epoch: 1, step, operators: Vec::new() }, minute(7)).unwrap();
     assert_eq!(street.told_with("notice.assigned_unreachable"), [SOCIAL], "once");
 }
 
@@ -27,7 +27,7 @@ fn a_claim_of_ones_own_is_not_taken_back_because_an_older_word_failed() {
     street.act(2, SOCIAL, Act::Assign { to: BACKUP }).unwrap();
     let step = word_of_assignment(&street);
     street.act(3, BACKUP, Act::OnSite).unwrap();
-    street.event(&Event::Undeliverable { epoch: 1, step }, minute(4)).unwrap();
+    street.event(&Event::Undeliverable { epoch: 1, step, operators: Vec::new() }, minute(4)).unwrap();
     assert_eq!((street.alert().state, street.alert().claimed_by), (AlertState::OnSite, Some(BACKUP)));
 }
 

@@ -172,11 +172,12 @@ fn the_end_of_the_ladder_keeps_its_pace_although_no_message_arrives() {
         // I14: every word of every rung fails at once, also those to the operators.
         let steps: Vec<i64> = street.alert().steps.iter().filter(|step| step.state == StepState::Fired).map(|step| step.step).collect();
         for step in steps {
-            street.event(&Event::Undeliverable { epoch: 1, step }, minute(at)).unwrap();
+            street.event(&Event::Undeliverable { epoch: 1, step, operators: vec![OPERATOR] }, minute(at)).unwrap();
         }
     }
     let last: Vec<i64> = street.fired().iter().filter(|(level, _)| *level == 5).map(|(_, at)| *at).collect();
     assert_eq!(last, [3, 18, 33, 48, 63, 78, 93, 108], "the whole ladder within minutes, then every 15 minutes");
+    assert!(street.told_with("notice.step_unheard").contains(&OPERATOR), "I16: nobody is left who could hear it");
 }
 
 #[test]
@@ -272,10 +273,10 @@ fn a_door_without_anybody_to_knock_brings_the_family_forward_not_a_second_call()
 #[test]
 fn a_step_that_could_not_be_delivered_brings_the_next_rung_forward_once() {
     let mut street = Street::seen_shut();
-    street.event(&Event::Undeliverable { epoch: 2, step: 0 }, minute(1)).unwrap();
-    street.event(&Event::Undeliverable { epoch: 1, step: 1 }, minute(1)).unwrap();
+    street.event(&Event::Undeliverable { epoch: 2, step: 0, operators: vec![OPERATOR] }, minute(1)).unwrap();
+    street.event(&Event::Undeliverable { epoch: 1, step: 1, operators: vec![OPERATOR] }, minute(1)).unwrap();
     assert_eq!(street.fired(), [(0, 0)], "of another epoch, or not fired yet");
-    street.event(&Event::Undeliverable { epoch: 1, step: 0 }, minute(1)).unwrap();
+    street.event(&Event::Undeliverable { epoch: 1, step: 0, operators: vec![OPERATOR] }, minute(1)).unwrap();
     assert_eq!(street.fired(), [(0, 0), (1, 1)]);
     street.run(2..=20);
     assert_eq!(street.fired(), [(0, 0), (1, 1), (0, 10), (2, 20)], "what follows comes at its own time");
