@@ -167,6 +167,14 @@ impl Db {
 }
 
 impl Tx {
+    /// How many statements ran in it so far.
+    pub fn statements(&self) -> u64 {
+        match self {
+            Self::Sqlite(tx) => tx.statements(),
+            Self::Postgres(tx) => tx.statements(),
+        }
+    }
+
     /// Commits; an error means that the outcome is unknown (I18).
     pub async fn commit(self) -> Result<()> {
         match self {
