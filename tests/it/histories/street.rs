@@ -167,6 +167,8 @@ impl Street {
 
     /// One step, and after a pass a look at everything.
     pub async fn play(&mut self, op: &Op) {
+        // Nothing happens at the same moment, so that no tie is broken by an id that each engine was given for itself.
+        self.app.clock.advance(TimeDelta::seconds(1));
         self.play_unseen(op).await;
         if matches!(op, Op::Pass) {
             inspect::everything(&self.app, &self.world).await;
@@ -273,7 +275,7 @@ impl Street {
 
     async fn act(&self, senior: usize, who: usize, hand: Hand) {
         let (site, senior, now) = (self.world.site, self.world.seniors[senior], self.app.clock.now());
-        let sql = "select id from alert where site_id = $1 and senior_id = $2 order by opened_at desc, id desc limit 1";
+        let sql = "select id from alert where site_id = $1 and senior_id = $2 order by case when resolved_at is null then 0 else 1 end, opened_at desc, id limit 1";
         let latest = self.app.read(move |mut tx| async move {
             let id: Option<Uuid> = on!(&mut tx, |conn| sqlx::query_scalar(sql).bind(site).bind(senior).fetch_optional(conn).await)?;
             Ok((tx, id))
