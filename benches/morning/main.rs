@@ -14,10 +14,10 @@ use chrono::TimeDelta;
 use sqlx::AssertSqlSafe;
 use tokio::sync::watch as signal;
 
-#[path = "../tests/it/harness/mod.rs"]
+#[path = "../../tests/it/harness/mod.rs"]
 #[expect(dead_code, reason = "a part of the tests' harness is all that is needed here")]
 mod harness;
-#[path = "../tests/it/outbox/receiver.rs"]
+#[path = "../../tests/it/outbox/receiver.rs"]
 #[expect(dead_code, reason = "this receiver only ever says yes")]
 mod receiver;
 
