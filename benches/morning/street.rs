@@ -11,7 +11,7 @@ use super::{SignalKind, deliver, local, on, plan_day, watch};
 use crate::harness::World;
 
 pub const SENIORS: usize = 2_000;
-const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+const SECRET: &[u8] = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// As many looks as one request may bring.
 pub const BATCH: usize = 500;
 
