@@ -10,8 +10,6 @@ use crate::harness::World;
 
 #[derive(Debug, sqlx::FromRow)]
 struct Due {
-    senior_id: Uuid,
-    local_date: NaiveDate,
     state: String,
     triggered: bool,
     next_action_at: Option<DateTime<Utc>>,
@@ -55,7 +53,7 @@ pub async fn everything(app: &App, world: &World) {
 }
 
 async fn due(app: &App, site: Uuid, now: DateTime<Utc>) -> Vec<Due> {
-    let sql = "select c.senior_id, c.local_date, c.state, c.triggered, c.next_action_at, a.id as alert_id, (a.resolved_at is null) as is_open,
+    let sql = "select c.state, c.triggered, c.next_action_at, a.id as alert_id, (a.resolved_at is null) as is_open,
             (select count(*) from alert_trigger o where o.site_id = t.site_id and o.alert_id = t.alert_id and o.id <> t.id) as other_triggers,
             (select count(*) from alert_event e where e.site_id = t.site_id and e.alert_id = t.alert_id and e.kind = 'reopened'
                 and e.actor_id is not null) as doubted,
