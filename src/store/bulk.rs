@@ -17,6 +17,10 @@ const JSON_BYTES_MAX: usize = 4_000_000;
 /// Rows per statement; a larger input runs in several statements of the same transaction.
 pub const ROWS_MAX: usize = 1_000;
 
+/// SQLite hands out an element of `json_each` as text, written anew and parsed anew for each of its values; as JSONB it is read
+/// in place, three times as fast. The limit, which is none, keeps the planner from putting the conversion back into each value.
+const READ_ONCE: &str = "(select jsonb(value) as value from json_each($1) limit -1) as r";
+
 /// Runs `template` once per chunk of `rows` and returns how many rows were affected.
 ///
 /// Types in `{name:type}`: `uuid`, `text`, `int`, `bool`, `time`, `date`, `bytes` (hex). Null passes through.
@@ -41,7 +45,7 @@ pub fn text(tx: &Tx, template: &'static str) -> String {
 
 fn expand(template: &str, postgres: bool) -> String {
     let slots: Vec<(&str, &str)> = template.split('{').skip(1).map(|rest| slot(rest.split('}').next().unwrap_or_default())).collect();
-    let rows = if postgres { typed_rows(&slots) } else { "json_each($1) as r".to_owned() };
+    let rows = if postgres { typed_rows(&slots) } else { READ_ONCE.to_owned() };
     let mut out = String::with_capacity(template.len() * 2);
     let mut rest = template;
     while let Some(start) = rest.find('{') {
