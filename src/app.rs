@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -94,6 +94,7 @@ pub struct Shared {
     /// When the watch of this process last committed a pass, in milliseconds; at first, when the process started.
     watch_passed: AtomicI64,
     damaged: AtomicBool,
+    statements: AtomicU64,
 }
 
 /// One bell per job.
@@ -134,7 +135,7 @@ impl App {
         });
         let (started_at, clock_sense) = (clock.now(), ClockSense::new(&clock));
         let watch_passed = AtomicI64::new(started_at.timestamp_millis());
-        let (instance, wake, damaged) = (Uuid::now_v7(), Wake::default(), AtomicBool::new(false));
+        let (instance, wake, damaged, statements) = (Uuid::now_v7(), Wake::default(), AtomicBool::new(false), AtomicU64::new(0));
         let sensors_heard = AtomicBool::new(config.mqtt.mode != MqttMode::External);
         Self {
             shared: Arc::new(Shared {
@@ -151,6 +152,7 @@ impl App {
                 sensors_heard,
                 watch_passed,
                 damaged,
+                statements,
             }),
             lane: Lane::Guests,
         }
@@ -178,6 +180,7 @@ impl App {
         let task = tokio::spawn(async move {
             let _place = app.place(|places| &places.writes).await?;
             let (tx, answer) = bounded(work(app.db.begin_write().await?)).await?;
+            app.count(&tx);
             tx.commit().await?;
             let _ = app.changes.send(());
             Ok(answer)
@@ -196,6 +199,7 @@ impl App {
         let task = tokio::spawn(async move {
             let _place = app.place(|places| &places.reads).await?;
             let (tx, answer) = bounded(work(app.db.begin_read().await?)).await?;
+            app.count(&tx);
             tx.rollback().await?;
             Ok(answer)
         });
@@ -216,6 +220,18 @@ impl App {
             self.damaged.store(true, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// Counts what ran in a transaction that comes to its end, and that end.
+    fn count(&self, tx: &Tx) {
+        let ran = tx.statements() + 1;
+        self.statements.fetch_add(ran, Ordering::Relaxed);
+        metrics::counter!("chenlian_statements_total").increment(ran);
+    }
+
+    /// Statements that this process asked of the database, in transactions that did their work.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
     }
 
     pub fn note_watch_passed(&self, at: DateTime<Utc>) {

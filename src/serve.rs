@@ -184,6 +184,7 @@ pub async fn start(app: App) -> Result<Running, StartError> {
     let (http_addr, ops_addr) = (address(&api)?, address(&ops)?);
     let is_empty = app.read(|mut tx| async move { verify::is_empty(&mut tx).await.map(|empty| (tx, empty)) }).await?;
     let app = app.on(Lane::Jobs);
+    app.db.warm().await;
     enter(&app).await;
     let sensors = ingest::running::start(&app.on(Lane::Sensors)).await?;
     let mqtt_addr = sensors.listens_on();

@@ -408,6 +408,8 @@ create table daily_check (
 ) strict;
 create unique index daily_check_day on daily_check (site_id, senior_id, local_date, slot);
 create index daily_check_due on daily_check (next_action_at) where next_action_at is not null;
+-- Without it SQLite reads a site's whole history at every tick, to find the few that are due.
+create index daily_check_due_of_site on daily_check (site_id, next_action_at) where next_action_at is not null;
 create index daily_check_round on daily_check (site_id, local_date, slot, state);
 
 -- The open case: at most one unresolved per senior.
@@ -454,6 +456,7 @@ create table alert (
 create unique index alert_unresolved on alert (site_id, senior_id) where resolved_at is null;
 create index alert_by_senior on alert (site_id, senior_id, opened_at);
 create index alert_due on alert (next_action_at) where next_action_at is not null;
+create index alert_due_of_site on alert (site_id, next_action_at) where next_action_at is not null;
 create index alert_list on alert (site_id, opened_at, id);
 
 -- Why someone must go. The id is derived, so a trigger of a kind exists once per check, for ever.

@@ -48,14 +48,20 @@ impl Engine for Postgres {
 pub struct Lent<DB: Engine> {
     /// `None` only once it has ended.
     connection: Option<PoolConnection<DB>>,
+    /// How often somebody asked for the connection: once per statement, BEGIN included.
+    statements: u64,
 }
 
 impl<DB: Engine> Lent<DB> {
     pub(super) async fn begin(pool: &Pool<DB>, sql: &'static str) -> Result<Self, Error> {
-        let mut lent = Self { connection: Some(pool.acquire().await?) };
+        let mut lent = Self { connection: Some(pool.acquire().await?), statements: 0 };
         let begun = answered(BEGIN_MAX, DB::run(&mut lent, sql)).await;
         begun.inspect_err(|_| lent.connection.take().into_iter().for_each(close))?;
         Ok(lent)
+    }
+
+    pub(super) fn statements(&self) -> u64 {
+        self.statements
     }
 
     pub(super) async fn commit(self) -> Result<(), Error> {
@@ -87,6 +93,7 @@ impl<DB: Engine> Deref for Lent<DB> {
 
 impl<DB: Engine> DerefMut for Lent<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
+        self.statements += 1;
         self.connection.as_mut().expect("only the end takes it away")
     }
 }

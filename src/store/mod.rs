@@ -151,6 +151,17 @@ impl Db {
         })
     }
 
+    /// Opens every connection that the lanes may use, before anybody waits for one. Each costs a handshake made to be slow; a
+    /// server that starts into a crowd would make them all while the crowd has the processor, give each up after its time, and
+    /// begin again. What cannot be opened now is opened when it is needed.
+    pub async fn warm(&self) {
+        let Self::Postgres(pool) = self else { return };
+        let opened = futures_util::future::join_all((0..open::POSTGRES_CONNECTIONS_MAX).map(|_| pool.acquire())).await;
+        if let Some(error) = opened.iter().find_map(|one| one.as_ref().err()) {
+            tracing::warn!(%error, "not every connection to the database could be opened ahead");
+        }
+    }
+
     pub fn is_postgres(&self) -> bool {
         matches!(self, Self::Postgres(_))
     }
@@ -167,6 +178,14 @@ impl Db {
 }
 
 impl Tx {
+    /// How many statements ran in it so far.
+    pub fn statements(&self) -> u64 {
+        match self {
+            Self::Sqlite(tx) => tx.statements(),
+            Self::Postgres(tx) => tx.statements(),
+        }
+    }
+
     /// Commits; an error means that the outcome is unknown (I18).
     pub async fn commit(self) -> Result<()> {
         match self {

@@ -16,6 +16,16 @@ use crate::domain::roster::{DutyFact, GrantFact, Roster};
 use crate::domain::words::UnknownWord;
 use crate::on;
 
+/// The member of a row has not left.
+///
+/// Asked row by row and not joined: on tables without statistics, such as after a large import, PostgreSQL joins everybody of the
+/// site with every input row first, and looks through the whole site for each of these pairs (8 s instead of 15 ms for 1,000).
+macro_rules! is_there {
+    ($table:literal) => {
+        concat!("(select m.ended_at is null from member m where m.site_id = ", $table, ".site_id and m.id = ", $table, ".member_id)")
+    };
+}
+
 /// A grid stands between building and compound: nearer than the compound's holders, farther than the building's.
 const GRID_DISTANCE: i64 = 1;
 
@@ -74,10 +84,13 @@ async fn load_chunk(tx: &mut Tx, rows: &str, site_id: Uuid, date: NaiveDate, ros
 async fn pairings(tx: &mut Tx, rows: &str, date: NaiveDate, rosters: &mut HashMap<Uuid, Roster>) -> Result<()> {
     let sql = bulk::text(
         tx,
-        "select p.senior_id, p.member_id, p.kind from {rows}
+        concat!(
+            "select p.senior_id, p.member_id, p.kind from {rows}
          join pairing p on p.site_id = {site:uuid} and p.senior_id = {id:uuid}
-         join member m on m.site_id = p.site_id and m.id = p.member_id
-         where p.from_date <= $2 and (p.to_date is null or p.to_date > $2) and m.ended_at is null order by p.created_at, p.id",
+         where p.from_date <= $2 and (p.to_date is null or p.to_date > $2) and ",
+            is_there!("p"),
+            " order by p.created_at, p.id"
+        ),
     );
     let found: Vec<(Uuid, Uuid, String)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).bind(date).fetch_all(conn).await)?;
     for (senior, member, kind) in found {
@@ -92,22 +105,26 @@ type Around = HashMap<Uuid, (Vec<GrantFact>, Vec<DutyFact>)>;
 async fn grants(tx: &mut Tx, buildings: &str, date: NaiveDate, around: &mut Around) -> Result<()> {
     let sql = bulk::text(
         tx,
-        "select c.descendant_id, g.role, g.member_id, c.depth * 2 from {rows}
+        concat!(
+            "select c.descendant_id, g.role, g.member_id, c.depth * 2 from {rows}
          join place_closure c on c.site_id = {site:uuid} and c.descendant_id = {id:uuid}
          join role_grant g on g.site_id = c.site_id and g.place_id = c.ancestor_id
-         join member m on m.site_id = g.site_id and m.id = g.member_id
-         where g.from_date <= $2 and (g.to_date is null or g.to_date > $2) and m.ended_at is null",
+         where g.from_date <= $2 and (g.to_date is null or g.to_date > $2) and ",
+            is_there!("g")
+        ),
     );
     let found: Vec<(Uuid, String, Uuid, i64)> =
         on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(buildings).bind(date).fetch_all(conn).await)?;
     let sql = bulk::text(
         tx,
-        "select gp.place_id, g.role, g.member_id from {rows}
+        concat!(
+            "select gp.place_id, g.role, g.member_id from {rows}
          join grid_place gp on gp.site_id = {site:uuid} and gp.place_id = {id:uuid}
              and gp.from_date <= $2 and (gp.to_date is null or gp.to_date > $2)
          join role_grant g on g.site_id = gp.site_id and g.grid_id = gp.grid_id
-         join member m on m.site_id = g.site_id and m.id = g.member_id
-         where g.from_date <= $2 and (g.to_date is null or g.to_date > $2) and m.ended_at is null",
+         where g.from_date <= $2 and (g.to_date is null or g.to_date > $2) and ",
+            is_there!("g")
+        ),
     );
     let of_grids: Vec<(Uuid, String, Uuid)> =
         on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(buildings).bind(date).fetch_all(conn).await)?;
@@ -122,11 +139,13 @@ async fn grants(tx: &mut Tx, buildings: &str, date: NaiveDate, around: &mut Arou
 async fn building_duties(tx: &mut Tx, buildings: &str, date: NaiveDate, around: &mut Around) -> Result<()> {
     let sql = bulk::text(
         tx,
-        "select ds.scope_id, d.member_id, d.slot, d.weekdays from {rows}
+        concat!(
+            "select ds.scope_id, d.member_id, d.slot, d.weekdays from {rows}
          join duty_scope ds on ds.site_id = {site:uuid} and ds.scope_id = {id:uuid} and ds.scope_kind = 'building'
          join duty d on d.site_id = ds.site_id and d.id = ds.duty_id
-         join member m on m.site_id = d.site_id and m.id = d.member_id
-         where d.from_date <= $2 and (d.to_date is null or d.to_date > $2) and m.ended_at is null",
+         where d.from_date <= $2 and (d.to_date is null or d.to_date > $2) and ",
+            is_there!("d")
+        ),
     );
     let found: Vec<(Uuid, Uuid, String, i64)> =
         on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(buildings).bind(date).fetch_all(conn).await)?;
@@ -140,11 +159,13 @@ async fn building_duties(tx: &mut Tx, buildings: &str, date: NaiveDate, around: 
 async fn senior_duties(tx: &mut Tx, rows: &str, date: NaiveDate, rosters: &mut HashMap<Uuid, Roster>) -> Result<()> {
     let sql = bulk::text(
         tx,
-        "select ds.scope_id, d.member_id, d.slot, d.weekdays from {rows}
+        concat!(
+            "select ds.scope_id, d.member_id, d.slot, d.weekdays from {rows}
          join duty_scope ds on ds.site_id = {site:uuid} and ds.scope_id = {id:uuid} and ds.scope_kind = 'senior'
          join duty d on d.site_id = ds.site_id and d.id = ds.duty_id
-         join member m on m.site_id = d.site_id and m.id = d.member_id
-         where d.from_date <= $2 and (d.to_date is null or d.to_date > $2) and m.ended_at is null",
+         where d.from_date <= $2 and (d.to_date is null or d.to_date > $2) and ",
+            is_there!("d")
+        ),
     );
     let found: Vec<(Uuid, Uuid, String, i64)> =
         on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).bind(date).fetch_all(conn).await)?;

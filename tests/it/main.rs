@@ -6,6 +6,7 @@ mod compound;
 mod deploy;
 mod end_to_end;
 mod harness;
+mod histories;
 mod http;
 mod interleaving;
 mod invariants;

@@ -158,10 +158,11 @@ async fn check_rows(
 ) -> Result<Vec<CheckRow>> {
     let oldest = (now - TimeDelta::days(HISTORY_DAYS_MAX)).date_naive();
     // What is due is taken however old it is: a row that stays due would come first in every chunk, for ever.
+    // Inside coalesce it is no way to look rows up: SQLite would read all that is due at the site once for each senior.
     // A row that was taken out as broken is left aside: the senior's other days, alerts and calls for help go on (I28).
     let template = "from {rows} join daily_check c on c.site_id = {site:uuid} and c.senior_id = {id:uuid}
         where (c.state <> 'unmonitored' or c.next_action_at <= $6)
-          and (c.next_action_at <= $3 or (c.local_date >= $2 and c.counts_from <= $5 and c.day_ends_at > $4))";
+          and (coalesce(c.next_action_at <= $3, false) or (c.local_date >= $2 and c.counts_from <= $5 and c.day_ends_at > $4))";
     let sql = format!("select {CHECK_COLUMNS} {}", bulk::text(tx, template));
     let mut found: Vec<CheckRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql))
         .bind(rows)

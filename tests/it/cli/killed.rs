@@ -26,10 +26,11 @@ const SENIORS: usize = 20;
 const VANISHING: usize = 16;
 /// Clients that wait for their answer, one request after the other.
 const PATIENT: usize = 12;
-const CROWD_LASTS: Duration = Duration::from_secs(6);
-/// Fewer would prove nothing.
-const ANSWERED_MIN: usize = 4;
+/// So many, and then the kill. Where transactions were left open, one answered look in nine was lost: all of these would be kept
+/// by chance once in a thousand.
+const ANSWERED_MIN: usize = 60;
 const VANISHED_MIN: usize = 200;
+const CROWD_LASTS_MAX: Duration = Duration::from_secs(90);
 
 /// An installation with an invented street and a volunteer's token.
 pub struct Street {
@@ -118,7 +119,12 @@ async fn every_look_that_was_answered_survives_kill_9_amid_hundreds_of_clients_t
             });
         }
         let began = Instant::now();
-        while began.elapsed() < CROWD_LASTS {
+        let enough = || {
+            let (answered, vanished) = (accepted.lock().expect("not poisoned").len(), *vanished.lock().expect("not poisoned"));
+            answered >= ANSWERED_MIN && vanished >= VANISHED_MIN
+        };
+        while !enough() {
+            assert!(began.elapsed() < CROWD_LASTS_MAX, "the crowd is not served");
             if let Some(url) = &postgres {
                 assert_eq!(forgotten_transactions(url).await, 0);
             }
@@ -130,7 +136,6 @@ async fn every_look_that_was_answered_survives_kill_9_amid_hundreds_of_clients_t
         let (accepted, vanished) = (accepted.lock().expect("not poisoned").clone(), *vanished.lock().expect("not poisoned"));
         let kept = street.signals().await;
         println!("{} answered, {vanished} vanished, {} kept", accepted.len(), kept.len());
-        assert!(accepted.len() >= ANSWERED_MIN && vanished >= VANISHED_MIN, "{} answered, {vanished} vanished", accepted.len());
         let lost: Vec<_> = accepted.iter().filter(|id| !kept.contains(id)).collect();
         assert!(lost.is_empty(), "{} of {} were answered and are lost", lost.len(), accepted.len());
     })

@@ -221,8 +221,6 @@ async fn a_round_of_more_than_a_chunk_or_with_a_broken_record_in_it_is_counted_w
         for (seniors, broken, expected) in [(1_010, None, "1010"), (7, Some(3), "6")] {
             set(&app, local("06:00:00")).await;
             let world = planned(&app, seniors).await;
-            // What the engine does by itself within a minute of such an import.
-            meddle(&app, "analyze pairing").await;
             if let Some(broken) = broken {
                 let sick = literal(&app, world.seniors[broken]);
                 meddle(&app, &format!("update daily_check set expected_sign = '???' where senior_id = {sick}")).await;

@@ -161,6 +161,32 @@ async fn a_postgresql_that_forgets_what_it_took_stops_the_start() {
     assert!(matches!(refused, OpenError::NotDurable { setting: "synchronous_commit", .. }), "{refused}");
 }
 
+/// These are settings of the whole server, so the test starts one of its own.
+#[tokio::test]
+async fn a_postgresql_that_writes_in_a_way_that_a_power_cut_undoes_stops_the_start() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    if needs::postgres().is_none() {
+        return;
+    }
+    for (setting, line) in [("fsync", "fsync = off"), ("full_page_writes", "full_page_writes = off")] {
+        let mut server = Command::new("bash")
+            .args(["tests/pg", "sh", "-c", "echo $CHENLIAN_TEST_POSTGRES; cat"])
+            .env("CHENLIAN_PG_SETTING", line)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("bash is there");
+        let mut url = String::new();
+        BufReader::new(server.stdout.take().expect("piped")).read_line(&mut url).expect("it says where it is");
+        let refused = open::open(url.trim()).await.map(|_| ());
+        // At the end of its input it stops.
+        drop(server.stdin.take());
+        server.wait().expect("it ends");
+        assert!(matches!(refused, Err(OpenError::NotDurable { setting: found, .. }) if found == setting), "{line}: {refused:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_file_takes_nothing_and_the_operator_is_told() {
     on_each_engine(|app| async move {
