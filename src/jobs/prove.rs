@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::repeat;
 use crate::app::App;
-use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::place::Role;
 use crate::domain::{day, id};
 use crate::store::case::{INSERT_NOTICE, notice_row};
@@ -87,8 +87,8 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
 async fn proofs(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
     let numbers = proof::mornings(tx, site_id, today).await?;
     let notices = numbers.into_iter().map(|of| {
-        let arguments = [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
-        report(id::daily_notice(site_id, of.member_id, today, "proof"), of.member_id, "notice.proof", arguments, now)
+        let said = [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
+        NewNotice::report(id::daily_notice(site_id, of.member_id, today, "proof"), of.member_id, "notice.proof", arguments(said), now)
     });
     Ok(notices.collect())
 }
@@ -116,7 +116,7 @@ async fn uncovered(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<U
     let notices = gaps.into_iter().map(|((member, building), (name, seniors))| {
         let reason = format!("no_cover/{building}");
         let id = id::daily_notice(site_id, member, tomorrow, &reason);
-        report(id, member, "notice.no_cover", [("building", name), ("count", seniors.len().to_string())], now)
+        NewNotice::report(id, member, "notice.no_cover", arguments([("building", name), ("count", seniors.len().to_string())]), now)
     });
     Ok(notices.collect())
 }
@@ -126,15 +126,4 @@ fn seniors_of(checks: &[Planned]) -> Vec<Uuid> {
     seniors.sort_unstable();
     seniors.dedup();
     seniors
-}
-
-fn report<T: ToString, const N: usize>(
-    id: Uuid,
-    recipient_id: Uuid,
-    key: &'static str,
-    arguments: [(&str, T); N],
-    now: DateTime<Utc>,
-) -> NewNotice {
-    let arguments: Arguments = arguments.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
-    NewNotice { id, alert_id: None, epoch: 0, step: 0, level: 0, recipient_id, key, arguments, class: NoticeClass::Report, not_before: now }
 }
