@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::message::{Composed, Sentence, UnitGroup};
+use crate::domain::message::{Alike, Composed, Sentence, UnitGroup};
 use crate::text;
 
 /// To whom and how.
@@ -96,15 +96,13 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
             let causes: Vec<String> = group
                 .causes
                 .iter()
-                .map(|(cause, names)| {
-                    listed += names.len();
-                    let names = names.join(&comma);
-                    let key = format!("notice.cause.{cause}");
-                    let remark = text::plain(locale, &key);
-                    if !causes_shown || remark == key {
-                        return names;
+                .map(|alike| {
+                    listed += alike.names.len();
+                    let names = alike.names.join(&comma);
+                    match said_of(locale, alike, causes_shown) {
+                        None => names,
+                        Some(said) => text::render(locale, "notice.people.cause", &BTreeMap::from([("names", names), ("cause", said)])),
                     }
-                    text::render(locale, "notice.people.cause", &BTreeMap::from([("names", names), ("cause", remark)]))
                 })
                 .collect();
             let people = causes.join(&comma);
@@ -121,6 +119,19 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
         return people;
     }
     text::render(locale, "notice.people.etc", &BTreeMap::from([("people", people), ("count", sentence.count.to_string())]))
+}
+
+/// What stands in brackets after a name: what was seen, and what is said of an absence.
+fn said_of(locale: &'static str, alike: &Alike, causes_shown: bool) -> Option<String> {
+    let worded = |key: String, arguments: &Filled| Some(text::render(locale, &key, arguments)).filter(|text| *text != key);
+    let cause = worded(format!("notice.cause.{}", alike.cause), &Filled::new()).filter(|_| causes_shown);
+    let remark = alike.remark.as_ref().and_then(|(word, reported_by)| {
+        worded(format!("notice.remark.{word}"), &Filled::from([("reported_by".to_owned(), reported_by.clone())]))
+    });
+    match (cause, remark) {
+        (Some(cause), Some(remark)) => Some(text::render(locale, "notice.people.remark", &BTreeMap::from([("cause", cause), ("remark", remark)]))),
+        (cause, remark) => cause.or(remark),
+    }
 }
 
 /// 3号楼2单元、5号楼1单元: no name, because it may tell what happened.
