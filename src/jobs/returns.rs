@@ -78,11 +78,7 @@ async fn ask(app: &App, site: &SitePlan, return_date: NaiveDate, when: Asking, n
 }
 
 fn question(absence: &Unasked, member: Uuid, when: Asking, now: DateTime<Utc>) -> NewNotice {
-    let said = [
-        ("senior", &absence.called),
-        ("building", &absence.building),
-        ("unit", &absence.unit),
-        ("reported_by", &absence.reported_by),
-    ];
+    let said =
+        [("senior", &absence.called), ("building", &absence.building), ("unit", &absence.unit), ("reported_by", &absence.reported_by)];
     NewNotice::report(id::absence_word(absence.id, member, "return"), member, when.key(), arguments(said), now)
 }

@@ -129,7 +129,9 @@ fn said_of(locale: &'static str, alike: &Alike, causes_shown: bool) -> Option<St
         worded(format!("notice.remark.{word}"), &Filled::from([("reported_by".to_owned(), reported_by.clone())]))
     });
     match (cause, remark) {
-        (Some(cause), Some(remark)) => Some(text::render(locale, "notice.people.remark", &BTreeMap::from([("cause", cause), ("remark", remark)]))),
+        (Some(cause), Some(remark)) => {
+            Some(text::render(locale, "notice.people.remark", &BTreeMap::from([("cause", cause), ("remark", remark)])))
+        }
         (cause, remark) => cause.or(remark),
     }
 }

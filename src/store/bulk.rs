@@ -40,6 +40,11 @@ pub fn text(tx: &Tx, template: &'static str) -> String {
     texts.entry((postgres, template)).or_insert_with(|| expand(template, postgres)).clone()
 }
 
+/// The text of a template whose array is another parameter than the first, for a part of a larger statement.
+pub fn part(tx: &Tx, template: &'static str, parameter: u8) -> String {
+    text(tx, template).replacen("$1", &format!("${parameter}"), 1)
+}
+
 fn expand(template: &str, postgres: bool) -> String {
     let mut out = String::with_capacity(template.len() * 2);
     let mut rest = template;

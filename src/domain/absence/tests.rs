@@ -46,7 +46,8 @@ fn only_an_absence_confirmed_before_the_cutoff_and_still_standing_then_excuses_i
 fn what_is_said_of_a_check_is_the_open_proposal_or_else_the_return_that_nobody_confirmed() {
     let some = Some(DateTime::UNIX_EPOCH);
     let proposed = AbsenceFact { confirmed_at: None, ..away() };
-    let longer = AbsenceFact { from_date: date(25), return_date: date(28), reported_by: "邻居".to_owned(), first_check: None, ..proposed.clone() };
+    let longer =
+        AbsenceFact { from_date: date(25), return_date: date(28), reported_by: "邻居".to_owned(), first_check: None, ..proposed.clone() };
     let said = |absences: &[AbsenceFact], day: u32| {
         remark(absences, Uuid::from_u128(u128::from(day)), date(day)).map(|(remark, by)| (remark, by.to_owned()))
     };

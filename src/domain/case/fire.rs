@@ -54,7 +54,11 @@ impl Case {
     /// she is said to be.
     fn remark(&self) -> Arguments {
         let Some(alert) = self.alert.as_ref().filter(|alert| !alert.is_urgent()) else { return Arguments::new() };
-        let latest = alert.triggers.iter().filter(|trigger| trigger.kind == TriggerKind::Missed).max_by_key(|trigger| (trigger.local_date, trigger.slot));
+        let latest = alert
+            .triggers
+            .iter()
+            .filter(|trigger| trigger.kind == TriggerKind::Missed)
+            .max_by_key(|trigger| (trigger.local_date, trigger.slot));
         let said = latest.and_then(|trigger| absence::remark(&self.absences, trigger.check_id?, trigger.local_date));
         said.map_or_else(Arguments::new, |(remark, by)| arguments([("remark", remark.to_string()), ("reported_by", by.to_owned())]))
     }
