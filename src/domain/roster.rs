@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(roster.asked_about_return(), [id(8)], "nobody is paired");
         roster.reachable = Arc::default();
         assert_eq!(roster.asked_about_return(), [id(8)], "nothing reaches anybody");
-        assert_eq!(Roster::default().asked_about_return(), []);
+        assert!(Roster::default().asked_about_return().is_empty());
     }
 
     #[test]

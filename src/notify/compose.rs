@@ -206,6 +206,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_an_absence_stands_behind_the_name_also_where_the_sentence_tells_the_cause_of_all() {
+        let said = |mut item: Item, word: &str| {
+            item.arguments.insert("remark".to_owned(), word.to_owned());
+            item.arguments.insert("reported_by".to_owned(), "女儿".to_owned());
+            item
+        };
+        check(
+            &[
+                said(alert(1, "alert_call", "2单元", "张奶奶", "not_open"), "return_in_doubt"),
+                alert(2, "alert_call", "2单元", "李爷爷", "not_open"),
+            ],
+            "王师傅，3号楼有2位老人早上还没报平安：2单元张奶奶（看过，没拉开；刚到回来的日子，没有人确认，请先给女儿打电话）、李爷爷（看过，没拉开）。请先打电话，再敲门。",
+        );
+        check(
+            &[said(alert(1, "alert_look", "2单元", "张奶奶", "not_observed"), "proposed")],
+            "王师傅，3号楼今早还有1户没人看窗，请离得近的同志到楼下看一眼。（2单元张奶奶（女儿说不在家，还没有人确认））",
+        );
+        check(
+            &[said(alert(1, "alert_call", "2单元", "张奶奶", "not_open"), "a_word_of_another_version")],
+            "王师傅，3号楼有1位老人早上还没报平安：2单元张奶奶（看过，没拉开）。请先打电话，再敲门。",
+        );
+    }
+
+    #[test]
     fn a_long_list_ends_with_how_many_it_is_about() {
         let many: Vec<Item> = (0..15).map(|n| alert(n, "alert_look", "2单元", "张奶奶", "not_observed")).collect();
         let names = ["张奶奶"; 12].join("、");
