@@ -261,7 +261,8 @@ async fn an_absence_that_cannot_be_read_keeps_no_word_from_her_neighbours() {
         assert_eq!(told(&app, "notice.remind_round").await, [world.primary]);
         assert_eq!(told(&app, "notice.remind_proposed").await, [world.primary]);
         assert_eq!(told(&app, "notice.record_broken").await, [world.operator]);
-        let client = Server::start(&app).await.client(&app, world.site, world.primary).await;
+        let server = Server::start(&app).await;
+        let client = server.client(&app, world.site, world.primary).await;
         assert_eq!(client.get("/api/v1/rounds").await.0, StatusCode::OK);
     })
     .await;

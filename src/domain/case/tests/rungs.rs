@@ -375,7 +375,7 @@ fn the_first_word_of_a_missed_sign_says_who_reported_her_away_and_a_call_for_hel
         remarks.collect::<Vec<_>>()
     };
     let remark = |word: &str| vec![("notice.alert_call", word.to_owned(), "女儿".to_owned())];
-    assert_eq!(said(&[proposed.clone()], SignalKind::Closed), remark("proposed"));
+    assert_eq!(said(std::slice::from_ref(&proposed), SignalKind::Closed), remark("proposed"));
     assert_eq!(said(&[back], SignalKind::Closed), remark("return_in_doubt"));
     assert!(said(&[proposed], SignalKind::Help).is_empty());
     assert!(said(&[], SignalKind::Closed).is_empty());
