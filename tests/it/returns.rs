@@ -8,7 +8,7 @@ use chenlian::jobs::{plan_day, returns};
 use chenlian::on;
 use chenlian::store::register::absence::{self, Absence, NewAbsence};
 use chenlian::store::register::leave::{self, NewLeave};
-use chenlian::store::register::{By, pairing};
+use chenlian::store::register::{By, Page, pairing};
 use chenlian::store::visit::{self, Due, DueFilter, NewVisit, Rights};
 use chrono::{DateTime, Utc};
 use reqwest::{Method, StatusCode};
@@ -114,7 +114,7 @@ async fn without_the_primary_her_substitute_is_asked_and_without_anybody_paired_
         crate::outbox::change(&app, "update pairing set from_date = '2020-01-01'").await;
         let (site, who) = (without.site, without.seniors[0]);
         let filter = pairing::PairingFilter { senior_id: Some(who), ..pairing::PairingFilter::default() };
-        for pair in done!(app, |tx| pairing::list(&mut tx, site, filter, Default::default())).unwrap() {
+        for pair in done!(app, |tx| pairing::list(&mut tx, site, filter, Page::default())).unwrap() {
             done!(app, |tx| pairing::end(&mut tx, &by_hand, who, pair.id, pair.version, Some(day("2026-11-23")))).unwrap();
         }
         assert_eq!(asked_at(&app, monday("16:00:00")).await, 2);
