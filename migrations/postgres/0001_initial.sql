@@ -346,12 +346,17 @@ create table absence (
     confirmed_at timestamptz,
     confirmed_by uuid,
     cancelled_at timestamptz,
+    -- When somebody was asked whether she comes back on that date, and who made sure of it.
+    return_asked_at timestamptz,
+    return_confirmed_at timestamptz,
+    return_confirmed_by uuid,
     content_hash bytea not null,
     version bigint not null,
     created_at timestamptz not null,
     primary key (site_id, id)
 );
 create index absence_by_senior on absence (site_id, senior_id, return_date);
+create index absence_by_return on absence (site_id, return_date);
 
 -- One observation, append-only; a correction is a new row that names the one it replaces.
 create table signal (

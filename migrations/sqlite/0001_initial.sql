@@ -346,12 +346,17 @@ create table absence (
     confirmed_at text,
     confirmed_by blob,
     cancelled_at text,
+    -- When somebody was asked whether she comes back on that date, and who made sure of it.
+    return_asked_at text,
+    return_confirmed_at text,
+    return_confirmed_by blob,
     content_hash blob not null,
     version integer not null,
     created_at text not null,
     primary key (site_id, id)
 ) strict;
 create index absence_by_senior on absence (site_id, senior_id, return_date);
+create index absence_by_return on absence (site_id, return_date);
 
 -- One observation, append-only; a correction is a new row that names the one it replaces.
 create table signal (

@@ -34,6 +34,8 @@ words! {
         AbsencePropose = "absence_propose",
         /// Silences a senior's checks for days; also asks for a recent sign-in.
         AbsenceConfirm = "absence_confirm",
+        /// Says that somebody comes back as was entered; it makes nothing quieter.
+        ReturnConfirm = "return_confirm",
         /// Close without proof, unbind a device, later deadline, ladder edit; also asks for a recent sign-in.
         Silence = "silence",
         DevicesRead = "devices_read",
@@ -89,12 +91,13 @@ impl Relation {
         let by_hand =
             matches!(capability, C::SeniorRead | C::PhoneRead | C::SignalCreate | C::AlertAct | C::VisitCreate | C::AbsencePropose)
                 && (self.paired || self.on_duty);
+        let as_paired = capability == C::ReturnConfirm && self.paired;
         let as_primary = capability == C::AbsenceConfirm && self.primary;
         // Whom the ladder has told sees whom to phone, because it asks her to phone.
         let as_told =
             matches!(capability, C::SeniorRead | C::PhoneRead | C::SensitiveRead | C::SignalCreate | C::AlertAct | C::VisitCreate)
                 && self.told;
-        by_role || by_hand || as_primary || as_told
+        by_role || by_hand || as_paired || as_primary || as_told
     }
 }
 
@@ -154,6 +157,8 @@ mod tests {
     fn a_volunteer_reads_the_phone_of_her_own_senior_and_no_health_of_anybody() {
         let own = Relation { paired: true, ..Relation::default() };
         assert!(own.may(Capability::PhoneRead) && own.may(Capability::SignalCreate));
+        assert!(own.may(Capability::ReturnConfirm), "who is paired says that she comes back");
+        assert!(!Relation { on_duty: true, ..Relation::default() }.may(Capability::ReturnConfirm));
         assert!(!own.may(Capability::HealthRead) && !own.may(Capability::SensitiveRead) && !own.may(Capability::AbsenceConfirm));
         let stranger = Relation { roles: vec![Role::Volunteer], ..Relation::default() };
         assert!(!stranger.may(Capability::SeniorRead));

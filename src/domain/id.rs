@@ -47,6 +47,11 @@ pub fn daily_notice(site: Uuid, recipient: Uuid, date: NaiveDate, reason: &str) 
     derive(&["daily", &site.to_string(), &recipient.to_string(), &date.to_string(), reason])
 }
 
+/// What one person is told once about an absence.
+pub fn absence_word(absence: Uuid, recipient: Uuid, key: &str) -> Uuid {
+    derive(&["absence_word", &absence.to_string(), &recipient.to_string(), key])
+}
+
 /// One look of a sheet at one senior.
 pub fn sheet_signal(sheet: Uuid, senior: Uuid) -> Uuid {
     derive(&["sheet", &sheet.to_string(), &senior.to_string()])

@@ -73,7 +73,16 @@ pub struct Sentence {
 pub struct UnitGroup {
     pub building: String,
     pub unit: String,
-    pub causes: Vec<(String, Vec<String>)>,
+    pub causes: Vec<Alike>,
+}
+
+/// People of whom the same is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alike {
+    pub cause: String,
+    /// An absence that excused nothing: the word of it, and who reported it.
+    pub remark: Option<(String, String)>,
+    pub names: Vec<String>,
 }
 
 /// Which goes first when there is too much for one pass: calls for help, alerts, stand-downs, reminders, reports.
@@ -88,7 +97,7 @@ pub fn priority(class: NoticeClass, key: &str) -> i64 {
 }
 
 /// Keys in the order in which a person should read them; keys that are not listed come last.
-const READING_ORDER: [&str; 29] = [
+const READING_ORDER: [&str; 34] = [
     "notice.help_call",
     "notice.help_door",
     "notice.help_night",
@@ -118,6 +127,11 @@ const READING_ORDER: [&str; 29] = [
     "notice.passed_on",
     "notice.stand_down_well",
     "notice.stand_down_handled",
+    "notice.remind_round",
+    "notice.remind_last",
+    "notice.remind_again",
+    "notice.remind_return",
+    "notice.remind_proposed",
 ];
 
 /// Causes in the order of urgency: somebody looked and the sign was missing comes before nobody looked.
@@ -202,9 +216,10 @@ fn list(units: &mut Vec<UnitGroup>, item: &Item) {
     }
     let Some(UnitGroup { causes, .. }) = units.last_mut() else { return };
     let (cause, senior) = (argument(item, "cause"), argument(item, "senior").to_owned());
+    let remark = item.arguments.get("remark").map(|word| (word.clone(), argument(item, "reported_by").to_owned()));
     match causes.last_mut() {
-        Some((same, names)) if same == cause => names.push(senior),
-        _ => causes.push((cause.to_owned(), vec![senior])),
+        Some(same) if same.cause == cause && same.remark == remark => same.names.push(senior),
+        _ => causes.push(Alike { cause: cause.to_owned(), remark, names: vec![senior] }),
     }
 }
 
@@ -252,7 +267,8 @@ mod tests {
             item(4, "notice.alert_call", "3号楼", "2单元", "李爷爷", "not_open"),
         ]);
         let [only] = composed.sentences.as_slice() else { panic!("{composed:?}") };
-        let read: Vec<String> = only.units.iter().map(|unit| format!("{}{:?}", unit.unit, unit.causes)).collect();
+        let said = |unit: &UnitGroup| unit.causes.iter().map(|alike| (alike.cause.clone(), alike.names.clone())).collect::<Vec<_>>();
+        let read: Vec<String> = only.units.iter().map(|unit| format!("{}{:?}", unit.unit, said(unit))).collect();
         assert_eq!(
             read,
             [
@@ -286,7 +302,7 @@ mod tests {
             (0..400).map(|n| item(n, "notice.alert_call", &format!("{}号楼", n % 20), "1", &format!("老人{n}"), "not_observed")).collect();
         let composed = compose(&items);
         assert_eq!(composed.sentences.len(), SENTENCES_MAX);
-        let named = |sentence: &Sentence| sentence.units.iter().flat_map(|u| &u.causes).map(|(_, names)| names.len()).sum::<usize>();
+        let named = |sentence: &Sentence| sentence.units.iter().flat_map(|u| &u.causes).map(|alike| alike.names.len()).sum::<usize>();
         assert!(composed.sentences.iter().all(|sentence| named(sentence) == NAMES_MAX && sentence.count == 20));
         assert_eq!(composed.sentences.iter().map(|sentence| sentence.count).sum::<usize>() + composed.more, 400);
     }

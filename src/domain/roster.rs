@@ -57,6 +57,22 @@ impl Roster {
         paired.chain(staff).collect::<BTreeSet<Uuid>>().into_iter().collect()
     }
 
+    /// Who answers for an absence: the primary, and the social worker and secretary. Each of them may confirm it.
+    pub fn answers_for_absence(&self) -> Vec<Uuid> {
+        let staff = [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role));
+        self.paired(PairingKind::Primary).into_iter().chain(staff).collect::<BTreeSet<Uuid>>().into_iter().collect()
+    }
+
+    /// Who is asked whether the senior comes back: the first of those who may confirm it whom a message reaches.
+    pub fn asked_about_return(&self) -> Vec<Uuid> {
+        let paired = [PairingKind::Primary, PairingKind::Backup].map(|kind| self.paired(kind).into_iter().collect());
+        let staff = [Role::SocialWorker, Role::BranchSecretary].map(|role| self.holders(role));
+        let groups: Vec<Vec<Uuid>> = paired.into_iter().chain(staff).filter(|people: &Vec<Uuid>| !people.is_empty()).collect();
+        let reached = groups.iter().find(|people| people.iter().any(|member| self.reachable.contains(member)));
+        // Nobody can be reached: the notice fails visibly, and a message is on record.
+        reached.or(groups.first()).cloned().unwrap_or_default()
+    }
+
     /// Who must look for themselves while a senior's sensor is silent, and who has it mended.
     pub fn relies_on_sensor(&self) -> Vec<Uuid> {
         self.assigned().into_iter().chain(self.holders(Role::SocialWorker)).collect::<BTreeSet<Uuid>>().into_iter().collect()
@@ -252,6 +268,24 @@ mod tests {
         roster.reachable = Arc::new([id(1), id(2), id(3), id(8)].into());
         roster.leaves.push((id(2), None));
         assert_eq!(roster.sendable(), [id(1), id(3), id(8)], "the backup is on leave, and one social worker has no channel");
+    }
+
+    #[test]
+    fn the_return_is_asked_of_the_nearest_person_whom_a_message_reaches() {
+        let mut roster = roster();
+        roster.reachable = Arc::new([id(1), id(2), id(4), id(7), id(8)].into());
+        assert_eq!(roster.asked_about_return(), [id(1)], "the primary");
+        roster.leaves.push((id(1), Some(id(4))));
+        assert_eq!(roster.asked_about_return(), [id(4)], "who stands in for her");
+        roster.leaves[0] = (id(1), None);
+        assert_eq!(roster.asked_about_return(), [id(2)], "the backup");
+        roster.reachable = Arc::new([id(7), id(8)].into());
+        assert_eq!(roster.asked_about_return(), [id(8)], "nothing reaches the backup");
+        roster.pairings.clear();
+        assert_eq!(roster.asked_about_return(), [id(8)], "nobody is paired");
+        roster.reachable = Arc::default();
+        assert_eq!(roster.asked_about_return(), [id(8)], "nothing reaches anybody");
+        assert!(Roster::default().asked_about_return().is_empty());
     }
 
     #[test]

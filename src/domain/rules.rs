@@ -79,6 +79,8 @@ pub struct CheckRules {
     pub future_devices: Span,
     /// New compounds run in trial mode this long.
     pub trial: Span,
+    /// The local time at which, on the day before a return, somebody is asked whether it is so.
+    pub confirm_return_at: NaiveTime,
     /// The local time of "no cover tomorrow".
     pub cover_notice_at: NaiveTime,
     /// The local time by which the daily proof has gone out.
@@ -105,6 +107,7 @@ impl Default for CheckRules {
             future_people: Span::minutes(2),
             future_devices: Span::minutes(10),
             trial: Span(TimeDelta::days(14)),
+            confirm_return_at: at(16, 0),
             cover_notice_at: at(17, 0),
             proof_at: at(9, 50),
         }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
 
+use crate::domain::absence::{AbsenceFact, AbsenceKind};
 use crate::domain::{moment, phone};
 
 const YEAR_MIN: i32 = 2000;
@@ -118,6 +120,25 @@ fn bounded(text: &str, characters: std::ops::RangeInclusive<usize>) -> Option<St
     let text = text.trim();
     let plain = !text.chars().any(|c| c.is_control() && c != '\n');
     (plain && characters.contains(&text.chars().count())).then(|| text.to_owned())
+}
+
+/// An absence as those who look or go are told of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AbsenceWord {
+    id: Uuid,
+    kind: AbsenceKind,
+    /// The first day away.
+    from: NaiveDate,
+    /// The first day back.
+    return_date: NaiveDate,
+    /// Who said so, by name: the person to ask.
+    reported_by: String,
+}
+
+impl std::convert::From<AbsenceFact> for AbsenceWord {
+    fn from(fact: AbsenceFact) -> Self {
+        Self { id: fact.id, kind: fact.kind, from: fact.from_date, return_date: fact.return_date, reported_by: fact.reported_by }
+    }
 }
 
 macro_rules! bounded_text {

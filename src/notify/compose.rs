@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::message::{Composed, Sentence, UnitGroup};
+use crate::domain::message::{Alike, Composed, Sentence, UnitGroup};
 use crate::text;
 
 /// To whom and how.
@@ -96,15 +96,13 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
             let causes: Vec<String> = group
                 .causes
                 .iter()
-                .map(|(cause, names)| {
-                    listed += names.len();
-                    let names = names.join(&comma);
-                    let key = format!("notice.cause.{cause}");
-                    let remark = text::plain(locale, &key);
-                    if !causes_shown || remark == key {
-                        return names;
+                .map(|alike| {
+                    listed += alike.names.len();
+                    let names = alike.names.join(&comma);
+                    match said_of(locale, alike, causes_shown) {
+                        None => names,
+                        Some(said) => text::render(locale, "notice.people.cause", &BTreeMap::from([("names", names), ("cause", said)])),
                     }
-                    text::render(locale, "notice.people.cause", &BTreeMap::from([("names", names), ("cause", remark)]))
                 })
                 .collect();
             let people = causes.join(&comma);
@@ -121,6 +119,21 @@ fn people(locale: &'static str, sentence: &Sentence, causes_shown: bool) -> Stri
         return people;
     }
     text::render(locale, "notice.people.etc", &BTreeMap::from([("people", people), ("count", sentence.count.to_string())]))
+}
+
+/// What stands in brackets after a name: what was seen, and what is said of an absence.
+fn said_of(locale: &'static str, alike: &Alike, causes_shown: bool) -> Option<String> {
+    let worded = |key: String, arguments: &Filled| Some(text::render(locale, &key, arguments)).filter(|text| *text != key);
+    let cause = worded(format!("notice.cause.{}", alike.cause), &Filled::new()).filter(|_| causes_shown);
+    let remark = alike.remark.as_ref().and_then(|(word, reported_by)| {
+        worded(format!("notice.remark.{word}"), &Filled::from([("reported_by".to_owned(), reported_by.clone())]))
+    });
+    match (cause, remark) {
+        (Some(cause), Some(remark)) => {
+            Some(text::render(locale, "notice.people.remark", &BTreeMap::from([("cause", cause), ("remark", remark)])))
+        }
+        (cause, remark) => cause.or(remark),
+    }
 }
 
 /// 3号楼2单元、5号楼1单元: no name, because it may tell what happened.
@@ -189,6 +202,30 @@ mod tests {
                 alert(3, "alert_call", "3", "赵奶奶", "not_observed"),
             ],
             "王师傅，3号楼有3位老人早上还没报平安：2单元张奶奶、李爷爷（看过，没拉开），3单元赵奶奶（还没人看）。请先打电话，再敲门。",
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_an_absence_stands_behind_the_name_also_where_the_sentence_tells_the_cause_of_all() {
+        let said = |mut item: Item, word: &str| {
+            item.arguments.insert("remark".to_owned(), word.to_owned());
+            item.arguments.insert("reported_by".to_owned(), "女儿".to_owned());
+            item
+        };
+        check(
+            &[
+                said(alert(1, "alert_call", "2单元", "张奶奶", "not_open"), "return_in_doubt"),
+                alert(2, "alert_call", "2单元", "李爷爷", "not_open"),
+            ],
+            "王师傅，3号楼有2位老人早上还没报平安：2单元张奶奶（看过，没拉开；刚到回来的日子，没有人确认，请先给女儿打电话）、李爷爷（看过，没拉开）。请先打电话，再敲门。",
+        );
+        check(
+            &[said(alert(1, "alert_look", "2单元", "张奶奶", "not_observed"), "proposed")],
+            "王师傅，3号楼今早还有1户没人看窗，请离得近的同志到楼下看一眼。（2单元张奶奶（女儿说不在家，还没有人确认））",
+        );
+        check(
+            &[said(alert(1, "alert_call", "2单元", "张奶奶", "not_open"), "a_word_of_another_version")],
+            "王师傅，3号楼有1位老人早上还没报平安：2单元张奶奶（看过，没拉开）。请先打电话，再敲门。",
         );
     }
 

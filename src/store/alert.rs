@@ -156,6 +156,7 @@ pub async fn senior_of(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<Uuid> 
 #[derive(Debug, Clone, FromRow)]
 pub struct TriggerItem {
     pub id: Uuid,
+    pub check_id: Option<Uuid>,
     #[sqlx(try_from = "String")]
     pub kind: TriggerKind,
     #[sqlx(try_from = "String")]
@@ -229,7 +230,7 @@ pub struct ContactItem {
 }
 
 pub async fn triggers(tx: &mut Tx, site_id: Uuid, alert: Uuid) -> Result<Vec<TriggerItem>> {
-    let sql = "select id, kind, cause, local_date, slot, note, at from alert_trigger where site_id = $1 and alert_id = $2 order by at, id";
+    let sql = "select id, check_id, kind, cause, local_date, slot, note, at from alert_trigger where site_id = $1 and alert_id = $2 order by at, id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(alert).fetch_all(conn).await)?)
 }
 

@@ -43,6 +43,11 @@ pub fn text(tx: &Tx, template: &'static str) -> String {
     texts.entry((postgres, template)).or_insert_with(|| expand(template, postgres)).clone()
 }
 
+/// The text of a template whose array is another parameter than the first, for a part of a larger statement.
+pub fn part(tx: &Tx, template: &'static str, parameter: u8) -> String {
+    text(tx, template).replacen("$1", &format!("${parameter}"), 1)
+}
+
 fn expand(template: &str, postgres: bool) -> String {
     let slots: Vec<(&str, &str)> = template.split('{').skip(1).map(|rest| slot(rest.split('}').next().unwrap_or_default())).collect();
     let rows = if postgres { typed_rows(&slots) } else { READ_ONCE.to_owned() };

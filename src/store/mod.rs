@@ -29,6 +29,7 @@ pub mod case;
 pub mod check;
 pub mod outbox;
 pub mod proof;
+pub mod returns;
 pub mod round;
 pub mod signal;
 pub mod statistics;

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
-use super::{Result, Tx, bulk, roster};
+use super::{Result, Tx, bulk, case, roster};
+use crate::domain::absence::AbsenceFact;
 use crate::domain::check::{CheckState, Slot};
 use crate::domain::day;
 use crate::domain::signal::Sign;
@@ -38,6 +39,9 @@ pub struct Stop {
     pub sensor_at: Option<DateTime<Utc>>,
     /// She has a sensor, and it is silent: only a look counts.
     pub sensor_silent: bool,
+    /// Somebody says that she is away, and nobody has confirmed it: it excuses nothing.
+    #[sqlx(skip)]
+    pub proposed_absence: Option<AbsenceFact>,
 }
 
 /// The stops of one member on a date and slot, in walking order.
@@ -91,7 +95,14 @@ pub async fn stops(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate
             order by latest.observed_at desc, latest.id desc limit 1)
          order by b.walk_order, b.name, h.walk_order, h.unit, h.room, s.id",
     );
-    Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(date).bind(slot.as_str()).fetch_all(conn).await)?)
+    let mut stops: Vec<Stop> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(date).bind(slot.as_str()).fetch_all(conn).await)?;
+    let mut absences = case::absences(tx, site_id, seniors, date).await?;
+    for stop in &mut stops {
+        let of_senior = absences.remove(&stop.senior_id).unwrap_or_default();
+        stop.proposed_absence = of_senior.into_iter().find(|absence| absence.is_proposed_on(date));
+    }
+    Ok(stops)
 }
 
 /// Everybody under a place who has a check that day, in walking order.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::case::{INSERT_NOTICE, notice_row};
 use super::register::By;
 use super::{Result, Tx, bulk, plan, roster};
-use crate::domain::notice::{Arguments, NewNotice};
+use crate::domain::notice::{Arguments, NewNotice, arguments};
 use crate::domain::roster::Roster;
 use crate::domain::silence::Silenced;
 use crate::domain::{day, id};
@@ -17,18 +17,22 @@ use crate::on;
 
 /// About one senior.
 pub async fn tell(tx: &mut Tx, by: &By, senior_id: Uuid, what: Silenced) -> Result<()> {
+    let Some(about) = about(tx, by.site_id, senior_id).await? else { return Ok(()) };
+    let today = today(tx, by).await?;
+    let rosters = roster::load(tx, by.site_id, &[senior_id], today).await?;
+    let people = rosters.get(&senior_id).map(Roster::concerned).unwrap_or_default();
+    write(tx, by, people, what, senior_id, about, today).await
+}
+
+/// Who and where, as a sentence says it.
+pub(super) async fn about(tx: &mut Tx, site_id: Uuid, senior_id: Uuid) -> Result<Option<Arguments>> {
     let sql = "select s.called, h.unit, b.name from senior s
         join home h on h.site_id = s.site_id and h.id = s.home_id
         join place b on b.site_id = h.site_id and b.id = h.building_id
         where s.site_id = $1 and s.id = $2";
     let found: Option<(String, String, String)> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(by.site_id).bind(senior_id).fetch_optional(conn).await)?;
-    let Some((senior, unit, building)) = found else { return Ok(()) };
-    let today = today(tx, by).await?;
-    let rosters = roster::load(tx, by.site_id, &[senior_id], today).await?;
-    let people = rosters.get(&senior_id).map(Roster::concerned).unwrap_or_default();
-    let about = [("senior", senior), ("unit", unit), ("building", building)];
-    write(tx, by, people, what, senior_id, about.map(|(name, value)| (name.to_owned(), value)).into(), today).await
+        on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior_id).fetch_optional(conn).await)?;
+    Ok(found.map(|(senior, unit, building)| arguments([("senior", senior), ("unit", unit), ("building", building)])))
 }
 
 /// About the times of the whole site: told to everybody who answers for seniors in it.
@@ -39,6 +43,13 @@ pub async fn tell_site(tx: &mut Tx, by: &By, what: Silenced) -> Result<()> {
           and g.from_date <= $2 and (g.to_date is null or g.to_date > $2)";
     let people: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(today).fetch_all(conn).await)?;
     write(tx, by, people, what, by.site_id, Arguments::new(), today).await
+}
+
+/// What a member is called, as a sentence says it.
+pub(super) async fn called(tx: &mut Tx, site_id: Uuid, member: Uuid) -> Result<String> {
+    let sql = "select called from member where site_id = $1 and id = $2";
+    let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member).fetch_optional(conn).await)?;
+    Ok(called.unwrap_or_default())
 }
 
 async fn today(tx: &mut Tx, by: &By) -> Result<NaiveDate> {
@@ -58,9 +69,7 @@ async fn write(
 ) -> Result<()> {
     // The command line enters and restores; it silences nobody.
     let Some(actor) = by.actor_id else { return Ok(()) };
-    let sql = "select called from member where site_id = $1 and id = $2";
-    let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(by.site_id).bind(actor).fetch_optional(conn).await)?;
-    details.insert("actor".to_owned(), called.unwrap_or_default());
+    details.insert("actor".to_owned(), called(tx, by.site_id, actor).await?);
     let rows: Vec<Value> = people
         .into_iter()
         .filter(|member| *member != actor)

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use chenlian::domain::absence::AbsenceFact;
+use chenlian::domain::absence::{AbsenceFact, AbsenceKind};
 use chenlian::domain::alert::{Step, StepState};
 use chenlian::domain::case::{Act, Actor, Case, CaseSenior, Event, Resolution, decide, fire};
 use chenlian::domain::check::{CheckState, CheckView, Slot};
@@ -244,7 +244,17 @@ impl Run {
         let from_date = monday() + chrono::Days::new(day);
         let return_date = from_date + chrono::Days::new(days);
         let id = Uuid::from_u128(self.ids);
-        self.case.absences.push(AbsenceFact { id, from_date, return_date, confirmed_at: Some(self.now), cancelled_at: None });
+        self.case.absences.push(AbsenceFact {
+            id,
+            kind: AbsenceKind::Away,
+            from_date,
+            return_date,
+            reported_by: String::new(),
+            confirmed_at: Some(self.now),
+            cancelled_at: None,
+            return_confirmed_at: None,
+            first_check: None,
+        });
         self.event(&Event::Changed);
     }
 

@@ -18,6 +18,7 @@ mod register_changes;
 mod register_corrections;
 mod register_http;
 mod register_races;
+mod returns;
 mod sensors;
 mod statistics;
 mod tidy;

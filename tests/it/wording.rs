@@ -14,12 +14,12 @@ use crate::done;
 use crate::harness::{World, at, local, on_each_engine};
 use crate::http::{Client, Server, read};
 
-/// What a member would read now, of everything that she was told.
-async fn letter(app: &App, recipient: Uuid) -> String {
+/// What a member would read now, of everything of a class that she was told.
+pub async fn letter(app: &App, recipient: Uuid, class: &'static str) -> String {
     let rows: Vec<(Option<Uuid>, String, String)> = app
         .read(move |mut tx| async move {
-            let sql = "select alert_id, key, arguments from notice where recipient_id = $1 and class = 'alert' order by created_at, id";
-            let rows = on!(&mut tx, |conn| sqlx::query_as(sql).bind(recipient).fetch_all(conn).await)?;
+            let sql = "select alert_id, key, arguments from notice where recipient_id = $1 and class = $2 order by created_at, id";
+            let rows = on!(&mut tx, |conn| sqlx::query_as(sql).bind(recipient).bind(class).fetch_all(conn).await)?;
             Ok((tx, rows))
         })
         .await
@@ -37,7 +37,7 @@ async fn a_request_in_the_middle_of_the_night_says_nothing_about_the_morning() {
         let (site, senior, now) = (world.site, world.seniors[0], app.clock.now());
         let actor = Actor { id: world.social_worker, may_silence: false, may_confirm: false };
         done!(app, |tx| case::raise(&mut tx, site, senior, actor, Uuid::now_v7(), None, now)).unwrap();
-        assert_eq!(letter(&app, world.primary).await, "王师傅，有人请您去看看3号楼的1位老人：2单元张奶奶0。请先打电话，再敲门。");
+        assert_eq!(letter(&app, world.primary, "alert").await, "王师傅，有人请您去看看3号楼的1位老人：2单元张奶奶0。请先打电话，再敲门。");
     })
     .await;
 }
@@ -58,8 +58,8 @@ async fn a_curtain_that_stays_open_in_the_evening_is_not_told_as_a_morning() {
         .unwrap();
         app.clock.advance(local("20:15:01") - app.clock.now());
         chenlian::jobs::watch::run_once(&app).await.unwrap();
-        let text = letter(&app, world.primary).await;
-        let building = letter(&app, world.building_lead).await;
+        let text = letter(&app, world.primary, "alert").await;
+        let building = letter(&app, world.building_lead, "alert").await;
         let both = format!("{text}{building}");
         assert!(both.contains("晚") && !both.contains("早"), "{both}");
     })

@@ -244,8 +244,18 @@ impl Case {
         if let (Some(kind), Some(return_date)) = (outcome.absence(), return_date) {
             let (id, confirmed) = (id::absence(alert_id, return_date), actor.may_confirm);
             extra.push(Command::AddAbsence { id, kind, from_date: today, return_date, by, confirmed });
-            let confirmed_at = confirmed.then_some(now);
-            self.absences.push(AbsenceFact { id, from_date: today, return_date, confirmed_at, cancelled_at: None });
+            self.absences.push(AbsenceFact {
+                id,
+                kind,
+                from_date: today,
+                return_date,
+                // The store knows the name; nothing in this transaction says it.
+                reported_by: String::new(),
+                confirmed_at: confirmed.then_some(now),
+                cancelled_at: None,
+                return_confirmed_at: None,
+                first_check: None,
+            });
             if confirmed {
                 extra.push(Command::Silenced { what: Silenced::Absence, by });
                 self.assess_checks(Judge::Only, extra, now);

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Alert, Arguments, Case, Cause, Command, Roster, TimelineKind, arguments, record};
-use crate::domain::alert::{StepAct, StepState};
+use crate::domain::alert::{StepAct, StepState, TriggerKind};
 use crate::domain::check::Slot;
 use crate::domain::notice::{NewNotice, NoticeClass, key_of};
-use crate::domain::{day, id, ladder};
+use crate::domain::{absence, day, id, ladder};
 
 /// More rungs than any ladder has: a guard against a loop that would never end.
 const STEPS_PER_PASS_MAX: usize = 32;
@@ -25,8 +25,10 @@ impl Case {
             let (step, people) = (alert.steps[index].clone(), self.audience(alert, index, roster, operators, now));
             let (alert_id, epoch) = (alert.id, alert.epoch);
             let key = key_of(step.act, alert.is_urgent(), alert.cause);
+            let remark = if matches!(step.act, StepAct::Call | StepAct::Look) { self.remark() } else { Arguments::new() };
             for member in &people {
-                let notice = self.notice(alert_id, epoch, (step.step, step.level), *member, key, now);
+                let mut notice = self.notice(alert_id, epoch, (step.step, step.level), *member, key, now);
+                notice.arguments.extend(remark.clone());
                 extra.push(Command::Tell(notice));
             }
             let detail = arguments([("level", step.level.to_string()), ("act", step.act.to_string()), ("told", people.len().to_string())]);
@@ -46,6 +48,19 @@ impl Case {
                 }
             }
         }
+    }
+
+    /// What the first word of a missed sign says of an absence that excused nothing. A call for help is a call for help, wherever
+    /// she is said to be.
+    fn remark(&self) -> Arguments {
+        let Some(alert) = self.alert.as_ref().filter(|alert| !alert.is_urgent()) else { return Arguments::new() };
+        let latest = alert
+            .triggers
+            .iter()
+            .filter(|trigger| trigger.kind == TriggerKind::Missed)
+            .max_by_key(|trigger| (trigger.local_date, trigger.slot));
+        let said = latest.and_then(|trigger| absence::remark(&self.absences, trigger.check_id?, trigger.local_date));
+        said.map_or_else(Arguments::new, |(remark, by)| arguments([("remark", remark.to_string()), ("reported_by", by.to_owned())]))
     }
 
     fn audience(&self, alert: &Alert, index: usize, roster: &Roster, operators: &[Uuid], now: DateTime<Utc>) -> Vec<Uuid> {

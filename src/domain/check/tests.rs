@@ -1,5 +1,6 @@
 //! The state table of one check, row by row.
 
+use super::super::absence::AbsenceKind;
 use super::super::signal::{Evidence, SignalKind, Source};
 use super::*;
 
@@ -56,10 +57,14 @@ fn replacing(old: u128, signal: SignalFact) -> SignalFact {
 fn absence(confirmed: Option<&str>, cancelled: Option<&str>) -> AbsenceFact {
     AbsenceFact {
         id: Uuid::from_u128(9),
+        kind: AbsenceKind::Away,
         from_date: DAY.parse().unwrap(),
         return_date: "2026-11-25".parse().unwrap(),
+        reported_by: String::new(),
         confirmed_at: confirmed.map(at),
         cancelled_at: cancelled.map(at),
+        return_confirmed_at: None,
+        first_check: None,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::http::answer::Answer;
 use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::json::StrictQuery;
-use crate::http::value::Day;
+use crate::http::value::{AbsenceWord, Day};
 use crate::store::round;
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -65,6 +65,8 @@ struct Stop {
     sensor_at: Option<DateTime<Utc>>,
     /// Her sensor is silent, which is a matter of the device: please look at the window.
     sensor_silent: bool,
+    /// Somebody says that she is away, and nobody has confirmed it: please look as usual.
+    proposed_absence: Option<AbsenceWord>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -120,6 +122,7 @@ impl From<round::Stop> for Stop {
             sensor_kind: stop.sensor_kind,
             sensor_at: stop.sensor_at,
             sensor_silent: stop.sensor_silent,
+            proposed_absence: stop.proposed_absence.map(AbsenceWord::from),
         }
     }
 }

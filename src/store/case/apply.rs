@@ -135,7 +135,8 @@ impl Rows {
                 coalesce((select m.name from member m where m.site_id = {site:uuid} and m.id = {by:uuid}), ''), {by:uuid},
                 {confirmed_at:time}, {confirmed_by:uuid}, {hash:bytes}, 1, {at:time} from {rows} where true
             on conflict (site_id, id) do update set confirmed_at = coalesce(absence.confirmed_at, excluded.confirmed_at),
-                confirmed_by = coalesce(absence.confirmed_by, excluded.confirmed_by), cancelled_at = null, version = absence.version + 1";
+                confirmed_by = coalesce(absence.confirmed_by, excluded.confirmed_by), cancelled_at = null,
+                return_confirmed_at = null, return_confirmed_by = null, version = absence.version + 1";
         bulk::execute(tx, sql, &self.absences).await?;
         let sql = "update absence set cancelled_at = {at:time}, version = version + 1 from {rows}
             where absence.site_id = {site:uuid} and absence.id = {id:uuid} and absence.cancelled_at is null";

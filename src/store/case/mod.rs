@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use apply::{INSERT_NOTICE, notice_row};
-pub use load::Span;
+pub use load::{Span, absences};
 
 use super::{Error, Result, Tx, roster, watch};
 use crate::domain::alert::Alert;

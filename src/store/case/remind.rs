@@ -1,11 +1,12 @@
-//! Reminders of a round: one notice per person, building and moment, with counts only.
+//! Reminders of a round: one notice per person, building and moment, with counts only; and beside them a word about each senior
+//! of whom somebody says that she is away, or of whom nobody knows whether she is back (domain.md §6).
 //!
 //! What is counted is the round as it is stored, not what happens to be decided in this transaction: the watch takes a large
 //! round in several, and the first of them tells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 use sqlx::FromRow;
@@ -13,6 +14,8 @@ use uuid::Uuid;
 
 use super::Outcome;
 use super::apply::{INSERT_NOTICE, notice_row};
+use super::load;
+use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceFact};
 use crate::domain::case::Command;
 use crate::domain::check::{CheckState, ReminderKind, Slot};
 use crate::domain::notice::{NewNotice, NoticeClass, arguments};
@@ -42,7 +45,12 @@ struct Left {
     state: CheckState,
     building_id: Uuid,
     building: String,
+    called: String,
+    unit: String,
 }
+
+/// Who is told what about an absence, once: the notice carries its own id.
+type Words = BTreeMap<Uuid, NewNotice>;
 
 /// When the rounds of several buildings end together.
 type Deadline = (NaiveDate, Slot, DateTime<Utc>);
@@ -59,6 +67,7 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
     let Some(first) = outcomes.first().filter(|_| !due.is_empty()) else { return Ok(()) };
     let (zone, today) = (first.case.senior.zone, first.case.today(now));
     let mut rounds: BTreeMap<Round, (u32, u32)> = BTreeMap::new();
+    let mut words = Words::new();
     for (deadline, checks) in due {
         let left = left(tx, site_id, deadline).await?;
         let kinds: BTreeSet<(ReminderKind, Uuid)> =
@@ -68,22 +77,25 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
         seniors.sort_unstable();
         seniors.dedup();
         let rosters = roster::load(tx, site_id, &seniors, today).await?;
+        let absences = load::absences(tx, site_id, &seniors, deadline.0 - TimeDelta::days(ABSENCE_DAYS_MAX)).await?;
         for (kind, building) in kinds {
             for check in left.iter().filter(|check| check.building_id == building) {
-                if let Some(roster) = rosters.get(&check.senior_id) {
-                    count(&mut rounds, kind, deadline, check, roster, zone);
-                }
+                let Some(roster) = rosters.get(&check.senior_id) else { continue };
+                count(&mut rounds, kind, deadline, check, roster, zone);
+                let of_senior = absences.get(&check.senior_id).map(Vec::as_slice).unwrap_or_default();
+                about_absences(&mut words, site_id, (kind, deadline.0, deadline.1), check, of_senior, roster, now);
             }
         }
     }
-    let rows: Vec<Value> = rounds.iter().map(|(round, counts)| notice_row(site_id, &round.notice(site_id, *counts, now), now)).collect();
+    let counted = rounds.iter().map(|(round, counts)| round.notice(site_id, *counts, now));
+    let rows: Vec<Value> = counted.chain(words.into_values()).map(|notice| notice_row(site_id, &notice, now)).collect();
     bulk::execute(tx, INSERT_NOTICE, &rows).await?;
     Ok(())
 }
 
 /// Everybody of the site who still has to be looked at by that moment.
 async fn left(tx: &mut Tx, site_id: Uuid, (date, slot, deadline_at): Deadline) -> Result<Vec<Left>> {
-    let sql = "select c.id, c.senior_id, c.state, b.id as building_id, b.name as building from daily_check c
+    let sql = "select c.id, c.senior_id, c.state, b.id as building_id, b.name as building, s.called, h.unit from daily_check c
         join senior s on s.site_id = c.site_id and s.id = c.senior_id
         join home h on h.site_id = s.site_id and h.id = s.home_id
         join place b on b.site_id = h.site_id and b.id = h.building_id
@@ -105,15 +117,54 @@ fn count(
     if is_unseen && kind == ReminderKind::LookAgain {
         return;
     }
-    let mut people = roster.walkers(slot, day::weekday_bit(date));
-    if kind == ReminderKind::Last {
-        people.extend(roster.backup().filter(|backup| !people.contains(backup)));
-    }
-    for member in people {
+    for member in reminded(kind, date, slot, roster) {
         let deadline = deadline_at.with_timezone(&zone).format("%H:%M").to_string();
         let building = check.building.clone();
         let counts = rounds.entry(Round { member, kind, date, slot, building_id: check.building_id, building, deadline }).or_default();
         if is_unseen { counts.0 += 1 } else { counts.1 += 1 }
+    }
+}
+
+/// The round, and near its end the backup.
+fn reminded(kind: ReminderKind, date: NaiveDate, slot: Slot, roster: &Roster) -> Vec<Uuid> {
+    let mut people = roster.walkers(slot, day::weekday_bit(date));
+    if kind == ReminderKind::Last {
+        people.extend(roster.backup().filter(|backup| !people.contains(backup)));
+    }
+    people
+}
+
+/// What is said of absences that excuse nothing. A proposal stands beside both reminders of the round; a return that nobody
+/// confirmed is said once, and also to who was asked about it.
+fn about_absences(
+    words: &mut Words,
+    site: Uuid,
+    (kind, date, slot): (ReminderKind, NaiveDate, Slot),
+    check: &Left,
+    absences: &[AbsenceFact],
+    roster: &Roster,
+    now: DateTime<Utc>,
+) {
+    if kind == ReminderKind::LookAgain {
+        return;
+    }
+    let people = reminded(kind, date, slot, roster);
+    let mut tell = |id: Uuid, member: Uuid, key: &'static str, absence: &AbsenceFact| {
+        let said = [("senior", &check.called), ("building", &check.building), ("unit", &check.unit), ("reported_by", &absence.reported_by)];
+        words.insert(id, NewNotice { class: NoticeClass::Reminder, ..NewNotice::report(id, member, key, arguments(said), now) });
+    };
+    for absence in absences {
+        if absence.is_proposed_on(date) {
+            for member in &people {
+                let reason = format!("proposed/{kind}/{slot}/{}", absence.id);
+                tell(id::daily_notice(site, *member, date, &reason), *member, "notice.remind_proposed", absence);
+            }
+        }
+        if absence.return_is_in_doubt(check.id) {
+            for member in people.iter().copied().chain(roster.asked_about_return()) {
+                tell(id::absence_word(absence.id, member, "in_doubt"), member, "notice.remind_return", absence);
+            }
+        }
     }
 }
 

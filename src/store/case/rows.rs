@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::domain::absence::AbsenceFact;
+use crate::domain::absence::{AbsenceFact, AbsenceKind};
 use crate::domain::alert::{Alert, AlertState, Ladder, Step, StepAct, StepState, Trigger, TriggerKind};
 use crate::domain::check::{Cause, CheckState, CheckView, Slot};
 use crate::domain::outcome::{ContactProof, Outcome};
@@ -145,10 +145,15 @@ pub struct SignalRow {
 pub struct AbsenceRow {
     pub senior_id: Uuid,
     pub id: Uuid,
+    #[sqlx(try_from = "String")]
+    pub kind: AbsenceKind,
     pub from_date: NaiveDate,
     pub return_date: NaiveDate,
+    pub reported_by: String,
     pub confirmed_at: Option<DateTime<Utc>>,
     pub cancelled_at: Option<DateTime<Utc>>,
+    pub return_confirmed_at: Option<DateTime<Utc>>,
+    pub first_check: Option<Uuid>,
 }
 
 impl CheckRow {
@@ -280,10 +285,14 @@ impl AbsenceRow {
     pub fn fact(self) -> AbsenceFact {
         AbsenceFact {
             id: self.id,
+            kind: self.kind,
             from_date: self.from_date,
             return_date: self.return_date,
+            reported_by: self.reported_by,
             confirmed_at: self.confirmed_at,
             cancelled_at: self.cancelled_at,
+            return_confirmed_at: self.return_confirmed_at,
+            first_check: self.first_check,
         }
     }
 }

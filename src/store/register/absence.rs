@@ -3,20 +3,26 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{By, Written, content_hash, id_conflict, lock_id, require_open, require_version, senior, site, wrote};
-use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceKind};
+use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceKind, may_confirm_return};
+use crate::domain::notice::{Arguments, NewNotice, arguments};
 use crate::domain::refusal::Refusal;
-use crate::domain::register;
 use crate::domain::silence::Silenced;
+use crate::domain::{id, register};
 use crate::on;
-use crate::store::{Result, Tx, case, silence};
+use crate::store::{Result, Tx, bulk, case, roster, silence};
 
 /// Somebody who left may be reported some days late, and a journey some weeks ahead.
 const BACKDATED_DAYS_MAX: i64 = 7;
 const AHEAD_DAYS_MAX: i64 = 60;
+/// A proposer who may confirm has this long before the others are asked to.
+const OWN_CONFIRMATION_WAIT: TimeDelta = TimeDelta::minutes(10);
+/// To those who may confirm.
+const PROPOSED: &str = "notice.absence_proposed";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Absence {
@@ -35,6 +41,9 @@ pub struct Absence {
     pub confirmed_at: Option<DateTime<Utc>>,
     pub confirmed_by: Option<Uuid>,
     pub cancelled_at: Option<DateTime<Utc>>,
+    /// Somebody made sure that she comes back on that date. Until then the first morning begins with a call to who reported it.
+    pub return_confirmed_at: Option<DateTime<Utc>>,
+    pub return_confirmed_by: Option<Uuid>,
     #[serde(skip)]
     content_hash: Vec<u8>,
     pub version: i64,
@@ -93,7 +102,39 @@ pub async fn propose(tx: &mut Tx, by: &By, senior_id: Uuid, new: NewAbsence) -> 
         .await
         .map(|_| ()))?;
     wrote(tx, by, written("create", new.id, senior_id), &new).await?;
+    ask_to_confirm(tx, by, senior_id, &new, today).await?;
     get(tx, by.site_id, senior_id, new.id).await
+}
+
+/// Those who may confirm hear of it once. If the proposer is one of them, she will probably confirm it in the same minute: the
+/// others hear of it only if she does not.
+async fn ask_to_confirm(tx: &mut Tx, by: &By, senior_id: Uuid, new: &NewAbsence, today: NaiveDate) -> Result<()> {
+    // The command line enters and restores; it proposes nothing.
+    let Some(actor) = by.actor_id else { return Ok(()) };
+    let Some(about) = silence::about(tx, by.site_id, senior_id).await? else { return Ok(()) };
+    let people = roster::load(tx, by.site_id, &[senior_id], today).await?.remove(&senior_id).unwrap_or_default().answers_for_absence();
+    let said = [("actor", silence::called(tx, by.site_id, actor).await?), ("reported_by", new.reported_by.clone())];
+    let said: Arguments = about.into_iter().chain(arguments(said)).collect();
+    let not_before = if people.contains(&actor) { by.now + OWN_CONFIRMATION_WAIT } else { by.now };
+    let rows: Vec<Value> = people
+        .into_iter()
+        .filter(|member| *member != actor)
+        .map(|member| NewNotice::report(id::absence_word(new.id, member, PROPOSED), member, PROPOSED, said.clone(), not_before))
+        .map(|notice| case::notice_row(by.site_id, &notice, by.now))
+        .collect();
+    bulk::execute(tx, case::INSERT_NOTICE, &rows).await?;
+    Ok(())
+}
+
+/// Confirmed or taken back: what nobody has read yet asks for nothing any more.
+async fn asks_no_more(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid) -> Result<()> {
+    let today = site::get(tx, by.site_id).await?.today(by.now)?;
+    let people = roster::load(tx, by.site_id, &[senior_id], today).await?.remove(&senior_id).unwrap_or_default().answers_for_absence();
+    let words = people.into_iter().map(|member| json!({ "site": by.site_id, "id": id::absence_word(id, member, PROPOSED) }));
+    let sql = "update notice set state = 'cancelled' from {rows}
+        where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";
+    bulk::execute(tx, sql, &words.collect::<Vec<_>>()).await?;
+    Ok(())
 }
 
 fn check_dates(new: &NewAbsence, today: NaiveDate) -> Result<(), Refusal> {
@@ -129,7 +170,8 @@ pub async fn confirm(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i
         .await?
         .rows_affected());
     require_version(rows)?;
-    wrote(tx, by, written("confirm", id, senior_id), &serde_json::json!({"confirmed_at": by.now})).await?;
+    wrote(tx, by, written("confirm", id, senior_id), &json!({"confirmed_at": by.now})).await?;
+    asks_no_more(tx, by, senior_id, id).await?;
     silence::tell(tx, by, senior_id, Silenced::Absence).await?;
     case::reassess(tx, by.site_id, &[senior_id], by.now).await?;
     get(tx, by.site_id, senior_id, id).await
@@ -143,8 +185,48 @@ pub async fn cancel(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i6
         where site_id = $1 and id = $2 and version = $3 and cancelled_at is null";
     let rows = on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(id).bind(version).bind(by.now).execute(conn).await?.rows_affected());
     require_version(rows)?;
-    wrote(tx, by, written("cancel", id, senior_id), &serde_json::json!({"cancelled_at": by.now})).await?;
+    wrote(tx, by, written("cancel", id, senior_id), &json!({"cancelled_at": by.now})).await?;
+    asks_no_more(tx, by, senior_id, id).await?;
     case::reassess(tx, by.site_id, &[senior_id], by.now).await?;
+    get(tx, by.site_id, senior_id, id).await
+}
+
+/// She comes back as was entered. It changes no check: the first morning is an ordinary one in any case.
+pub async fn confirm_return(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i64) -> Result<Absence> {
+    senior::lock(tx, by.site_id, senior_id).await?;
+    let old = get(tx, by.site_id, senior_id, id).await?;
+    if old.cancelled_at.is_some() {
+        return Err(Refusal::conflict("register.absence_cancelled").into());
+    }
+    if old.confirmed_at.is_none() {
+        return Err(Refusal::conflict("register.absence_unconfirmed").into());
+    }
+    let today = site::get(tx, by.site_id).await?.today(by.now)?;
+    if !may_confirm_return(old.return_date, today) {
+        return Err(Refusal::conflict("register.return_too_early").with("date", old.return_date).into());
+    }
+    // Checks that are excused all the same must not look as if somebody would look again.
+    let others = list(tx, by.site_id, senior_id).await?;
+    let goes_on = |other: &Absence| {
+        let in_force = other.confirmed_at.is_some() && other.cancelled_at.is_none();
+        in_force && other.from_date <= old.return_date && old.return_date < other.return_date
+    };
+    if others.iter().any(goes_on) {
+        return Err(Refusal::conflict("register.absence_goes_on").into());
+    }
+    let sql = "update absence set return_confirmed_at = $4, return_confirmed_by = $5, version = version + 1
+        where site_id = $1 and id = $2 and version = $3 and return_confirmed_at is null";
+    let rows = on!(tx, |conn| sqlx::query(sql)
+        .bind(by.site_id)
+        .bind(id)
+        .bind(version)
+        .bind(by.now)
+        .bind(by.actor_id)
+        .execute(conn)
+        .await?
+        .rows_affected());
+    require_version(rows)?;
+    wrote(tx, by, written("confirm_return", id, senior_id), &json!({"return_confirmed_at": by.now})).await?;
     get(tx, by.site_id, senior_id, id).await
 }
 
@@ -164,7 +246,7 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, senior_id: Uuid) -> Result<Vec<Abs
 
 async fn select(tx: &mut Tx, site_id: Uuid, id: Option<Uuid>, senior_id: Option<Uuid>) -> Result<Vec<Absence>> {
     let sql = "select id, senior_id, kind, from_date, return_date, reported_by, entered_by, confirmed_at, confirmed_by, cancelled_at,
-            content_hash, version, created_at
+            return_confirmed_at, return_confirmed_by, content_hash, version, created_at
         from absence where site_id = $1 and ($2 is null or id = $2) and ($3 is null or senior_id = $3)
         order by from_date, created_at, id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).bind(senior_id).fetch_all(conn).await)?)

@@ -98,6 +98,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("post", "seniors/{id}/absences", AROUND),
     ("post", "seniors/{id}/absences/{absence}/confirm", KEEPERS),
     ("post", "seniors/{id}/absences/{absence}/cancel", AROUND),
+    ("post", "seniors/{id}/absences/{absence}/confirm-return", KEEPERS),
     ("get", "seniors/{id}/agreements", AROUND),
     ("post", "seniors/{id}/agreements", KEEPERS),
     ("post", "seniors/{id}/agreements/{agreement}/end", KEEPERS),

@@ -338,3 +338,46 @@ fn the_same_press_or_request_is_one_trigger() {
     street.act(-19, SOCIAL, raise).unwrap();
     assert_eq!(street.alert().triggers.len(), 2);
 }
+
+#[test]
+fn the_first_word_of_a_missed_sign_says_who_reported_her_away_and_a_call_for_help_does_not() {
+    let proposed = AbsenceFact {
+        id: Uuid::from_u128(500),
+        kind: AbsenceKind::Away,
+        from_date: "2026-11-23".parse().unwrap(),
+        return_date: "2026-11-25".parse().unwrap(),
+        reported_by: "女儿".to_owned(),
+        confirmed_at: None,
+        cancelled_at: None,
+        return_confirmed_at: None,
+        first_check: None,
+    };
+    let back = AbsenceFact {
+        return_date: "2026-11-23".parse().unwrap(),
+        confirmed_at: Some(minute(-2000)),
+        first_check: Some(morning_check(0).id),
+        ..proposed.clone()
+    };
+    let said = |absences: &[AbsenceFact], kind: SignalKind| {
+        let mut street = Street::new();
+        street.case.absences = absences.to_vec();
+        street.see(kind, minute(-105));
+        let mut told = street.last.clone();
+        for at in [0, 5] {
+            street.tick(at);
+            told.append(&mut street.last);
+        }
+        let remarks = told.iter().filter_map(|command| match command {
+            Command::Tell(notice) => {
+                Some((notice.key, notice.arguments.get("remark")?.clone(), notice.arguments.get("reported_by")?.clone()))
+            }
+            _ => None,
+        });
+        remarks.collect::<Vec<_>>()
+    };
+    let remark = |word: &str| vec![("notice.alert_call", word.to_owned(), "女儿".to_owned())];
+    assert_eq!(said(std::slice::from_ref(&proposed), SignalKind::Closed), remark("proposed"));
+    assert_eq!(said(&[back], SignalKind::Closed), remark("return_in_doubt"));
+    assert!(said(&[proposed], SignalKind::Help).is_empty());
+    assert!(said(&[], SignalKind::Closed).is_empty());
+}

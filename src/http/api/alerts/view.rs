@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceFact};
 use crate::domain::access::{Capability, Relation};
 use crate::domain::alert::{AlertState, Ladder, StepAct, StepState, TimelineKind, TriggerKind};
 use crate::domain::check::Cause;
+use crate::http::value::AbsenceWord;
 use crate::store::alert::{self, AlertItem};
-use crate::store::{Error, Result, Tx};
+use crate::store::{Error, Result, Tx, case};
 
 /// One alert of a list: no room, no phone.
 #[derive(Serialize, ToSchema)]
@@ -56,6 +58,10 @@ pub struct AlertDetail {
     steps: Vec<Step>,
     timeline: Vec<TimelineEntry>,
     told: Vec<Told>,
+    /// Somebody says that she was away on a day of this alert, and nobody has confirmed it: it excuses nothing.
+    proposed_absence: Option<AbsenceWord>,
+    /// She should have been back by a day of this alert, and nobody confirmed that: please call who reported it first.
+    unconfirmed_return: Option<AbsenceWord>,
     /// The door and the phone, for those who may call; the key for those whom the ladder has told and for staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     door: Option<Door>,
@@ -151,7 +157,15 @@ impl Alert {
 pub async fn detail(tx: &mut Tx, site: Uuid, item: AlertItem, relation: &Relation, reader: Uuid) -> Result<AlertDetail> {
     let (id, senior) = (item.id, item.senior_id);
     let outcome = reads_outcome(&item, relation, reader);
-    let triggers = alert::triggers(tx, site, id).await?.into_iter().map(Trigger::from).collect();
+    let triggers = alert::triggers(tx, site, id).await?;
+    let absences = absences(tx, site, senior, &triggers).await?;
+    let find = |is_meant: &dyn Fn(&AbsenceFact, &alert::TriggerItem) -> bool| {
+        let found = absences.iter().find(|absence| triggers.iter().any(|trigger| is_meant(absence, trigger)));
+        found.cloned().map(AbsenceWord::from)
+    };
+    let proposed_absence = find(&|absence, trigger| absence.is_proposed_on(trigger.local_date));
+    let unconfirmed_return = find(&|absence, trigger| trigger.check_id.is_some_and(|check| absence.return_is_in_doubt(check)));
+    let triggers = triggers.into_iter().map(Trigger::from).collect();
     let steps = alert::steps(tx, site, id).await?.into_iter().map(Step::from).collect();
     let mut timeline: Vec<TimelineEntry> =
         alert::timeline(tx, site, id).await?.into_iter().map(TimelineEntry::read).collect::<Result<_>>()?;
@@ -168,7 +182,15 @@ pub async fn detail(tx: &mut Tx, site: Uuid, item: AlertItem, relation: &Relatio
         None
     };
     let contacts = if sensitive { Some(alert::contacts(tx, site, senior).await?.into_iter().map(Contact::from).collect()) } else { None };
-    Ok(AlertDetail { alert: Alert::seen_by(item, relation, reader), triggers, steps, timeline, told, door, contacts })
+    let alert = Alert::seen_by(item, relation, reader);
+    Ok(AlertDetail { alert, triggers, steps, timeline, told, proposed_absence, unconfirmed_return, door, contacts })
+}
+
+/// The absences that may say something about the days of an alert.
+async fn absences(tx: &mut Tx, site: Uuid, senior: Uuid, triggers: &[alert::TriggerItem]) -> Result<Vec<AbsenceFact>> {
+    let Some(first) = triggers.iter().map(|trigger| trigger.local_date).min() else { return Ok(Vec::new()) };
+    let found = case::absences(tx, site, &[senior], first - TimeDelta::days(ABSENCE_DAYS_MAX)).await?;
+    Ok(found.into_values().flatten().collect())
 }
 
 impl TimelineEntry {

@@ -17,7 +17,7 @@ use crate::http::page::{IfMatch, Page};
 use crate::store::register::absence::{self, Absence, NewAbsence};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(confirm)).routes(routes!(cancel))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(confirm)).routes(routes!(cancel)).routes(routes!(confirm_return))
 }
 
 /// Say that the senior is away. It excuses nothing until it is confirmed.
@@ -79,6 +79,33 @@ async fn confirm(
     );
     app.wake.all();
     answer
+}
+
+/// Say that the senior comes back as was entered, or is back: for those paired with her, branch and social worker, from the day
+/// before on. If she stays away longer, enter an absence that begins on the return date, and confirm that.
+#[utoipa::path(post, path = "/api/v1/seniors/{id}/absences/{absence}/confirm-return", tag = "seniors",
+    params(("id" = Uuid, Path), ("absence" = Uuid, Path), ("If-Match" = String, Header)),
+    responses((status = 200, body = Absence), (status = 403, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
+async fn confirm_return(
+    State(app): State<App>,
+    caller: Caller,
+    Segments((senior_id, id)): Segments<(Uuid, Uuid)>,
+    if_match: IfMatch,
+    key: IdempotencyKey,
+) -> Result<Answer, HttpError> {
+    let once = key.maybe(&caller, None, ContentHash::of(&("confirm-return", senior_id, id)));
+    let by = by(&caller, &app);
+    changed_once!(
+        app,
+        once,
+        by,
+        if_match,
+        |tx| {
+            caller.senior(&mut tx, senior_id, Capability::ReturnConfirm).await?;
+            absence::get(&mut tx, by.site_id, senior_id, id).await?
+        },
+        absence::confirm_return(&mut tx, &by, senior_id, id, if_match.0).await?
+    )
 }
 
 /// Cancel an absence: she is at home after all.
