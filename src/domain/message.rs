@@ -88,7 +88,7 @@ pub fn priority(class: NoticeClass, key: &str) -> i64 {
 }
 
 /// Keys in the order in which a person should read them; keys that are not listed come last.
-const READING_ORDER: [&str; 28] = [
+const READING_ORDER: [&str; 27] = [
     "notice.help_call",
     "notice.help_door",
     "notice.help_night",
@@ -111,7 +111,6 @@ const READING_ORDER: [&str; 28] = [
     "notice.alert_again",
     "notice.alert_look",
     "notice.alert_confirm",
-    "notice.alert_listed",
     "notice.claim_ran_out",
     "notice.step_found_nobody",
     "notice.passed_on",

@@ -42,6 +42,19 @@ pub struct NewNotice {
     pub not_before: DateTime<Utc>,
 }
 
+impl NewNotice {
+    /// A report to one person that belongs to no alert: nobody claims it, no ladder waits for it. Sent from `now` on.
+    pub fn report(id: Uuid, recipient_id: Uuid, key: &'static str, arguments: Arguments, now: DateTime<Utc>) -> Self {
+        let class = NoticeClass::Report;
+        Self { id, alert_id: None, epoch: 0, step: 0, level: 0, recipient_id, key, arguments, class, not_before: now }
+    }
+}
+
+/// Arguments as a sentence takes them, from what can be written.
+pub fn arguments<'a, V: ToString>(pairs: impl IntoIterator<Item = (&'a str, V)>) -> Arguments {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+}
+
 /// The sentence of a rung. Rungs of the same act share a key, so that many seniors fit one message. Whom a person asked to be
 /// looked at has missed no sign: the first call does not say so. The keys of an urgent alert begin with `notice.help_`: they go
 /// first and wait for nothing.
@@ -64,6 +77,5 @@ pub fn key_of(act: StepAct, urgent: bool, cause: Cause) -> &'static str {
         (StepAct::Final, true) => "notice.help_final",
         (StepAct::Night, _) => "notice.help_night",
         (StepAct::Confirm, _) => "notice.alert_confirm",
-        (StepAct::List, _) => "notice.alert_listed",
     }
 }

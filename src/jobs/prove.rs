@@ -1,20 +1,20 @@
-//! Two words a day to people: the proof that the watching works ("38 of 40 seen, 2 visited"), so that our own silence is
-//! noticed; and in the afternoon the buildings that nobody will look at tomorrow.
+//! The words of every day: the proof that the watching works ("38 of 40 seen, 2 visited"), so that our own silence is noticed;
+//! at noon and at six what nobody has settled yet; in the afternoon the buildings that nobody will look at tomorrow.
 //!
-//! Each is sent once per site and date, at its local time or as soon after it as the server runs.
+//! Each is sent once per site, date and moment, at its local time or as soon after it on that date as the server runs.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Notify, watch as signal};
 use uuid::Uuid;
 
 use super::repeat;
 use crate::app::App;
-use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::place::Role;
-use crate::domain::{day, id};
+use crate::domain::{day, id, ladder};
 use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::plan::SitePlan;
 use crate::store::proof::{self, Planned};
@@ -28,12 +28,14 @@ static NO_BELL: Notify = Notify::const_new();
 pub struct Report {
     pub proofs: usize,
     pub uncovered: usize,
+    pub unresolved: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Word {
     Proof,
     Cover,
+    Unresolved,
 }
 
 pub async fn run_once(app: &App) -> Result<Report> {
@@ -43,6 +45,9 @@ pub async fn run_once(app: &App) -> Result<Report> {
     for site in sites {
         report.proofs += say(app, &site, Word::Proof, site.rules.check.proof_at, now).await?;
         report.uncovered += say(app, &site, Word::Cover, site.rules.check.cover_notice_at, now).await?;
+        if let Some(at) = ladder::listing(site.zone, now) {
+            report.unresolved += say(app, &site, Word::Unresolved, at, now).await?;
+        }
     }
     if report != Report::default() {
         app.wake.deliver.notify_one();
@@ -55,7 +60,7 @@ pub async fn run(app: App, stop: signal::Receiver<bool>) {
     repeat("prove", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
 }
 
-/// Writes one word for one site, unless it is too early or today's is written.
+/// Writes one word for one site, unless it is too early or it is written.
 async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTime<Utc>) -> Result<usize> {
     let today = day::local_date(site.zone, now);
     if day::instant(site.zone, today, at).is_none_or(|at| now < at) {
@@ -64,10 +69,15 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
     let job = match word {
         Word::Proof => format!("proof/{}", site.id),
         Word::Cover => format!("cover/{}", site.id),
+        Word::Unresolved => format!("unresolved/{}", site.id),
     };
-    let (asked, date) = (job.clone(), today.to_string());
+    let moment = match word {
+        Word::Proof | Word::Cover => today.to_string(),
+        Word::Unresolved => format!("{today} {at}"),
+    };
+    let asked = job.clone();
     let last = app.read(move |mut tx| async move { health::last_pass(&mut tx, &asked).await.map(|last| (tx, last)) }).await?;
-    if last.is_some_and(|(_, said)| said == date) {
+    if last.is_some_and(|(_, said)| said == moment) {
         return Ok(0);
     }
     let site_id = site.id;
@@ -75,10 +85,11 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
         let notices = match word {
             Word::Proof => proofs(&mut tx, site_id, today, now).await?,
             Word::Cover => uncovered(&mut tx, site_id, today, now).await?,
+            Word::Unresolved => unresolved(&mut tx, site_id, (today, at), now).await?,
         };
         let rows: Vec<Value> = notices.iter().map(|notice| notice_row(site_id, notice, now)).collect();
         let written = bulk::execute(&mut tx, INSERT_NOTICE, &rows).await?;
-        health::passed(&mut tx, &job, now, &date).await?;
+        health::passed(&mut tx, &job, now, &moment).await?;
         Ok((tx, usize::try_from(written).unwrap_or(usize::MAX)))
     })
     .await
@@ -87,8 +98,39 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
 async fn proofs(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
     let numbers = proof::mornings(tx, site_id, today).await?;
     let notices = numbers.into_iter().map(|of| {
-        let arguments = [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
-        report(id::daily_notice(site_id, of.member_id, today, "proof"), of.member_id, "notice.proof", arguments, now)
+        let said = [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
+        NewNotice::report(id::daily_notice(site_id, of.member_id, today, "proof"), of.member_id, "notice.proof", arguments(said), now)
+    });
+    Ok(notices.collect())
+}
+
+/// One notice per person about everybody whom nobody has reached yet, counted by building; none if all is settled.
+async fn unresolved(
+    tx: &mut Tx,
+    site_id: Uuid,
+    (today, at): (NaiveDate, NaiveTime),
+    now: DateTime<Utc>,
+) -> Result<Vec<NewNotice>> {
+    let open = proof::unresolved(tx, site_id).await?;
+    let seniors: Vec<Uuid> = open.iter().map(|alert| alert.senior_id).collect();
+    let rosters = roster::load(tx, site_id, &seniors, today).await?;
+    let operators = roster::operators(tx, site_id, today).await?;
+    // By person: each building with its name and number, in walking order.
+    let mut lists: BTreeMap<Uuid, Vec<(Uuid, String, usize)>> = BTreeMap::new();
+    for alert in open {
+        for member in rosters.get(&alert.senior_id).map(|roster| roster.hear_of_unresolved(&operators)).unwrap_or_default() {
+            let list = lists.entry(member).or_default();
+            match list.last_mut() {
+                Some((building, _, count)) if *building == alert.building_id => *count += 1,
+                _ => list.push((alert.building_id, alert.building.clone(), 1)),
+            }
+        }
+    }
+    let notices = lists.into_iter().map(|(member, list)| {
+        let count: usize = list.iter().map(|(.., count)| count).sum();
+        let buildings: Vec<(String, usize)> = list.into_iter().map(|(_, name, count)| (name, count)).collect();
+        let said = arguments([("count", json!(count)), ("buildings", json!(buildings))]);
+        NewNotice::report(id::daily_notice(site_id, member, today, &format!("unresolved/{at}")), member, "notice.unresolved", said, now)
     });
     Ok(notices.collect())
 }
@@ -116,7 +158,7 @@ async fn uncovered(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<U
     let notices = gaps.into_iter().map(|((member, building), (name, seniors))| {
         let reason = format!("no_cover/{building}");
         let id = id::daily_notice(site_id, member, tomorrow, &reason);
-        report(id, member, "notice.no_cover", [("building", name), ("count", seniors.len().to_string())], now)
+        NewNotice::report(id, member, "notice.no_cover", arguments([("building", name), ("count", seniors.len().to_string())]), now)
     });
     Ok(notices.collect())
 }
@@ -126,15 +168,4 @@ fn seniors_of(checks: &[Planned]) -> Vec<Uuid> {
     seniors.sort_unstable();
     seniors.dedup();
     seniors
-}
-
-fn report<T: ToString, const N: usize>(
-    id: Uuid,
-    recipient_id: Uuid,
-    key: &'static str,
-    arguments: [(&str, T); N],
-    now: DateTime<Utc>,
-) -> NewNotice {
-    let arguments: Arguments = arguments.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
-    NewNotice { id, alert_id: None, epoch: 0, step: 0, level: 0, recipient_id, key, arguments, class: NoticeClass::Report, not_before: now }
 }

@@ -1,4 +1,4 @@
-//! What the daily proof counts and what "no cover tomorrow" asks: one statement each, over everybody concerned.
+//! What the words of every day count: one statement each, over everybody concerned.
 
 use chrono::NaiveDate;
 use sqlx::FromRow;
@@ -56,6 +56,25 @@ pub async fn mornings(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<Vec
             count(case when state = 'excused' then 1 end) as excused
         from morning group by member_id order by member_id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(date).fetch_all(conn).await)?)
+}
+
+/// Somebody about whom nobody has good news yet, and where.
+#[derive(Debug, Clone, FromRow)]
+pub struct Unresolved {
+    pub senior_id: Uuid,
+    pub building_id: Uuid,
+    pub building: String,
+}
+
+/// Every alert that stands open, building by building in walking order.
+pub async fn unresolved(tx: &mut Tx, site_id: Uuid) -> Result<Vec<Unresolved>> {
+    let sql = "select a.senior_id, b.id as building_id, b.name as building from alert a
+        join senior s on s.site_id = a.site_id and s.id = a.senior_id
+        join home h on h.site_id = s.site_id and h.id = s.home_id
+        join place b on b.site_id = h.site_id and b.id = h.building_id
+        where a.site_id = $1 and a.resolved_at is null and not a.drill and s.purpose = 'real'
+        order by b.walk_order, b.name, b.id, a.senior_id";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).fetch_all(conn).await)?)
 }
 
 /// A planned check of a date that nothing excuses yet, and where it is.

@@ -4,9 +4,7 @@
 use uuid::Uuid;
 
 use crate::domain::id;
-use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
-use crate::domain::place::Role;
-use crate::domain::roster::Roster;
+use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::visit::{DOSSIER, Finding, FindingKind};
 use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::register::senior::Senior;
@@ -25,22 +23,11 @@ pub(super) async fn ask(tx: &mut Tx, by: &By, senior: &Senior, opened: &[(Uuid, 
     let home = home::get(tx, by.site_id, senior.home_id).await?;
     let building = place::get(tx, by.site_id, home.building_id).await?.name;
     // No word of what happened: a message says where to look, not what a record holds.
-    let arguments: Arguments = [("senior", &senior.called), ("building", &building), ("unit", &home.unit)]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.clone()))
-        .collect();
-    let recipients = recipients(&people, operators);
-    let notice = |finding: Uuid, key, recipient_id| NewNotice {
-        id: id::daily_notice(by.site_id, recipient_id, today, &format!("question/{finding}")),
-        alert_id: None,
-        epoch: 0,
-        step: 0,
-        level: 0,
-        recipient_id,
-        key,
-        arguments: arguments.clone(),
-        class: NoticeClass::Report,
-        not_before: by.now,
+    let said = arguments([("senior", &senior.called), ("building", &building), ("unit", &home.unit)]);
+    let recipients = people.deciders(&operators);
+    let notice = |finding: Uuid, key, member| {
+        let id = id::daily_notice(by.site_id, member, today, &format!("question/{finding}"));
+        NewNotice::report(id, member, key, said.clone(), by.now)
     };
     let mut rows = Vec::new();
     for (finding, found) in questions {
@@ -49,9 +36,4 @@ pub(super) async fn ask(tx: &mut Tx, by: &By, senior: &Senior, opened: &[(Uuid, 
     }
     bulk::execute(tx, INSERT_NOTICE, &rows).await?;
     Ok(())
-}
-
-fn recipients(people: &Roster, operators: Vec<Uuid>) -> Vec<Uuid> {
-    let by_role = [Role::SocialWorker, Role::BranchSecretary].map(|role| people.holders(role));
-    by_role.into_iter().find(|holders| !holders.is_empty()).unwrap_or(operators)
 }
