@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::repeat;
 use crate::app::App;
 use crate::domain::check::Slot;
-use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::place::Role;
 use crate::domain::reach::{Gap, Moments, Occasion, occasion};
 use crate::domain::{day, id};
@@ -121,9 +121,8 @@ fn by_recipient<'a>(judged: impl Iterator<Item = &'a Judged>, operators: &[Uuid]
 
 fn notice(id: Uuid, recipient_id: Uuid, gaps: &[&Judged], not_before: DateTime<Utc>) -> NewNotice {
     let building = gaps.first().map(|one| one.shown.building_name.clone()).unwrap_or_default();
-    let arguments: Arguments = [("building".to_owned(), building), ("count".to_owned(), gaps.len().to_string())].into();
-    let (key, class) = ("notice.unreachable", NoticeClass::Report);
-    NewNotice { id, alert_id: None, epoch: 0, step: 0, level: 0, recipient_id, key, arguments, class, not_before }
+    let said = arguments([("building", building), ("count", gaps.len().to_string())]);
+    NewNotice::report(id, recipient_id, "notice.unreachable", said, not_before)
 }
 
 fn count(site: Uuid, counts: &BTreeMap<Gap, usize>) {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::case::{INSERT_NOTICE, notice_row};
 use super::register::By;
 use super::{Result, Tx, bulk, plan, roster};
-use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::notice::{Arguments, NewNotice};
 use crate::domain::roster::Roster;
 use crate::domain::silence::Silenced;
 use crate::domain::{day, id};
@@ -64,17 +64,9 @@ async fn write(
     let rows: Vec<Value> = people
         .into_iter()
         .filter(|member| *member != actor)
-        .map(|member| NewNotice {
-            id: id::daily_notice(by.site_id, member, today, &format!("silenced/{what}/{about}")),
-            alert_id: None,
-            epoch: 0,
-            step: 0,
-            level: 0,
-            recipient_id: member,
-            key: what.key(),
-            arguments: details.clone(),
-            class: NoticeClass::Report,
-            not_before: by.now,
+        .map(|member| {
+            let id = id::daily_notice(by.site_id, member, today, &format!("silenced/{what}/{about}"));
+            NewNotice::report(id, member, what.key(), details.clone(), by.now)
         })
         .map(|notice| notice_row(by.site_id, &notice, by.now))
         .collect();

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Result, Tx, bulk, plan, roster};
 use crate::domain::day;
 use crate::domain::id;
-use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::notice::{Arguments, NewNotice};
 use crate::on;
 
 /// Which clockwork a pass drives: due checks, or due rungs of open alerts.
@@ -97,18 +97,7 @@ pub async fn tell_operators(
     let operators = roster::operators(tx, site_id, today).await?;
     let rows: Vec<serde_json::Value> = operators
         .into_iter()
-        .map(|operator| NewNotice {
-            id: id::daily_notice(site_id, operator, today, reason),
-            alert_id: None,
-            epoch: 0,
-            step: 0,
-            level: 0,
-            recipient_id: operator,
-            key,
-            arguments: arguments.clone(),
-            class: NoticeClass::Report,
-            not_before: now,
-        })
+        .map(|operator| NewNotice::report(id::daily_notice(site_id, operator, today, reason), operator, key, arguments.clone(), now))
         .map(|notice| super::case::notice_row(site_id, &notice, now))
         .collect();
     bulk::execute(tx, super::case::INSERT_NOTICE, &rows).await?;

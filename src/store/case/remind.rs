@@ -15,7 +15,7 @@ use super::Outcome;
 use super::apply::{INSERT_NOTICE, notice_row};
 use crate::domain::case::Command;
 use crate::domain::check::{CheckState, ReminderKind, Slot};
-use crate::domain::notice::{NewNotice, NoticeClass};
+use crate::domain::notice::{NewNotice, NoticeClass, arguments};
 use crate::domain::roster::Roster;
 use crate::domain::{day, id};
 use crate::on;
@@ -120,27 +120,18 @@ fn count(
 impl Round {
     fn notice(&self, site: Uuid, (unseen, again): (u32, u32), now: DateTime<Utc>) -> NewNotice {
         let reason = format!("{}/{}/{}/{}", self.kind, self.slot, self.building_id, self.deadline);
-        let arguments = [
+        let said = [
             ("building", self.building.clone()),
             ("deadline", self.deadline.clone()),
             ("count", (if self.kind == ReminderKind::Round { unseen + again } else { unseen }).to_string()),
             ("again", again.to_string()),
         ];
-        NewNotice {
-            id: id::daily_notice(site, self.member, self.date, &reason),
-            alert_id: None,
-            epoch: 0,
-            step: 0,
-            level: 0,
-            recipient_id: self.member,
-            key: match self.kind {
-                ReminderKind::Round => "notice.remind_round",
-                ReminderKind::Last => "notice.remind_last",
-                ReminderKind::LookAgain => "notice.remind_again",
-            },
-            arguments: arguments.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            class: NoticeClass::Reminder,
-            not_before: now,
-        }
+        let key = match self.kind {
+            ReminderKind::Round => "notice.remind_round",
+            ReminderKind::Last => "notice.remind_last",
+            ReminderKind::LookAgain => "notice.remind_again",
+        };
+        let id = id::daily_notice(site, self.member, self.date, &reason);
+        NewNotice { class: NoticeClass::Reminder, ..NewNotice::report(id, self.member, key, arguments(said), now) }
     }
 }

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::super::{Result, Tx, bulk, plan, roster};
-use crate::domain::notice::{Arguments, NewNotice, NoticeClass};
+use crate::domain::notice::{Arguments, NewNotice, arguments};
 use crate::domain::roster::Roster;
 use crate::domain::{day, id};
 use crate::on;
@@ -59,28 +59,16 @@ pub async fn next_silence(tx: &mut Tx) -> Result<Option<DateTime<Utc>>> {
 
 /// A bound one: who looks at that window, and who has it mended. Any other: the operators.
 async fn word(tx: &mut Tx, device: &Silent, today: NaiveDate) -> Result<(Vec<Uuid>, &'static str, Arguments)> {
-    let named = |pairs: [(&str, &String); 3]| pairs.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
     if let (Some(senior), Some(called), Some(unit), Some(building)) = (device.senior_id, &device.called, &device.unit, &device.building) {
         let rosters = roster::load(tx, device.site_id, &[senior], today).await?;
         let people = rosters.get(&senior).map(Roster::relies_on_sensor).unwrap_or_default();
-        return Ok((people, "notice.sensor_silent", named([("senior", called), ("unit", unit), ("building", building)])));
+        return Ok((people, "notice.sensor_silent", arguments([("senior", called), ("unit", unit), ("building", building)])));
     }
-    let details = [("device".to_owned(), device.name.clone())].into();
+    let details = arguments([("device", &device.name)]);
     Ok((roster::operators(tx, device.site_id, today).await?, "notice.device_silent", details))
 }
 
 fn told(device: &Silent, member: Uuid, key: &'static str, details: &Arguments, today: NaiveDate, now: DateTime<Utc>) -> NewNotice {
     let reason = format!("{key}/{}/{}", device.id, device.overdue_at.timestamp_millis());
-    NewNotice {
-        id: id::daily_notice(device.site_id, member, today, &reason),
-        alert_id: None,
-        epoch: 0,
-        step: 0,
-        level: 0,
-        recipient_id: member,
-        key,
-        arguments: details.clone(),
-        class: NoticeClass::Report,
-        not_before: now,
-    }
+    NewNotice::report(id::daily_notice(device.site_id, member, today, &reason), member, key, details.clone(), now)
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::fail::{Escalate, Rung, tell_broken, undeliverable};
 use super::lease::Leased;
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt, pause};
+use crate::domain::notice::arguments;
 use crate::on;
 use crate::store::{Result, Tx, audit, watch};
 
@@ -246,7 +247,7 @@ async fn tell_disabled(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Re
     let sql = "select called from member where site_id = $1 and id = $2";
     let called: Option<String> =
         on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.recipient_id).fetch_optional(conn).await)?;
-    let arguments = [("member".to_owned(), called.unwrap_or_default()), ("why".to_owned(), attempt.outcome.detail.clone())].into();
+    let said = arguments([("member", called.unwrap_or_default()), ("why", attempt.outcome.detail.clone())]);
     let reason = format!("channel/{}", leased.channel_id.unwrap_or_default());
-    watch::tell_operators(tx, leased.site_id, "notice.channel_disabled", &reason, &arguments, now).await
+    watch::tell_operators(tx, leased.site_id, "notice.channel_disabled", &reason, &said, now).await
 }

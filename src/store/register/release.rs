@@ -12,7 +12,7 @@ use super::By;
 use crate::domain::check::Slot;
 use crate::domain::day;
 use crate::domain::id;
-use crate::domain::notice::{NewNotice, NoticeClass};
+use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::place::Role;
 use crate::domain::roster::Roster;
 use crate::on;
@@ -66,20 +66,12 @@ async fn tell(
     (key, people): (&'static str, BTreeSet<Uuid>),
     door: &Door,
 ) -> Result<()> {
-    let said = [("senior", &door.senior), ("building", &door.building), ("unit", &door.unit)];
+    let said = arguments([("senior", &door.senior), ("building", &door.building), ("unit", &door.unit)]);
     let rows: Vec<Value> = people
         .into_iter()
-        .map(|recipient_id| NewNotice {
-            id: id::daily_notice(by.site_id, recipient_id, today, &format!("{key}/{senior_id}")),
-            alert_id: None,
-            epoch: 0,
-            step: 0,
-            level: 0,
-            recipient_id,
-            key,
-            arguments: said.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())).collect(),
-            class: NoticeClass::Report,
-            not_before: by.now,
+        .map(|member| {
+            let id = id::daily_notice(by.site_id, member, today, &format!("{key}/{senior_id}"));
+            NewNotice::report(id, member, key, said.clone(), by.now)
         })
         .map(|notice| notice_row(by.site_id, &notice, by.now))
         .collect();
