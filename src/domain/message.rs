@@ -212,6 +212,7 @@ fn plain(item: &Item) -> Sentence {
     let variant = match item.key.as_str() {
         "notice.remind_last" if none("again") => "notice.remind_last_look",
         "notice.remind_last" if none("count") => "notice.remind_last_again",
+        "notice.proof" if !none("unheard") => "notice.proof_unheard",
         other => other,
     };
     let count = argument(item, "count").parse().unwrap_or(1);

@@ -60,8 +60,7 @@ impl Roster {
     /// Who is told at noon and at six what nobody has settled: the social worker and the secretary; without either the assigned
     /// member, and where nobody answers at all the operators.
     pub fn hear_of_unresolved(&self, operators: &[Uuid]) -> Vec<Uuid> {
-        let heads: BTreeSet<Uuid> =
-            [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role)).collect();
+        let heads: BTreeSet<Uuid> = [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role)).collect();
         if !heads.is_empty() {
             return heads.into_iter().collect();
         }

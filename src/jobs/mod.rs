@@ -13,6 +13,7 @@ pub mod escalate;
 pub mod heartbeat;
 pub mod prove;
 pub mod reach;
+pub mod unheard;
 
 use std::future::Future;
 use std::time::Duration;

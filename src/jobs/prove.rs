@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch as signal};
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::domain::{day, id, ladder};
 use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::plan::SitePlan;
 use crate::store::proof::{self, Planned};
-use crate::store::{Result, Tx, bulk, health, plan, roster};
+use crate::store::{Result, Tx, bulk, health, plan, roster, unheard};
 
 /// Nobody rings for the proof: the time of day does.
 static NO_BELL: Notify = Notify::const_new();
@@ -80,10 +81,10 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
     if last.is_some_and(|(_, said)| said == moment) {
         return Ok(0);
     }
-    let site_id = site.id;
+    let (site_id, zone) = (site.id, site.zone);
     app.write(move |mut tx| async move {
         let notices = match word {
-            Word::Proof => proofs(&mut tx, site_id, today, now).await?,
+            Word::Proof => proofs(&mut tx, site_id, zone, now).await?,
             Word::Cover => uncovered(&mut tx, site_id, today, now).await?,
             Word::Unresolved => unresolved(&mut tx, site_id, (today, at), now).await?,
         };
@@ -95,22 +96,23 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
     .await
 }
 
-async fn proofs(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
+/// The numbers of the morning, and of those whom nobody has seen or heard for too long.
+async fn proofs(tx: &mut Tx, site_id: Uuid, zone: Tz, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
+    let today = day::local_date(zone, now);
     let numbers = proof::mornings(tx, site_id, today).await?;
+    let unheard = unheard::overdue(tx, site_id, zone, now).await?.into_iter().collect();
+    let unheard = proof::among(tx, site_id, today, &unheard).await?;
     let notices = numbers.into_iter().map(|of| {
+        let unheard = unheard.get(&of.member_id).copied().unwrap_or_default();
         let said = [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
+        let said = said.into_iter().chain([("unheard", unheard)]);
         NewNotice::report(id::daily_notice(site_id, of.member_id, today, "proof"), of.member_id, "notice.proof", arguments(said), now)
     });
     Ok(notices.collect())
 }
 
 /// One notice per person about everybody whom nobody has reached yet, counted by building; none if all is settled.
-async fn unresolved(
-    tx: &mut Tx,
-    site_id: Uuid,
-    (today, at): (NaiveDate, NaiveTime),
-    now: DateTime<Utc>,
-) -> Result<Vec<NewNotice>> {
+async fn unresolved(tx: &mut Tx, site_id: Uuid, (today, at): (NaiveDate, NaiveTime), now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
     let open = proof::unresolved(tx, site_id).await?;
     let seniors: Vec<Uuid> = open.iter().map(|alert| alert.senior_id).collect();
     let rosters = roster::load(tx, site_id, &seniors, today).await?;

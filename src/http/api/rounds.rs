@@ -19,6 +19,7 @@ use crate::http::error::HttpError;
 use crate::http::json::StrictQuery;
 use crate::http::value::Day;
 use crate::store::round;
+use crate::store::unheard::{self, Contact};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(get))
@@ -65,6 +66,10 @@ struct Stop {
     sensor_at: Option<DateTime<Utc>>,
     /// Her sensor is silent, which is a matter of the device: please look at the window.
     sensor_silent: bool,
+    /// When a person last saw her or heard her voice.
+    last_contact_at: Option<DateTime<Utc>>,
+    /// Nobody has seen or heard her for more than a week: please ring.
+    contact_overdue: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -81,6 +86,7 @@ struct Round {
 async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<RoundQuery>) -> Result<Answer, HttpError> {
     let date = query.date.map_or(caller.today, |day| day.0);
     let slot = query.slot.unwrap_or(Slot::Morning);
+    let now = app.clock.now();
     let stops = app
         .read(move |mut tx| async move {
             let stops = match query.place {
@@ -90,15 +96,21 @@ async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQ
                     round::of_place(&mut tx, caller.site_id, place, date, slot).await?
                 }
             };
-            Ok((tx, stops))
+            let seniors: Vec<Uuid> = stops.iter().map(|stop| stop.senior_id).collect();
+            let contacts = unheard::of(&mut tx, caller.site_id, &seniors, caller.timezone, now).await?;
+            let shown = |stop: round::Stop| {
+                let contact = contacts.get(&stop.senior_id).copied().unwrap_or_default();
+                Stop::new(stop, contact)
+            };
+            Ok((tx, stops.into_iter().map(shown).collect::<Vec<Stop>>()))
         })
         .await?;
     let done = stops.iter().filter(|stop| matches!(stop.state, CheckState::Ok | CheckState::OkLate | CheckState::Excused)).count();
-    Ok(Answer::ok(&Round { date, slot, done, stops: stops.into_iter().map(Stop::from).collect() }))
+    Ok(Answer::ok(&Round { date, slot, done, stops }))
 }
 
-impl From<round::Stop> for Stop {
-    fn from(stop: round::Stop) -> Self {
+impl Stop {
+    fn new(stop: round::Stop, contact: Contact) -> Self {
         Self {
             senior_id: stop.senior_id,
             check_id: stop.check_id,
@@ -120,6 +132,8 @@ impl From<round::Stop> for Stop {
             sensor_kind: stop.sensor_kind,
             sensor_at: stop.sensor_at,
             sensor_silent: stop.sensor_silent,
+            last_contact_at: contact.last_contact_at,
+            contact_overdue: contact.overdue,
         }
     }
 }
