@@ -236,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn the_daily_proof_speaks_of_those_nobody_has_seen_or_heard_only_if_there_are_any() {
+        let proof = |unheard: &str| {
+            let counts = [("total", "40"), ("seen", "38"), ("visited", "2"), ("open", "0"), ("excused", "1"), ("unheard", unheard)];
+            item(None, "proof", &counts)
+        };
+        let numbers = "王师傅，今早约好的40位老人，38位已报平安，2位上门看过，0位还在找。1位登记了不在家。";
+        check(&[proof("0")], numbers);
+        check(&[proof("3")], &format!("{numbers}有3位老人一个多星期没人见过面、也没通过话，请安排人打个电话或上门。"));
+    }
+
+    #[test]
     fn what_is_unresolved_is_counted_by_building_and_a_long_list_ends_with_how_many_they_are() {
         let listed = |count: &str, buildings: &str| item(None, "unresolved", &[("count", count), ("buildings", buildings)]);
         check(

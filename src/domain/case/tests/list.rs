@@ -1,6 +1,7 @@
 //! Days that an outage missed: on the list, never forgotten, and with a ladder once somebody has touched them.
 
 use super::*;
+use crate::domain::ladder;
 use crate::domain::outcome::ContactProof;
 
 /// Minutes from Monday's cutoff to the same time on Tuesday, when the service is back.
@@ -20,6 +21,25 @@ fn days_missed_while_nobody_watched_call_nobody_and_stay_on_the_list() {
     street.run(TUESDAY + 1..=TUESDAY + 1575);
     assert_eq!(street.told, []);
     assert!(street.alert().is_unresolved() && !street.alert().has_ladder());
+}
+
+#[test]
+fn the_list_comes_at_noon_and_at_six_of_the_same_day_where_the_site_is() {
+    let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+    let (shanghai, berlin) = (chrono_tz::Asia::Shanghai, chrono_tz::Europe::Berlin);
+    for (zone, now, expected) in [
+        (shanghai, "2026-11-24T00:30:00+08:00", None),
+        (shanghai, "2026-11-24T11:59:59.999+08:00", None),
+        (shanghai, "2026-11-24T12:00:00+08:00", Some("12:00:00")),
+        (shanghai, "2026-11-24T17:59:59.999+08:00", Some("12:00:00")),
+        (shanghai, "2026-11-24T23:59:59+08:00", Some("18:00:00")),
+        // Summer and winter time of one zone.
+        (berlin, "2026-10-24T09:59:59Z", None),
+        (berlin, "2026-10-25T10:59:59Z", None),
+        (berlin, "2026-10-25T11:00:00Z", Some("12:00:00")),
+    ] {
+        assert_eq!(ladder::listing(zone, at(now)).map(|time| time.to_string()).as_deref(), expected, "{now} in {zone}");
+    }
 }
 
 #[test]
