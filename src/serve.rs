@@ -215,6 +215,7 @@ fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     keep(&mut set, "prove", app, stop, jobs::prove::run);
     keep(&mut set, "returns", app, stop, jobs::returns::run);
     keep(&mut set, "reach", app, stop, jobs::reach::run);
+    keep(&mut set, "unheard", app, stop, jobs::unheard::run);
     keep(&mut set, "heartbeat", app, stop, jobs::heartbeat::run);
     keep(&mut set, "keep_time", app, stop, keep_time);
     set

@@ -631,9 +631,10 @@ create index visit_by_senior on visit (site_id, senior_id, started_at);
 create table finding (
     site_id blob not null,
     id blob not null,
-    visit_id blob not null,
+    -- Null: no visit found it, the days did.
+    visit_id blob,
     senior_id blob not null,
-    -- hazard, need or circumstance.
+    -- hazard, need, circumstance or agreement.
     kind text not null,
     item text not null,
     service_class text,

@@ -42,16 +42,14 @@ words! {
         /// A call for help outside duty hours: whoever can be phoned at any hour.
         Night = "night",
         /// No rung: a sensor has shown the sign late, so somebody phones and asks.
-        Confirm = "confirm",
-        /// No rung: days missed in an outage stand on the list, and the social worker is reminded of them.
-        List = "list"
+        Confirm = "confirm"
     }
 }
 
 impl StepAct {
     /// Whether it is a rung of a ladder, and not a word beside one.
     pub fn is_rung(self) -> bool {
-        !matches!(self, Self::Confirm | Self::List)
+        self != Self::Confirm
     }
 }
 
@@ -163,7 +161,10 @@ impl Alert {
         self.ladder == Ladder::Help || self.emergency_at.is_some()
     }
 
-    /// Whether the ladder of this epoch has begun; days that an outage missed only stand on the list until somebody acts.
+    /// Whether the ladder of this epoch has begun; days that an outage missed only stand on the list, see [`listing`], until
+    /// somebody acts.
+    ///
+    /// [`listing`]: super::ladder::listing
     pub fn has_ladder(&self) -> bool {
         self.steps.iter().any(|step| step.epoch == self.epoch && step.act.is_rung())
     }

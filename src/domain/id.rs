@@ -37,6 +37,11 @@ pub fn absence(alert: Uuid, return_date: NaiveDate) -> Uuid {
     derive(&["absence", &alert.to_string(), &return_date.to_string()])
 }
 
+/// The question whether another time or sign should be agreed, named by the alert or check that raised it.
+pub fn misfit(mishap: Uuid) -> Uuid {
+    derive(&["misfit", &mishap.to_string()])
+}
+
 /// What one person is told at one step of one alert.
 pub fn notice(alert: Uuid, epoch: i64, step: i64, recipient: Uuid, key: &str) -> Uuid {
     derive(&["notice", &alert.to_string(), &epoch.to_string(), &step.to_string(), &recipient.to_string(), key])

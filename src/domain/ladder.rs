@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::alert::{Alert, Ladder, Step, StepAct, StepState};
@@ -17,8 +17,9 @@ const HELD_LEVEL_MAX: i64 = 3;
 /// In trial mode nobody outside the compound's own people is told.
 const TRIAL_LEVELS: [i64; 3] = [0, 1, 4];
 
-/// The hours at which the social worker is told what still stands on the list (domain.md §8: unresolved at 12:00 and 18:00).
-const LISTING_HOURS: [u32; 2] = [12, 18];
+/// The local times at which those who answer for a place are told what still stands on the list (domain.md §8).
+const LISTING_TIMES: [NaiveTime; 2] =
+    [NaiveTime::from_hms_opt(12, 0, 0).expect("a time of day"), NaiveTime::from_hms_opt(18, 0, 0).expect("a time of day")];
 
 /// Begins the ladder of the alert's epoch: what was pending is void, and the rungs are copied.
 pub fn begin(alert: &mut Alert, rules: &LadderRules, on_duty: bool, start: DateTime<Utc>) {
@@ -48,14 +49,10 @@ pub fn ensure(alert: &mut Alert, rules: &LadderRules, on_duty: bool, now: DateTi
     true
 }
 
-/// Puts the alert on the list: at the next hour of listing the social worker is told, and again until somebody acts.
-pub fn put_on_list(alert: &mut Alert, zone: Tz, now: DateTime<Utc>) {
+/// The listing of today that is due: the latest whose time has come. Two that a stop of the service swallowed are one.
+pub fn listing(zone: Tz, now: DateTime<Utc>) -> Option<NaiveTime> {
     let today = day::local_date(zone, now);
-    let hours = (0..=2)
-        .filter_map(|days| today.checked_add_days(Days::new(days)))
-        .flat_map(|date| LISTING_HOURS.into_iter().filter_map(move |hour| day::instant(zone, date, NaiveTime::from_hms_opt(hour, 0, 0)?)));
-    let at = hours.filter(|at| *at > now).min().unwrap_or(now + TimeDelta::days(1));
-    append(alert, &Rung::at(0, StepAct::List, TimeDelta::zero()), at);
+    LISTING_TIMES.into_iter().filter(|time| day::instant(zone, today, *time).is_some_and(|at| at <= now)).max()
 }
 
 struct Rung {

@@ -97,7 +97,7 @@ pub fn priority(class: NoticeClass, key: &str) -> i64 {
 }
 
 /// Keys in the order in which a person should read them; keys that are not listed come last.
-const READING_ORDER: [&str; 34] = [
+const READING_ORDER: [&str; 33] = [
     "notice.help_call",
     "notice.help_door",
     "notice.help_night",
@@ -120,7 +120,6 @@ const READING_ORDER: [&str; 34] = [
     "notice.alert_again",
     "notice.alert_look",
     "notice.alert_confirm",
-    "notice.alert_listed",
     "notice.claim_ran_out",
     "notice.step_found_nobody",
     "notice.step_unheard",
@@ -229,6 +228,7 @@ fn plain(item: &Item) -> Sentence {
     let variant = match item.key.as_str() {
         "notice.remind_last" if none("again") => "notice.remind_last_look",
         "notice.remind_last" if none("count") => "notice.remind_last_again",
+        "notice.proof" if !none("unheard") => "notice.proof_unheard",
         other => other,
     };
     let count = argument(item, "count").parse().unwrap_or(1);

@@ -77,6 +77,5 @@ pub fn key_of(act: StepAct, urgent: bool, cause: Cause) -> &'static str {
         (StepAct::Final, true) => "notice.help_final",
         (StepAct::Night, _) => "notice.help_night",
         (StepAct::Confirm, _) => "notice.alert_confirm",
-        (StepAct::List, _) => "notice.alert_listed",
     }
 }

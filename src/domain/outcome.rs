@@ -13,6 +13,13 @@ words! {
     }
 }
 
+impl ContactProof {
+    /// Whether a person saw or heard her, and not only a sign of hers.
+    pub fn is_sight_or_voice(self) -> bool {
+        self != Self::AgreedSignSeenLate
+    }
+}
+
 words! {
     /// The full codes; phones show six groups of them.
     pub enum Outcome {
@@ -51,6 +58,15 @@ impl Outcome {
             O::RefusedContact | O::Withdrew => OutcomeClass::Refused,
             O::Other => OutcomeClass::Other,
         }
+    }
+
+    /// She was well and at home, and the agreed sign did not say so: it was forgotten, came too late or could not be seen.
+    ///
+    /// What the people or the equipment did wrong (nobody looked, a slip of the pen, a sensor) is no fault of what was agreed, and
+    /// whoever wanted company has said something by the shut curtain.
+    pub fn is_false_alarm(self) -> bool {
+        use Outcome as O;
+        matches!(self, O::ForgotCurtain | O::Overslept | O::NotHeard | O::ClosedForHeat | O::WrongWindow | O::CurtainBroken)
     }
 
     /// Outcomes that mean "not at home" create an absence; a return date is then required.
@@ -119,6 +135,10 @@ mod tests {
         let of = |test: fn(Outcome) -> bool| -> Vec<&str> { Outcome::ALL.iter().filter(|o| test(**o)).map(|o| o.as_str()).collect() };
         assert_eq!(of(|o| o.absence().is_some()), ["out_today", "travel", "with_family", "hospital", "institution"]);
         assert_eq!(of(Outcome::ends_agreement), ["institution", "deceased", "withdrew"]);
+        assert_eq!(
+            of(Outcome::is_false_alarm),
+            ["forgot_curtain", "overslept", "not_heard", "closed_for_heat", "wrong_window", "curtain_broken"]
+        );
         let told: Vec<&str> = of(|o| !o.is_confidential());
         for private in ["unwell", "fall_injury", "emergency_120", "deceased", "missing", "refused_contact", "crime_fraud"] {
             assert!(!told.contains(&private), "{private} is nobody else's business");

@@ -73,6 +73,22 @@ impl Roster {
         reached.or(groups.first()).cloned().unwrap_or_default()
     }
 
+    /// Who is told at noon and at six what nobody has settled: the social worker and the secretary; without either the assigned
+    /// member, and where nobody answers at all the operators.
+    pub fn hear_of_unresolved(&self, operators: &[Uuid]) -> Vec<Uuid> {
+        let heads: BTreeSet<Uuid> = [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role)).collect();
+        if !heads.is_empty() {
+            return heads.into_iter().collect();
+        }
+        self.assigned().map_or_else(|| operators.to_vec(), |member| vec![member])
+    }
+
+    /// Who decides what is to be agreed with her: the social worker, or whoever stands in: the secretary, else the operators.
+    pub fn deciders(&self, operators: &[Uuid]) -> Vec<Uuid> {
+        let by_role = [Role::SocialWorker, Role::BranchSecretary].map(|role| self.holders(role));
+        by_role.into_iter().find(|holders| !holders.is_empty()).unwrap_or_else(|| operators.to_vec())
+    }
+
     /// Who must look for themselves while a senior's sensor is silent, and who has it mended.
     pub fn relies_on_sensor(&self) -> Vec<Uuid> {
         self.assigned().into_iter().chain(self.holders(Role::SocialWorker)).collect::<BTreeSet<Uuid>>().into_iter().collect()
@@ -170,11 +186,6 @@ impl Roster {
             StepAct::Final => roles(&[Role::BranchSecretary, Role::StreetDuty]),
             StepAct::Night => self.night_watch(),
             StepAct::Confirm => claimed_by.or_else(|| self.assigned()).into_iter().collect(),
-            StepAct::List => {
-                let heads = [Role::SocialWorker, Role::BranchSecretary].map(|role| self.holders(role));
-                let first = heads.into_iter().find(|people| !people.is_empty());
-                first.unwrap_or_else(|| self.assigned().into_iter().collect())
-            }
         };
         let mut seen = BTreeSet::new();
         people.retain(|member| seen.insert(*member));
@@ -252,14 +263,16 @@ mod tests {
     }
 
     #[test]
-    fn the_list_goes_to_the_social_worker_or_else_to_the_secretary_or_else_to_the_assigned_member() {
+    fn what_is_unresolved_goes_to_social_worker_and_secretary_or_else_to_whoever_is_nearest() {
         let mut roster = roster();
-        let told = |roster: &Roster| roster.audience(StepAct::List, Slot::Morning, 1, None, true);
-        assert_eq!(told(&roster), vec![id(8)]);
-        roster.grants.retain(|grant| grant.role != Role::SocialWorker);
-        assert_eq!(told(&roster), vec![id(1)]);
+        let told = |roster: &Roster| roster.hear_of_unresolved(&[id(9)]);
+        assert_eq!(told(&roster), vec![id(8)], "there is no secretary");
         roster.grants.push(GrantFact { role: Role::BranchSecretary, member_id: id(5), distance: 3 });
-        assert_eq!(told(&roster), vec![id(5)]);
+        assert_eq!(told(&roster), vec![id(5), id(8)]);
+        roster.grants.retain(|grant| grant.role == Role::BuildingLead);
+        assert_eq!(told(&roster), vec![id(1)]);
+        roster.pairings.clear();
+        assert_eq!(told(&roster), vec![id(9)]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod heartbeat;
 pub mod prove;
 pub mod reach;
 pub mod returns;
+pub mod unheard;
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,12 +1,13 @@
-//! Two words a day to people: the proof that the watching works ("38 of 40 seen, 2 visited"), so that our own silence is
-//! noticed; and in the afternoon the buildings that nobody will look at tomorrow.
+//! The words of every day: the proof that the watching works ("38 of 40 seen, 2 visited"), so that our own silence is noticed;
+//! at noon and at six what nobody has settled yet; in the afternoon the buildings that nobody will look at tomorrow.
 //!
-//! Each is sent once per site and date, at its local time or as soon after it as the server runs.
+//! Each is sent once per site, date and moment, at its local time or as soon after it on that date as the server runs.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use serde_json::Value;
+use chrono_tz::Tz;
+use serde_json::{Value, json};
 use tokio::sync::{Notify, watch as signal};
 use uuid::Uuid;
 
@@ -14,11 +15,11 @@ use super::repeat;
 use crate::app::App;
 use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::place::Role;
-use crate::domain::{day, id};
+use crate::domain::{day, id, ladder};
 use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::plan::SitePlan;
 use crate::store::proof::{self, Planned};
-use crate::store::{Result, Tx, bulk, health, plan, roster};
+use crate::store::{Result, Tx, bulk, health, plan, roster, unheard};
 
 /// Nobody rings for the proof: the time of day does.
 static NO_BELL: Notify = Notify::const_new();
@@ -28,12 +29,14 @@ static NO_BELL: Notify = Notify::const_new();
 pub struct Report {
     pub proofs: usize,
     pub uncovered: usize,
+    pub unresolved: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Word {
     Proof,
     Cover,
+    Unresolved,
 }
 
 pub async fn run_once(app: &App) -> Result<Report> {
@@ -43,6 +46,9 @@ pub async fn run_once(app: &App) -> Result<Report> {
     for site in sites {
         report.proofs += say(app, &site, Word::Proof, site.rules.check.proof_at, now).await?;
         report.uncovered += say(app, &site, Word::Cover, site.rules.check.cover_notice_at, now).await?;
+        if let Some(at) = ladder::listing(site.zone, now) {
+            report.unresolved += say(app, &site, Word::Unresolved, at, now).await?;
+        }
     }
     if report != Report::default() {
         app.wake.deliver.notify_one();
@@ -55,7 +61,7 @@ pub async fn run(app: App, stop: signal::Receiver<bool>) {
     repeat("prove", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
 }
 
-/// Writes one word for one site, unless it is too early or today's is written.
+/// Writes one word for one site, unless it is too early or it is written.
 async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTime<Utc>) -> Result<usize> {
     let today = day::local_date(site.zone, now);
     if day::instant(site.zone, today, at).is_none_or(|at| now < at) {
@@ -64,31 +70,69 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
     let job = match word {
         Word::Proof => format!("proof/{}", site.id),
         Word::Cover => format!("cover/{}", site.id),
+        Word::Unresolved => format!("unresolved/{}", site.id),
     };
-    let (asked, date) = (job.clone(), today.to_string());
+    let moment = match word {
+        Word::Proof | Word::Cover => today.to_string(),
+        Word::Unresolved => format!("{today} {at}"),
+    };
+    let asked = job.clone();
     let last = app.read(move |mut tx| async move { health::last_pass(&mut tx, &asked).await.map(|last| (tx, last)) }).await?;
-    if last.is_some_and(|(_, said)| said == date) {
+    if last.is_some_and(|(_, said)| said == moment) {
         return Ok(0);
     }
-    let site_id = site.id;
+    let (site_id, zone) = (site.id, site.zone);
     app.write(move |mut tx| async move {
         let notices = match word {
-            Word::Proof => proofs(&mut tx, site_id, today, now).await?,
+            Word::Proof => proofs(&mut tx, site_id, zone, now).await?,
             Word::Cover => uncovered(&mut tx, site_id, today, now).await?,
+            Word::Unresolved => unresolved(&mut tx, site_id, (today, at), now).await?,
         };
         let rows: Vec<Value> = notices.iter().map(|notice| notice_row(site_id, notice, now)).collect();
         let written = bulk::execute(&mut tx, INSERT_NOTICE, &rows).await?;
-        health::passed(&mut tx, &job, now, &date).await?;
+        health::passed(&mut tx, &job, now, &moment).await?;
         Ok((tx, usize::try_from(written).unwrap_or(usize::MAX)))
     })
     .await
 }
 
-async fn proofs(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
+/// The numbers of the morning, and of those whom nobody has seen or heard for too long.
+async fn proofs(tx: &mut Tx, site_id: Uuid, zone: Tz, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
+    let today = day::local_date(zone, now);
     let numbers = proof::mornings(tx, site_id, today).await?;
+    let unheard = unheard::overdue(tx, site_id, zone, now).await?.into_iter().collect();
+    let unheard = proof::among(tx, site_id, today, &unheard).await?;
     let notices = numbers.into_iter().map(|of| {
+        let unheard = unheard.get(&of.member_id).copied().unwrap_or_default();
         let said = [("total", of.total), ("seen", of.seen), ("visited", of.visited), ("open", of.open), ("excused", of.excused)];
+        let said = said.into_iter().chain([("unheard", unheard)]);
         NewNotice::report(id::daily_notice(site_id, of.member_id, today, "proof"), of.member_id, "notice.proof", arguments(said), now)
+    });
+    Ok(notices.collect())
+}
+
+/// One notice per person about everybody whom nobody has reached yet, counted by building; none if all is settled.
+async fn unresolved(tx: &mut Tx, site_id: Uuid, (today, at): (NaiveDate, NaiveTime), now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
+    let open = proof::unresolved(tx, site_id).await?;
+    let seniors: Vec<Uuid> = open.iter().map(|alert| alert.senior_id).collect();
+    let rosters = roster::load(tx, site_id, &seniors, today).await?;
+    let operators = roster::operators(tx, site_id, today).await?;
+    // By person: each building with its name and number, in walking order.
+    let mut lists: BTreeMap<Uuid, Vec<(Uuid, String, usize)>> = BTreeMap::new();
+    for alert in open {
+        for member in rosters.get(&alert.senior_id).map(|roster| roster.hear_of_unresolved(&operators)).unwrap_or_default() {
+            let list = lists.entry(member).or_default();
+            match list.last_mut() {
+                Some((building, _, count)) if *building == alert.building_id => *count += 1,
+                _ => list.push((alert.building_id, alert.building.clone(), 1)),
+            }
+        }
+    }
+    let notices = lists.into_iter().map(|(member, list)| {
+        let count: usize = list.iter().map(|(.., count)| count).sum();
+        let buildings: Vec<(String, usize)> = list.into_iter().map(|(_, name, count)| (name, count)).collect();
+        let said = arguments([("count", json!(count)), ("buildings", json!(buildings))]);
+        NewNotice::report(id::daily_notice(site_id, member, today, &format!("unresolved/{at}")), member, "notice.unresolved", said, now)
     });
     Ok(notices.collect())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::message::{Alike, Composed, Sentence, UnitGroup};
+use crate::domain::message::{Alike, Composed, NAMES_MAX, Sentence, UnitGroup};
 use crate::text;
 
 /// To whom and how.
@@ -67,6 +67,9 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
     }
     if let Some(number) = arguments.get_mut("unit") {
         *number = unit(locale, number);
+    }
+    if let Some(counts) = arguments.get_mut("buildings") {
+        *counts = buildings(locale, counts);
     }
     if !sentence.units.is_empty() {
         let causes_shown = shows_causes(&sentence.key);
@@ -146,6 +149,21 @@ fn homes(locale: &'static str, units: &[UnitGroup]) -> String {
         })
         .collect();
     homes.join(&text::plain(locale, "notice.people.names"))
+}
+
+/// 3号楼2位，5号楼1位: from the JSON that a notice keeps, `[["3号楼",2],["5号楼",1]]`.
+fn buildings(locale: &'static str, counts: &str) -> String {
+    let counts: Vec<(String, i64)> = serde_json::from_str(counts).unwrap_or_default();
+    let one = |(building, count): &(String, i64)| {
+        let arguments = BTreeMap::from([("building", building.clone()), ("count", count.to_string())]);
+        text::render(locale, "notice.unresolved_building", &arguments)
+    };
+    let named: Vec<String> = counts.iter().take(NAMES_MAX).map(one).collect();
+    let named = named.join(&text::plain(locale, "notice.people.units"));
+    if counts.len() <= NAMES_MAX {
+        return named;
+    }
+    text::render(locale, "notice.unresolved_etc", &BTreeMap::from([("buildings", named), ("count", counts.len().to_string())]))
 }
 
 /// Registers hold "2" or "2单元".
@@ -252,6 +270,32 @@ mod tests {
         check(&[remind("remind_last", "09:00", "2", "1")], "3号楼快到09:00了：2户没看，1户请再看一眼，看不清就打个电话。");
         check(&[remind("remind_last", "09:00", "0", "1")], "3号楼快到09:00了：1户请再看一眼，看不清就打个电话。");
         check(&[remind("remind_again", "09:00", "0", "1")], "3号楼有1户请再看一眼，看不清就打个电话。");
+    }
+
+    #[test]
+    fn the_daily_proof_speaks_of_those_nobody_has_seen_or_heard_only_if_there_are_any() {
+        let proof = |unheard: &str| {
+            let counts = [("total", "40"), ("seen", "38"), ("visited", "2"), ("open", "0"), ("excused", "1"), ("unheard", unheard)];
+            item(None, "proof", &counts)
+        };
+        let numbers = "王师傅，今早约好的40位老人，38位已报平安，2位上门看过，0位还在找。1位登记了不在家。";
+        check(&[proof("0")], numbers);
+        check(&[proof("3")], &format!("{numbers}有3位老人一个多星期没人见过面、也没通过话，请安排人打个电话或上门。"));
+    }
+
+    #[test]
+    fn what_is_unresolved_is_counted_by_building_and_a_long_list_ends_with_how_many_they_are() {
+        let listed = |count: &str, buildings: &str| item(None, "unresolved", &[("count", count), ("buildings", buildings)]);
+        check(
+            &[listed("3", r#"[["3号楼",2],["5号楼",1]]"#)],
+            "王师傅，现在还有3位老人没联系上：3号楼2位，5号楼1位。请点开看看，没人去的今天安排人去。",
+        );
+        let many: Vec<(String, i64)> = (1..=13).map(|n| (format!("{n}号楼"), 1)).collect();
+        let named = (1..=12).map(|n| format!("{n}号楼1位")).collect::<Vec<_>>().join("，");
+        check(
+            &[listed("13", &serde_json::json!(many).to_string())],
+            &format!("王师傅，现在还有13位老人没联系上：{named}等13栋。请点开看看，没人去的今天安排人去。"),
+        );
     }
 
     #[test]

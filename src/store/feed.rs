@@ -23,10 +23,20 @@ pub async fn write(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Res
             rows.push(json!({ "site": senior.site_id, "at": bulk::time(now), "kind": kind, "id": id, "senior": senior.id }));
         }
     }
+    insert(tx, &rows).await
+}
+
+async fn insert(tx: &mut Tx, rows: &[Value]) -> Result<()> {
     let sql = "insert into change_feed (site_id, at, kind, object_id, senior_id)
         select {site:uuid}, {at:time}, {kind:text}, {id:uuid}, {senior:uuid} from {rows}";
-    bulk::execute(tx, sql, &rows).await?;
+    bulk::execute(tx, sql, rows).await?;
     Ok(())
+}
+
+/// One row each for changes of one kind outside a case: the object and the senior whom it is about.
+pub async fn note_many(tx: &mut Tx, site_id: Uuid, kind: &str, changed: &[(Uuid, Uuid)], now: DateTime<Utc>) -> Result<()> {
+    let row = |(id, senior): &(Uuid, Uuid)| json!({ "site": site_id, "at": bulk::time(now), "kind": kind, "id": id, "senior": senior });
+    insert(tx, &changed.iter().map(row).collect::<Vec<_>>()).await
 }
 
 /// One row for a change outside a case.

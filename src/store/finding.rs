@@ -1,4 +1,7 @@
-//! A danger found in a home, something that a senior needs, or a question that a visit left open: 点单 → 派单 → 领单 → 督单 → 评单.
+//! A danger found in a home, something that a senior needs, or a question that a visit or her days left open:
+//! 点单 → 派单 → 领单 → 督单 → 评单.
+
+pub mod misfit;
 
 use chrono::{DateTime, Utc};
 use garde::Validate;
@@ -19,11 +22,13 @@ use crate::{on, visible_seniors};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Finding {
     pub id: Uuid,
-    pub visit_id: Uuid,
+    /// Null for an `agreement`.
+    pub visit_id: Option<Uuid>,
     pub senior_id: Uuid,
     #[sqlx(try_from = "String")]
     pub kind: FindingKind,
-    /// A safety item, a need, or what became of the senior (`moved`, `hospital`, `deceased`, `dossier`).
+    /// A safety item, a need, what became of the senior (`moved`, `hospital`, `deceased`, `dossier`), or what went wrong twice in a
+    /// week (`false_alarm`, `blind`).
     pub item: String,
     /// The class of GB/T 43153-2023, for needs.
     pub service_class: Option<String>,

@@ -34,6 +34,7 @@ pub mod round;
 pub mod signal;
 pub mod statistics;
 pub mod story;
+pub mod unheard;
 pub mod vitals;
 pub mod watch;
 

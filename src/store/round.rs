@@ -1,5 +1,7 @@
 //! The round of a day: who is looked at, in walking order. Computed from pairings, duties and leaves, never stored.
 
+pub mod sheet;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, FromRow};

@@ -46,7 +46,13 @@ const RULES: &[(&str, &str)] = &[
         "select n.id from notice n left join message m on m.site_id = n.site_id and m.id = n.message_id
          where n.state in ('sealed', 'delivered') and m.id is null order by n.id limit $3",
     ),
-    ("alert_stands_still", "select id from alert where resolved_at is null and next_action_at is null order by id limit $3"),
+    // An alert that nobody has touched since an outage has no ladder: the lists at noon and at six come back to it.
+    (
+        "alert_stands_still",
+        "select a.id from alert a where a.resolved_at is null and a.next_action_at is null
+           and exists (select 1 from ladder_step s where s.site_id = a.site_id and s.alert_id = a.id and s.epoch = a.epoch and s.act <> 'confirm')
+         order by a.id limit $3",
+    ),
     (
         "check_overdue",
         "select id from daily_check where state in ('expected', 'tentative', 'tentative_blind')

@@ -40,12 +40,9 @@ impl Case {
                     extra.push(self.tell(alert_id, epoch, aside(step.step), *operator, "notice.step_found_nobody", now));
                 }
             }
-            let (rules, zone) = (self.senior.rules.clone(), self.senior.zone);
+            let rules = self.senior.rules.clone();
             if let Some(alert) = self.alert.as_mut() {
                 ladder::mark_fired(alert, index, people.len(), &rules.ladder, now);
-                if step.act == StepAct::List {
-                    ladder::put_on_list(alert, zone, now);
-                }
             }
         }
     }

@@ -79,8 +79,6 @@ impl Case {
         };
         if is_current {
             ladder::begin(&mut alert, &self.senior.rules.ladder, on_duty, now);
-        } else {
-            ladder::put_on_list(&mut alert, self.senior.zone, now);
         }
         extra.push(Command::CancelStandDown);
         extra.push(record(alert.id, now, TimelineKind::Opened, trigger.raised_by, describe(&trigger)));

@@ -11,7 +11,11 @@ words! {
         Hazard = "hazard",
         Need = "need",
         /// The senior moved, lies in hospital or has died, or a dossier waits to be entered: a question for the social worker.
-        Circumstance = "circumstance"
+        Circumstance = "circumstance",
+        /// What is agreed does not fit her days, see [`Misfit`]: another time or sign should be. No visit found it.
+        ///
+        /// [`Misfit`]: crate::domain::misfit::Misfit
+        Agreement = "agreement"
     }
 }
 words! {

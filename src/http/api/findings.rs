@@ -1,4 +1,4 @@
-//! Hazards and needs that visits found: 点单 → 派单 → 领单 → 督单 → 评单.
+//! Hazards, needs and questions that visits found, and agreements that do not fit: 点单 → 派单 → 领单 → 督单 → 评单.
 
 use axum::extract::State;
 use serde::Deserialize;

@@ -1,24 +1,31 @@
 //! 今早看窗: the round of a day, in walking order, computed from pairings, duties and leaves.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::entry::by;
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::domain::check::{CheckState, Slot};
+use crate::domain::refusal::Refusal;
 use crate::domain::signal::Sign;
 use crate::http::HttpState;
 use crate::http::answer::Answer;
 use crate::http::caller::Caller;
-use crate::http::error::HttpError;
+use crate::http::error::{HttpError, Problem};
 use crate::http::json::StrictQuery;
 use crate::http::value::{AbsenceWord, Day};
-use crate::store::round;
+use crate::store::round::sheet::Lines;
+use crate::store::unheard::{self, Contact};
+use crate::store::{self, Tx, plan, round};
+
+/// Checks are planned to the next day.
+const SHEET_DAYS_AHEAD_MAX: u64 = 1;
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(get))
@@ -38,6 +45,10 @@ struct RoundQuery {
     /// A place whose whole round staff want to see; the caller's own round if left out.
     #[serde(default)]
     place: Option<Uuid>,
+    /// The list to print for a morning without a server, until tomorrow's: adds to every stop whom to phone. Needs `place`; each
+    /// senior on it counts as opened.
+    #[serde(default)]
+    sheet: bool,
 }
 
 /// One window. Names of one's own round are not masked.
@@ -67,11 +78,18 @@ struct Stop {
     sensor_silent: bool,
     /// Somebody says that she is away, and nobody has confirmed it: please look as usual.
     proposed_absence: Option<AbsenceWord>,
+    /// When a person last saw her or heard her voice.
+    last_contact_at: Option<DateTime<Utc>>,
+    /// Nobody has seen or heard her for more than a week: please ring.
+    contact_overdue: bool,
+    /// On a list to print.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sheet: Option<Lines>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct Round {
-    date: chrono::NaiveDate,
+    date: NaiveDate,
     slot: Slot,
     /// Checks that need no more look.
     done: usize,
@@ -79,28 +97,78 @@ struct Round {
 }
 
 /// The round of a date and slot.
-#[utoipa::path(get, path = "/api/v1/rounds", tag = "rounds", params(RoundQuery), responses((status = 200, body = Round)))]
+#[utoipa::path(get, path = "/api/v1/rounds", tag = "rounds", params(RoundQuery),
+    responses((status = 200, body = Round), (status = 403, body = Problem), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<RoundQuery>) -> Result<Answer, HttpError> {
     let date = query.date.map_or(caller.today, |day| day.0);
     let slot = query.slot.unwrap_or(Slot::Morning);
-    let stops = app
-        .read(move |mut tx| async move {
-            let stops = match query.place {
-                None => round::of_member(&mut tx, caller.site_id, caller.member_id, date, slot).await?,
-                Some(place) => {
-                    caller.place(&mut tx, place, Capability::PhoneRead).await?;
-                    round::of_place(&mut tx, caller.site_id, place, date, slot).await?
-                }
-            };
-            Ok((tx, stops))
-        })
-        .await?;
+    let now = app.clock.now();
+    let stops = match (query.sheet, query.place) {
+        (false, _) => {
+            app.read(move |mut tx| async move {
+                let stops = match query.place {
+                    None => round::of_member(&mut tx, caller.site_id, caller.member_id, date, slot).await?,
+                    Some(place) => {
+                        caller.place(&mut tx, place, Capability::PhoneRead).await?;
+                        round::of_place(&mut tx, caller.site_id, place, date, slot).await?
+                    }
+                };
+                let stops = shown(&mut tx, &caller, stops, now).await?;
+                Ok((tx, stops))
+            })
+            .await?
+        }
+        (true, None) => return Err(Refusal::invalid("place", "register.sheet_place").into()),
+        (true, Some(place)) => sheet(&app, caller, place, date, slot).await?,
+    };
     let done = stops.iter().filter(|stop| matches!(stop.state, CheckState::Ok | CheckState::OkLate | CheckState::Excused)).count();
-    Ok(Answer::ok(&Round { date, slot, done, stops: stops.into_iter().map(Stop::from).collect() }))
+    Ok(Answer::ok(&Round { date, slot, done, stops }))
 }
 
-impl From<round::Stop> for Stop {
-    fn from(stop: round::Stop) -> Self {
+async fn shown(tx: &mut Tx, caller: &Caller, stops: Vec<round::Stop>, now: DateTime<Utc>) -> store::Result<Vec<Stop>> {
+    let seniors: Vec<Uuid> = stops.iter().map(|stop| stop.senior_id).collect();
+    let contacts = unheard::of(tx, caller.site_id, &seniors, caller.timezone, now).await?;
+    let with_contact = |stop: round::Stop| {
+        let contact = contacts.get(&stop.senior_id).copied().unwrap_or_default();
+        Stop::new(stop, contact)
+    };
+    Ok(stops.into_iter().map(with_contact).collect())
+}
+
+/// A sheet that lacks somebody is worse than none: what is not planned yet is planned first, and a day that cannot be planned yet
+/// is refused and not answered with an empty page.
+async fn sheet(app: &App, caller: Caller, place: Uuid, date: NaiveDate, slot: Slot) -> Result<Vec<Stop>, HttpError> {
+    if date > caller.today + Days::new(SHEET_DAYS_AHEAD_MAX) {
+        return Err(Refusal::invalid("date", "register.too_far_ahead").with("days", SHEET_DAYS_AHEAD_MAX).into());
+    }
+    let by = by(&caller, app);
+    let (made, stops) = app
+        .write(move |mut tx| async move {
+            caller.place(&mut tx, place, Capability::PhoneRead).await?;
+            let is_sensitive = match caller.place(&mut tx, place, Capability::SensitiveRead).await {
+                Ok(()) => true,
+                Err(store::Error::Refused(_)) => false,
+                Err(other) => return Err(other),
+            };
+            let made = plan::plan_site(&mut tx, by.site_id, by.now).await?;
+            let stops = round::of_place(&mut tx, by.site_id, place, date, slot).await?;
+            let seniors: Vec<Uuid> = stops.iter().map(|stop| stop.senior_id).collect();
+            let mut lines = round::sheet::lines(&mut tx, &by, &seniors, date, is_sensitive).await?;
+            let mut stops = shown(&mut tx, &caller, stops, by.now).await?;
+            for stop in &mut stops {
+                stop.sheet = lines.remove(&stop.senior_id);
+            }
+            Ok((tx, (made, stops)))
+        })
+        .await?;
+    if made > 0 {
+        app.wake.watch.notify_one();
+    }
+    Ok(stops)
+}
+
+impl Stop {
+    fn new(stop: round::Stop, contact: Contact) -> Self {
         Self {
             senior_id: stop.senior_id,
             check_id: stop.check_id,
@@ -123,6 +191,9 @@ impl From<round::Stop> for Stop {
             sensor_at: stop.sensor_at,
             sensor_silent: stop.sensor_silent,
             proposed_absence: stop.proposed_absence.map(AbsenceWord::from),
+            last_contact_at: contact.last_contact_at,
+            contact_overdue: contact.overdue,
+            sheet: None,
         }
     }
 }

@@ -12,6 +12,7 @@ mod pairings;
 mod view;
 
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -30,12 +31,13 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
-use crate::store::Tx;
+use crate::store::register::Page as RowPage;
 use crate::store::register::consent::{self, Consent};
 use crate::store::register::contact::{self, Contact};
 use crate::store::register::history::{self, Rating, Residence};
 use crate::store::register::home::{self, Home};
 use crate::store::register::senior::{self, NewSenior, RevealReason, Senior, SeniorFilter, SeniorPatch};
+use crate::store::{Tx, unheard};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new()
@@ -62,6 +64,9 @@ struct ListQuery {
     /// Also those who are no longer looked after.
     #[serde(default)]
     with_ended: bool,
+    /// Those whom nobody has seen or heard for more than a week; false: all the others.
+    #[serde(default)]
+    contact_overdue: Option<bool>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -118,34 +123,50 @@ async fn require_home(tx: &mut Tx, caller: &Caller, home_id: Uuid) -> crate::sto
 #[utoipa::path(get, path = "/api/v1/seniors", tag = "seniors", params(ListQuery), responses((status = 200, body = Page<SeniorView>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
     let filter = SeniorFilter { id: None, home_id: query.home, under: query.place, with_ended: query.with_ended };
-    let page = entry::page(query.cursor, query.limit);
+    let (page, wanted, now) = (entry::page(query.cursor, query.limit), query.contact_overdue, app.clock.now());
     let rows = looked_up!(app, |tx| {
-        let mut shown = Vec::new();
-        for row in senior::visible(&mut tx, &caller.who(), filter, page).await? {
-            let relation = caller.senior(&mut tx, row.senior.id, Capability::SeniorRead).await?;
-            shown.push(SeniorView::in_list(row, &relation));
-        }
-        shown
+        full_page!(page, |after| listed(&mut tx, &caller, filter, after, now).await?, |row| wanted
+            .is_none_or(|wanted| row.contact_overdue == wanted))
     });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
+}
+
+async fn listed(
+    tx: &mut Tx,
+    caller: &Caller,
+    filter: SeniorFilter,
+    page: RowPage,
+    now: DateTime<Utc>,
+) -> crate::store::Result<Vec<SeniorView>> {
+    let rows = senior::visible(tx, &caller.who(), filter, page).await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.senior.id).collect();
+    let contacts = unheard::of(tx, caller.site_id, &ids, caller.timezone, now).await?;
+    let mut shown = Vec::with_capacity(rows.len());
+    for row in rows {
+        let relation = caller.senior(tx, row.senior.id, Capability::SeniorRead).await?;
+        let contact = contacts.get(&row.senior.id).copied().unwrap_or_default();
+        shown.push(SeniorView::in_list(row, &relation, contact));
+    }
+    Ok(shown)
 }
 
 /// One senior.
 #[utoipa::path(get, path = "/api/v1/seniors/{id}", tag = "seniors", params(("id" = Uuid, Path)),
     responses((status = 200, body = SeniorView), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
+    let now = app.clock.now();
     let view = looked_up!(app, |tx| {
         let relation = caller.senior(&mut tx, id, Capability::SeniorRead).await?;
-        view_of(&mut tx, &caller, id, &relation).await?
+        view_of(&mut tx, &caller, id, &relation, now).await?
     });
     Ok(Answer::ok(&view).version(view.version))
 }
 
-async fn view_of(tx: &mut Tx, caller: &Caller, id: Uuid, relation: &Relation) -> crate::store::Result<SeniorView> {
+async fn view_of(tx: &mut Tx, caller: &Caller, id: Uuid, relation: &Relation, now: DateTime<Utc>) -> crate::store::Result<SeniorView> {
     let filter = SeniorFilter { id: Some(id), with_ended: true, ..SeniorFilter::default() };
-    let page = crate::store::register::Page::default();
-    let row = senior::visible(tx, &caller.who(), filter, page).await?.pop().ok_or_else(Refusal::not_found)?;
-    Ok(SeniorView::single(row, relation))
+    let row = senior::visible(tx, &caller.who(), filter, RowPage::default()).await?.pop().ok_or_else(Refusal::not_found)?;
+    let contact = unheard::of(tx, caller.site_id, &[id], caller.timezone, now).await?.remove(&id).unwrap_or_default();
+    Ok(SeniorView::single(row, relation, contact))
 }
 
 /// Correct a senior's entry, say that she moved, or look after her again. Ending the care for her silences: it needs the right to and
@@ -205,7 +226,7 @@ async fn reveal(
         .write(move |mut tx| async move {
             let relation = caller.senior(&mut tx, id, Capability::SensitiveRead).await?;
             senior::reveal(&mut tx, &by, id, body.reason).await?;
-            let senior = view_of(&mut tx, &caller, id, &relation).await?;
+            let senior = view_of(&mut tx, &caller, id, &relation, by.now).await?;
             let home = home::get(&mut tx, site_id, senior.home_id).await?;
             let residences = history::residences(&mut tx, site_id, id).await?;
             // A risk band is a word about health.

@@ -17,11 +17,13 @@ use uuid::Uuid;
 pub use apply::{INSERT_NOTICE, notice_row};
 pub use load::{Span, absences};
 
+use super::finding::misfit;
 use super::{Error, Result, Tx, roster, watch};
 use crate::domain::alert::Alert;
 use crate::domain::case::{self, Act, Actor, Case, Command, Event};
-use crate::domain::check::CheckState;
+use crate::domain::check::{Cause, CheckState};
 use crate::domain::notice::Arguments;
+use crate::domain::outcome;
 use crate::domain::refusal::Refusal;
 use crate::on;
 
@@ -66,7 +68,21 @@ pub async fn react(tx: &mut Tx, site_id: Uuid, events: &[(Uuid, Event)], span: S
     tell::silenced(tx, &outcomes, now).await?;
     remind::remind(tx, site_id, &outcomes, now).await?;
     tell_not_evaluated(tx, site_id, &outcomes, now).await?;
+    ask_to_agree_anew(tx, site_id, &outcomes, now).await?;
     Ok(outcomes)
+}
+
+/// A false alarm came on record, or a check was cut off while nothing could be seen: perhaps the second within a week.
+async fn ask_to_agree_anew(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateTime<Utc>) -> Result<()> {
+    let is_mishap = |command: &Command| match command {
+        Command::AddTrigger { trigger, .. } => trigger.cause == Cause::Blind,
+        Command::SaveAlert { alert, .. } => !alert.is_unresolved() && alert.outcome.is_some_and(outcome::Outcome::is_false_alarm),
+        _ => false,
+    };
+    let concerned = outcomes.iter().filter(|outcome| !outcome.case.senior.canary && outcome.commands.iter().any(is_mishap));
+    let seniors: Vec<Uuid> = concerned.map(|outcome| outcome.case.senior.id).collect();
+    let Some(first) = outcomes.first().filter(|_| !seniors.is_empty()) else { return Ok(()) };
+    misfit::look(tx, site_id, &seniors, first.case.today(now), now).await
 }
 
 /// I1: days that nobody could judge in time raise no alert, so the operators hear that there were such days.

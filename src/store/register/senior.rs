@@ -221,6 +221,8 @@ pub struct AtHome {
     pub room: String,
     pub window_hint: String,
     pub walk_order: i64,
+    /// The open question whether another time or sign should be agreed.
+    pub misfit_id: Option<Uuid>,
 }
 
 /// The seniors that a member sees, in the order of ids.
@@ -228,7 +230,8 @@ pub async fn visible(tx: &mut Tx, who: &Who, filter: SeniorFilter, page: Page) -
     let sql = concat!(
         "select s.id, s.home_id, s.name, s.called, s.phone, s.birth_year, s.categories, s.risk_band, s.hearing_hint, s.purpose,
             s.ended_at, s.ended_why, s.version, s.created_at, h.building_id, p.name as building_name, h.unit, h.room, h.window_hint,
-            h.walk_order
+            h.walk_order, (select f.id from finding f where f.site_id = s.site_id and f.senior_id = s.id and f.kind = 'agreement'
+                and f.closed_at is null order by f.created_at limit 1) as misfit_id
         from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
         join place p on p.site_id = h.site_id and p.id = h.building_id
         where s.site_id = $1 and ($4 is null or s.id > $4) and ($5 is null or s.id = $5) and ($6 is null or s.home_id = $6)

@@ -5,8 +5,6 @@ use uuid::Uuid;
 
 use crate::domain::id;
 use crate::domain::notice::{NewNotice, arguments};
-use crate::domain::place::Role;
-use crate::domain::roster::Roster;
 use crate::domain::visit::{DOSSIER, Finding, FindingKind};
 use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::register::senior::Senior;
@@ -26,7 +24,7 @@ pub(super) async fn ask(tx: &mut Tx, by: &By, senior: &Senior, opened: &[(Uuid, 
     let building = place::get(tx, by.site_id, home.building_id).await?.name;
     // No word of what happened: a message says where to look, not what a record holds.
     let said = arguments([("senior", &senior.called), ("building", &building), ("unit", &home.unit)]);
-    let recipients = recipients(&people, operators);
+    let recipients = people.deciders(&operators);
     let notice = |finding: Uuid, key, member| {
         let id = id::daily_notice(by.site_id, member, today, &format!("question/{finding}"));
         NewNotice::report(id, member, key, said.clone(), by.now)
@@ -38,9 +36,4 @@ pub(super) async fn ask(tx: &mut Tx, by: &By, senior: &Senior, opened: &[(Uuid, 
     }
     bulk::execute(tx, INSERT_NOTICE, &rows).await?;
     Ok(())
-}
-
-fn recipients(people: &Roster, operators: Vec<Uuid>) -> Vec<Uuid> {
-    let by_role = [Role::SocialWorker, Role::BranchSecretary].map(|role| people.holders(role));
-    by_role.into_iter().find(|holders| !holders.is_empty()).unwrap_or(operators)
 }

@@ -80,7 +80,7 @@ impl Store {
 /// The table of the ladder, written a second time. A cry waits longer for the family than a press for help.
 fn minutes_of(ladder: Ladder, act: StepAct, rules: &LadderRules) -> TimeDelta {
     let minutes = match (ladder, act) {
-        (_, StepAct::Look | StepAct::Call | StepAct::Night | StepAct::Confirm | StepAct::List) | (Ladder::Help, StepAct::Door) => 0,
+        (_, StepAct::Look | StepAct::Call | StepAct::Night | StepAct::Confirm) | (Ladder::Help, StepAct::Door) => 0,
         (Ladder::Missed, StepAct::Door) | (Ladder::Help, StepAct::Enter) => 5,
         (_, StepAct::Again) | (Ladder::Help, StepAct::Command) => 10,
         (Ladder::Help, StepAct::Family) => 3,
