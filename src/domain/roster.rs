@@ -2,7 +2,6 @@
 //! so that leave, substitution and ended members are always those of now.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -20,8 +19,6 @@ pub struct Roster {
     pub key_holder: Option<Uuid>,
     /// Members on leave today and who stands in for them.
     pub leaves: Vec<(Uuid, Option<Uuid>)>,
-    /// Everybody of the site with a verified channel; shared by all rosters of one load.
-    pub reachable: Arc<BTreeSet<Uuid>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +35,10 @@ pub struct GrantFact {
     pub distance: i64,
 }
 
-/// Whether anybody who can be phoned around the clock would hear: property staff or street duty with a channel that works.
-/// Without one no help button may be bound (domain.md §5).
-pub fn around_the_clock(roster: &Roster) -> bool {
-    roster.night_watch().iter().any(|member| roster.reachable.contains(member))
+/// Whether anybody who can be phoned around the clock would hear: property staff or street duty among the reachable, who have a
+/// channel that works. Without one no help button may be bound (domain.md §5).
+pub fn around_the_clock(roster: &Roster, reachable: &BTreeSet<Uuid>) -> bool {
+    roster.night_watch().iter().any(|member| reachable.contains(member))
 }
 
 impl Roster {
@@ -85,12 +82,12 @@ impl Roster {
     }
 
     /// Whether the member can be sent now: not on leave, and a message would arrive.
-    pub fn can_be_sent(&self, member: Uuid) -> bool {
-        !self.is_away(member) && self.reachable.contains(&member)
+    pub fn can_be_sent(&self, member: Uuid, reachable: &BTreeSet<Uuid>) -> bool {
+        !self.is_away(member) && reachable.contains(&member)
     }
 
     /// Everybody around the senior who can be sent now, nearest first.
-    pub fn sendable(&self) -> Vec<Uuid> {
+    pub fn sendable(&self, reachable: &BTreeSet<Uuid>) -> Vec<Uuid> {
         let paired = self.pairings.iter().map(|(_, member)| *member);
         let on_duty = self.duties.iter().map(|duty| duty.member_id);
         let mut grants: Vec<&GrantFact> =
@@ -98,7 +95,7 @@ impl Roster {
         grants.sort_by_key(|grant| grant.distance);
         let mut seen = BTreeSet::new();
         let everybody = paired.chain(on_duty).chain(grants.into_iter().map(|grant| grant.member_id));
-        everybody.filter(|member| self.can_be_sent(*member) && seen.insert(*member)).collect()
+        everybody.filter(|member| self.can_be_sent(*member, reachable) && seen.insert(*member)).collect()
     }
 
     /// Those whose phone is answered at any hour.
@@ -217,14 +214,14 @@ mod tests {
     #[test]
     fn a_help_button_needs_property_or_street_duty_whom_a_message_reaches() {
         let mut roster = roster();
-        roster.reachable = Arc::new([id(1), id(7), id(9)].into());
-        assert!(!around_the_clock(&roster), "a social worker goes home in the evening");
+        let reachable = [id(1), id(7), id(9)].into();
+        assert!(!around_the_clock(&roster, &reachable), "a social worker goes home in the evening");
         roster.grants.push(GrantFact { role: Role::StreetDuty, member_id: id(10), distance: 4 });
-        assert!(!around_the_clock(&roster), "a phone without a number");
+        assert!(!around_the_clock(&roster, &reachable), "a phone without a number");
         roster.grants.push(GrantFact { role: Role::PropertyStaff, member_id: id(9), distance: 2 });
-        assert!(around_the_clock(&roster));
+        assert!(around_the_clock(&roster, &reachable));
         roster.leaves.push((id(9), None));
-        assert!(!around_the_clock(&roster), "and on leave");
+        assert!(!around_the_clock(&roster, &reachable), "and on leave");
     }
 
     #[test]
@@ -249,9 +246,9 @@ mod tests {
     #[test]
     fn only_those_present_whom_a_message_reaches_can_be_sent() {
         let mut roster = roster();
-        roster.reachable = Arc::new([id(1), id(2), id(3), id(8)].into());
+        let reachable = [id(1), id(2), id(3), id(8)].into();
         roster.leaves.push((id(2), None));
-        assert_eq!(roster.sendable(), [id(1), id(3), id(8)], "the backup is on leave, and one social worker has no channel");
+        assert_eq!(roster.sendable(&reachable), [id(1), id(3), id(8)], "the backup is on leave, and one social worker has no channel");
     }
 
     #[test]

@@ -193,9 +193,10 @@ struct Binding {
 }
 
 /// Bind a device to a senior, or unbind it. Level and calibration of the old home are forgotten. Whoever speaks for a senior can
-/// make her check fulfilled: it needs the right to silence and a recent sign-in.
+/// make her check fulfilled: it needs the right to silence and a recent sign-in. A help button needs somebody who hears it at any hour.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Binding, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 412, body = Problem)))]
+    request_body = Binding, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -205,7 +206,7 @@ async fn change(
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
-    let now = app.clock.now();
+    let (now, log_counts) = (app.clock.now(), app.config.outbox.log_counts);
     let (site, member) = (caller.site_id, caller.member_id);
     let current = app.read(move |mut tx| async move { device::get(&mut tx, site, id).await.map(|found| (tx, found)) }).await?;
     let current = current.ok_or_else(Refusal::not_found)?;
@@ -215,7 +216,7 @@ async fn change(
             if let Some(senior) = body.senior_id {
                 caller.senior(&mut tx, senior, Capability::DevicesWrite).await?;
             }
-            let bound = device::bind(&mut tx, (site, id), body.senior_id, if_match.0, member, now).await?;
+            let bound = device::bind(&mut tx, (site, id), body.senior_id, if_match.0, member, log_counts, now).await?;
             Ok((tx, bound))
         })
         .await?;

@@ -5,12 +5,14 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::register::By;
-use super::super::{Result, Tx, audit, silence};
+use super::super::{Result, Tx, audit, plan, roster, silence};
 use super::credential::{Credentials, issue};
 use super::{Device, get};
+use crate::domain::day;
 use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem, silent_after};
 use crate::domain::evidence::Polarity;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::roster::around_the_clock;
 use crate::domain::silence::Silenced;
 use crate::ingest::native::valid_device_name;
 use crate::ingest::zigbee2mqtt::Topic;
@@ -133,12 +135,14 @@ pub async fn claim_base_topic(tx: &mut Tx, base_topic: &str) -> Result<()> {
 }
 
 /// Binds a device to a senior, or to nobody. Another home means another curtain: level and calibration are forgotten.
+/// `log_counts` is the setting of delivery.
 pub async fn bind(
     tx: &mut Tx,
     (site_id, id): (Uuid, Uuid),
     senior_id: Option<Uuid>,
     version: i64,
     actor_id: Uuid,
+    log_counts: bool,
     now: DateTime<Utc>,
 ) -> Result<Device> {
     if let Some(senior) = senior_id {
@@ -154,10 +158,12 @@ pub async fn bind(
     if device.ecosystem == Ecosystem::Gateway {
         return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
     }
-    if let Some(senior) = senior_id.filter(|_| device.role != DeviceRole::HelpButton)
-        && !speaks_for_one(tx, site_id, senior).await?
-    {
-        return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
+    match senior_id {
+        Some(senior) if device.role == DeviceRole::HelpButton => heard_around_the_clock(tx, site_id, senior, log_counts, now).await?,
+        Some(senior) if !speaks_for_one(tx, site_id, senior).await? => {
+            return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
+        }
+        _ => {}
     }
     // From now on it must be heard: a device that never speaks must not stay unnoticed.
     let promised = senior_id.map(|_| silent_after(now, device.expected_interval_seconds));
@@ -172,6 +178,17 @@ pub async fn bind(
         silence::tell(tx, &by, before, Silenced::Device).await?;
     }
     get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// A button that is pressed at night when nobody hears is worse than none: she relies on it (domain.md §5).
+async fn heard_around_the_clock(tx: &mut Tx, site_id: Uuid, senior: Uuid, log_counts: bool, now: DateTime<Utc>) -> Result<()> {
+    let today = day::local_date(plan::site(tx, site_id).await?.zone, now);
+    let roster = roster::load(tx, site_id, &[senior], today).await?.remove(&senior).unwrap_or_default();
+    let reachable = roster::reachable(tx, log_counts, site_id).await?;
+    if around_the_clock(&roster, &reachable) {
+        return Ok(());
+    }
+    Err(Refusal { field: Some("senior_id".to_owned()), ..Refusal::conflict("problem.device_nobody_at_night") }.into())
 }
 
 /// A senior leaves her home: none of its sensors speaks for her any more. The caller holds her lock.
