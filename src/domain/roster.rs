@@ -98,6 +98,15 @@ impl Roster {
         everybody.filter(|member| self.can_be_sent(*member, reachable) && seen.insert(*member)).collect()
     }
 
+    /// Who rings a senior of whom it is not sure that she called for help: whoever answers for her today, or the nearest whom a
+    /// message reaches, and outside duty hours also those whose phone is answered.
+    pub fn ring(&self, reachable: &BTreeSet<Uuid>, on_duty: bool) -> Vec<Uuid> {
+        let assigned = self.assigned().filter(|member| self.can_be_sent(*member, reachable));
+        let first = assigned.or_else(|| self.sendable(reachable).first().copied());
+        let awake = if on_duty { Vec::new() } else { self.night_watch() };
+        first.into_iter().chain(awake).collect::<BTreeSet<Uuid>>().into_iter().collect()
+    }
+
     /// Those whose phone is answered at any hour.
     fn night_watch(&self) -> Vec<Uuid> {
         [Role::PropertyStaff, Role::StreetDuty].into_iter().flat_map(|role| self.holders(role)).collect()
@@ -222,6 +231,18 @@ mod tests {
         assert!(around_the_clock(&roster, &reachable));
         roster.leaves.push((id(9), None));
         assert!(!around_the_clock(&roster, &reachable), "and on leave");
+    }
+
+    #[test]
+    fn a_press_that_was_refused_is_for_whoever_answers_and_at_night_for_those_awake() {
+        let mut roster = roster();
+        roster.grants.push(GrantFact { role: Role::PropertyStaff, member_id: id(9), distance: 2 });
+        let everybody: BTreeSet<Uuid> = (1..=9).map(id).collect();
+        assert_eq!(roster.ring(&everybody, true), [id(1)]);
+        assert_eq!(roster.ring(&everybody, false), [id(1), id(9)]);
+        assert_eq!(roster.ring(&[id(8)].into(), true), [id(8)], "nobody paired would hear it");
+        roster.leaves.push((id(1), None));
+        assert_eq!(roster.ring(&everybody, true), [id(2)], "the backup stands in");
     }
 
     #[test]

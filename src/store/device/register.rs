@@ -1,11 +1,13 @@
 //! Changes of the register by people. Each writes its audit row; unbinding and revoking silence a device, so the callers ask for
 //! more than a volunteer's role.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::register::By;
-use super::super::{Result, Tx, audit, plan, roster, silence};
+use super::super::{Result, Tx, audit, bulk, plan, roster, silence};
 use super::credential::{Credentials, issue};
 use super::{Device, get};
 use crate::domain::day;
@@ -48,8 +50,8 @@ pub async fn create(
 ) -> Result<(Device, Option<Credentials>)> {
     validate(tx, new).await?;
     let sql = "insert into device (site_id, id, name, ecosystem, base_topic, gateway_id, role, polarity_normal, expected_interval_seconds,
-            installed_by, status, seq_window, lost_events, clock_suspect, recent_payloads, version, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12, '[]', 1, $13)
+            installed_by, status, battery_low_reports, seq_window, lost_events, clock_suspect, recent_payloads, version, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, $12, '[]', 1, $13)
         on conflict do nothing";
     let inserted = on!(tx, |conn| sqlx::query(sql)
         .bind(new.site_id)
@@ -159,8 +161,12 @@ pub async fn bind(
         return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
     }
     match senior_id {
+        // Its presses are not read behind a gateway yet, and a button that nobody hears is worse than none.
+        Some(_) if device.role == DeviceRole::HelpButton && device.ecosystem != Ecosystem::Native => {
+            return Err(Refusal::invalid("senior_id", "problem.device_help_unread").into());
+        }
         Some(senior) if device.role == DeviceRole::HelpButton => heard_around_the_clock(tx, site_id, senior, log_counts, now).await?,
-        Some(senior) if !speaks_for_one(tx, site_id, senior).await? => {
+        Some(senior) if !sharing_their_home(tx, &[(site_id, senior)]).await?.is_empty() => {
             return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
         }
         _ => {}
@@ -208,16 +214,22 @@ pub async fn unbind_all(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, actor_id: O
 }
 
 /// A curtain of a home says who got up only if one senior lives there, or each of them has agreed that it speaks for them.
-pub async fn speaks_for_one(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<bool> {
-    let sql = "select count(*) from senior own
+/// Of these seniors, each with her site, returns those for whom it does not.
+pub async fn sharing_their_home(tx: &mut Tx, seniors: &[(Uuid, Uuid)]) -> Result<BTreeSet<Uuid>> {
+    if seniors.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows: Vec<serde_json::Value> = seniors.iter().map(|(site, id)| serde_json::json!({ "site": site, "id": id })).collect();
+    let rows = serde_json::Value::from(rows).to_string();
+    let template = "select distinct own.id from {rows} join senior own on own.site_id = {site:uuid} and own.id = {id:uuid}
         join senior other on other.site_id = own.site_id and other.home_id = own.home_id and other.ended_at is null
-        where own.site_id = $1 and own.id = $2
-          and (select count(*) from senior all_there where all_there.site_id = own.site_id and all_there.home_id = own.home_id
+        where (select count(*) from senior all_there where all_there.site_id = own.site_id and all_there.home_id = own.home_id
                and all_there.ended_at is null) > 1
           and not exists (select 1 from consent c where c.site_id = other.site_id and c.senior_id = other.id and c.scope = 'sensor'
                and c.withdrawn_at is null)";
-    let silent: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior).fetch_one(conn).await)?;
-    Ok(silent == 0)
+    let sql = bulk::text(tx, template);
+    let shared: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    Ok(shared.into_iter().collect())
 }
 
 /// The two clicks: somebody closed and opened the curtain and saw which reading is which.
@@ -246,9 +258,7 @@ pub async fn revoke(tx: &mut Tx, (site_id, id): (Uuid, Uuid), actor_id: Uuid, no
     let sql =
         "select senior_id from device where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null and senior_id is not null";
     let relied_on: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(id).fetch_all(conn).await)?;
-    for senior in relied_on {
-        silence::tell(tx, &By { site_id, actor_id: Some(actor_id), now }, senior, Silenced::Device).await?;
-    }
+    silence::tell_each(tx, &By { site_id, actor_id: Some(actor_id), now }, &relied_on, Silenced::Device).await?;
     let sql = "update device set revoked_at = $3, settle_at = null, opening_since = null, opening_key = null, silent_after = null,
             version = version + 1
         where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null";

@@ -92,8 +92,7 @@ pub fn counts(judged: &[Judged]) -> BTreeMap<Gap, usize> {
 }
 
 /// The kinds of objects on which the reach of somebody depends.
-const KINDS: &str =
-    "('agreement', 'device', 'duty', 'grid', 'home', 'leave_of_absence', 'member', 'member_channel', 'pairing', 'place', 'role_grant', 'senior')";
+const KINDS: &str = "('agreement', 'device', 'duty', 'grid', 'home', 'leave_of_absence', 'member', 'member_channel', 'pairing', 'place', 'role_grant', 'senior')";
 /// So many of the last changes are looked through: what was missed in a flood is found at night.
 const CHANGES_MAX: i64 = 1_000;
 
@@ -143,9 +142,5 @@ async fn people(tx: &mut Tx, log_counts: bool, site_id: Uuid, date: NaiveDate) -
     let sql = "select id from member where site_id = $1 and ended_at is null";
     let present: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;
     let operators = roster::operators(tx, site_id, date).await?;
-    Ok(ReachPeople {
-        reachable,
-        present: present.into_iter().collect(),
-        operators: operators.into_iter().collect(),
-    })
+    Ok(ReachPeople { reachable, present: present.into_iter().collect(), operators: operators.into_iter().collect() })
 }
