@@ -211,6 +211,8 @@ fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     keep(&mut set, "escalate", app, stop, |app, stop| jobs::repeat("escalate", app, |app| &app.wake.escalate, stop, jobs::escalate::pass));
     keep(&mut set, "settle", app, stop, |app, stop| jobs::repeat("settle", app, |app| &app.wake.settle, stop, jobs::settle::pass));
     keep(&mut set, "silence", app, stop, jobs::silence::run);
+    keep(&mut set, "battery", app, stop, jobs::battery::run);
+    keep(&mut set, "quarantine", app, stop, jobs::quarantine::run);
     keep(&mut set, "deliver", app, stop, jobs::deliver::run);
     keep(&mut set, "prove", app, stop, jobs::prove::run);
     keep(&mut set, "returns", app, stop, jobs::returns::run);

@@ -674,6 +674,12 @@ create table device (
     silent_after timestamptz,
     battery_percent bigint,
     battery_millivolt bigint,
+    -- Low readings in a row, since when the cells count as low, and when somebody was told of it.
+    battery_low_reports bigint not null,
+    battery_low_since timestamptz,
+    battery_told_at timestamptz,
+    -- Names the key of the last genuine message: what is said to the device is signed with it.
+    kid bigint,
     tampered_at timestamptz,
     firmware text,
     level text,
@@ -724,12 +730,19 @@ create table quarantined_message (
     site_id uuid,
     device_id uuid,
     topic text not null,
+    -- A word of a closed list, and what the reader of the bytes said.
+    reason text not null,
     why text not null,
     sample bytea not null,
     size_bytes bigint not null,
-    received_at timestamptz not null
+    received_at timestamptz not null,
+    -- When the operators heard of its device.
+    told_at timestamptz
 );
 create index quarantined_by_time on quarantined_message (received_at);
+create index quarantined_by_site on quarantined_message (site_id, received_at);
+create index quarantined_by_device on quarantined_message (device_id, received_at);
+create index quarantined_untold on quarantined_message (site_id) where told_at is null;
 
 -- Who did what to which object: no personal values, only field names and an HMAC of what was written.
 create table audit (

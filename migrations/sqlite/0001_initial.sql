@@ -674,6 +674,12 @@ create table device (
     silent_after text,
     battery_percent integer,
     battery_millivolt integer,
+    -- Low readings in a row, since when the cells count as low, and when somebody was told of it.
+    battery_low_reports integer not null,
+    battery_low_since text,
+    battery_told_at text,
+    -- Names the key of the last genuine message: what is said to the device is signed with it.
+    kid integer,
     tampered_at text,
     firmware text,
     level text,
@@ -724,12 +730,19 @@ create table quarantined_message (
     site_id blob,
     device_id blob,
     topic text not null,
+    -- A word of a closed list, and what the reader of the bytes said.
+    reason text not null,
     why text not null,
     sample blob not null,
     size_bytes integer not null,
-    received_at text not null
+    received_at text not null,
+    -- When the operators heard of its device.
+    told_at text
 ) strict;
 create index quarantined_by_time on quarantined_message (received_at);
+create index quarantined_by_site on quarantined_message (site_id, received_at);
+create index quarantined_by_device on quarantined_message (device_id, received_at);
+create index quarantined_untold on quarantined_message (site_id) where told_at is null;
 
 -- Who did what to which object: no personal values, only field names and an HMAC of what was written.
 create table audit (

@@ -254,7 +254,7 @@ async fn sensors(tx: &mut Tx, by: &By, seal: &crate::seal::SealKey, seniors: &[V
             expected_interval_seconds: 3600,
         };
         let (made, credentials) = device::create(tx, &new, Some(installer), seal, by.now).await?;
-        let bound = device::bind(tx, (by.site_id, made.id), building.first().copied(), made.version, installer, by.now).await?;
+        let bound = device::bind(tx, (by.site_id, made.id), building.first().copied(), made.version, installer, true, by.now).await?;
         device::calibrate(tx, (by.site_id, made.id), Polarity::Normal, bound.version, Some(installer), by.now).await?;
         let credentials = credentials.expect("a native device has credentials");
         sensors.push(Sensor {

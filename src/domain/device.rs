@@ -28,6 +28,43 @@ words! {
     }
 }
 
+words! {
+    /// Why somebody should look after a device.
+    pub enum Care {
+        Offline = "offline", BatteryLow = "battery_low",
+        /// Bound, and nobody has shown it which reading is an open curtain: its openings only show.
+        Uncalibrated = "uncalibrated",
+        /// Messages of it were put aside lately.
+        Quarantined = "quarantined"
+    }
+}
+
+/// What speaks for care about one device in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CareFacts {
+    pub status: DeviceStatus,
+    pub battery_low: bool,
+    pub role: DeviceRole,
+    pub is_bound: bool,
+    pub is_calibrated: bool,
+    pub quarantined: bool,
+}
+
+/// The reasons, in the order of the list.
+pub fn care(facts: &CareFacts) -> Vec<Care> {
+    let moves = matches!(facts.role, DeviceRole::CurtainContact | DeviceRole::Cover);
+    Care::ALL
+        .iter()
+        .copied()
+        .filter(|reason| match reason {
+            Care::Offline => facts.status == DeviceStatus::Offline,
+            Care::BatteryLow => facts.battery_low,
+            Care::Uncalibrated => moves && facts.is_bound && !facts.is_calibrated,
+            Care::Quarantined => facts.quarantined,
+        })
+        .collect()
+}
+
 /// Longest promise of a next report that is believed.
 const NEXT_SECONDS_MAX: i64 = 7 * 24 * 3600;
 const SILENCE_GRACE: TimeDelta = TimeDelta::minutes(10);
@@ -39,6 +76,41 @@ const BATTERY_FULL_MILLIVOLT: u32 = 3000;
 pub fn silent_after(heard_at: DateTime<Utc>, next_seconds: i64) -> DateTime<Utc> {
     let promised = TimeDelta::seconds(next_seconds.clamp(0, NEXT_SECONDS_MAX));
     heard_at + promised + promised / 2 + SILENCE_GRACE
+}
+
+/// Below this many percent somebody should bring new cells.
+const BATTERY_LOW_PERCENT: i64 = 15;
+/// From this many percent on the cells are new ones: between the two a cold night and a warm day are no news.
+const BATTERY_RECOVERED_PERCENT: i64 = 30;
+/// Converters now and then report 0 % of full cells (sensors.md §2): one reading proves nothing.
+const BATTERY_LOW_REPORTS: i64 = 2;
+
+/// What is remembered of a device's cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cells {
+    /// Readings below the threshold in a row.
+    pub low_reports: i64,
+    /// The episode of low cells that nobody has ended with new ones.
+    pub low_since: Option<DateTime<Utc>>,
+}
+
+impl Cells {
+    /// One reading.
+    #[must_use]
+    pub fn read(self, percent: i64, at: DateTime<Utc>) -> Self {
+        if percent >= BATTERY_RECOVERED_PERCENT {
+            return Self::default();
+        }
+        let low_reports = if percent < BATTERY_LOW_PERCENT { (self.low_reports + 1).min(BATTERY_LOW_REPORTS) } else { 0 };
+        let is_low = low_reports >= BATTERY_LOW_REPORTS;
+        Self { low_reports, low_since: self.low_since.or(is_low.then_some(at)) }
+    }
+
+    /// Cells that say only that they are not low.
+    #[must_use]
+    pub fn fine(self) -> Self {
+        Self::default()
+    }
 }
 
 /// Linear between empty and full, which is good enough to know when to bring new cells.
@@ -57,6 +129,20 @@ mod tests {
         assert_eq!(silent_after(heard_at, 21_600), heard_at + TimeDelta::minutes(9 * 60 + 10));
         assert_eq!(silent_after(heard_at, -5), heard_at + SILENCE_GRACE);
         assert_eq!(silent_after(heard_at, i64::MAX), heard_at + TimeDelta::days(7) * 3 / 2 + SILENCE_GRACE);
+    }
+
+    #[test]
+    fn low_cells_are_one_episode_until_new_ones_are_in() {
+        let at = |minute: i64| DateTime::from_timestamp(1_788_734_472 + minute * 60, 0).expect("a literal time");
+        let mut cells = Cells::default();
+        let mut said = Vec::new();
+        for (minute, percent) in (0..).zip([90, 0, 90, 14, 14, 20, 13, 29, 14, 14, 30, 14, 14]) {
+            cells = cells.read(percent, at(minute));
+            said.push(cells.low_since);
+        }
+        let (first, second) = (Some(at(4)), Some(at(12)));
+        assert_eq!(said, [None, None, None, None, first, first, first, first, first, first, None, None, second]);
+        assert_eq!(cells.fine(), Cells::default());
     }
 
     #[test]

@@ -72,6 +72,11 @@ pub fn device_signal(device: Uuid, boot: i64, seq: i64, index: usize) -> Uuid {
     derive(&["device", &device.to_string(), &boot.to_string(), &seq.to_string(), &index.to_string()])
 }
 
+/// What one person is told of a press that was refused: once, however often the device or a broker repeats it.
+pub fn refused_press(device: Uuid, press: &str, recipient: Uuid) -> Uuid {
+    derive(&["refused", &device.to_string(), press, &recipient.to_string()])
+}
+
 /// A change of level of a device that numbers nothing: named by the moment at which it was first seen.
 pub fn device_edge(device: Uuid, at_ms: i64) -> Uuid {
     derive(&["edge", &device.to_string(), &at_ms.to_string()])

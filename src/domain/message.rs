@@ -88,7 +88,7 @@ pub struct Alike {
 /// Which goes first when there is too much for one pass: calls for help, alerts, stand-downs, reminders, reports.
 pub fn priority(class: NoticeClass, key: &str) -> i64 {
     match class {
-        NoticeClass::Alert if key.starts_with("notice.help_") => 0,
+        _ if key.starts_with("notice.help_") => 0,
         NoticeClass::Alert => 1,
         NoticeClass::StandDown => 2,
         NoticeClass::Reminder => 3,
@@ -97,7 +97,7 @@ pub fn priority(class: NoticeClass, key: &str) -> i64 {
 }
 
 /// Keys in the order in which a person should read them; keys that are not listed come last.
-const READING_ORDER: [&str; 33] = [
+const READING_ORDER: [&str; 36] = [
     "notice.help_call",
     "notice.help_door",
     "notice.help_night",
@@ -107,6 +107,9 @@ const READING_ORDER: [&str; 33] = [
     "notice.help_family",
     "notice.help_assigned",
     "notice.help_open_again",
+    "notice.help_refused",
+    "notice.help_refused_bound",
+    "notice.help_refused_unbound",
     "notice.assigned",
     "notice.assigned_unreachable",
     "notice.open_again",

@@ -26,6 +26,7 @@ pub mod notice;
 pub mod outcome;
 pub mod phone;
 pub mod place;
+pub mod quarantine;
 pub mod reach;
 pub mod refusal;
 pub mod register;

@@ -48,6 +48,12 @@ impl NewNotice {
         let class = NoticeClass::Report;
         Self { id, alert_id: None, epoch: 0, step: 0, level: 0, recipient_id, key, arguments, class, not_before: now }
     }
+
+    /// The same as something to be done.
+    #[must_use]
+    pub fn reminder(self) -> Self {
+        Self { class: NoticeClass::Reminder, ..self }
+    }
 }
 
 /// Arguments as a sentence takes them, from what can be written.

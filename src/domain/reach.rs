@@ -12,7 +12,7 @@ use super::alert::StepAct;
 use super::check::Slot;
 use super::day::EVERY_DAY;
 use super::place::{PairingKind, Role};
-use super::roster::Roster;
+use super::roster::{Roster, around_the_clock};
 use crate::words;
 
 words! {
@@ -21,7 +21,9 @@ words! {
         NoAgreement = "no_agreement", DaysUncovered = "days_uncovered", NoPrimary = "no_primary", NoBackup = "no_backup",
         PrimaryUnreachable = "primary_unreachable", BackupUnreachable = "backup_unreachable", BothOnLeave = "both_on_leave",
         KeyHolderEnded = "key_holder_ended", NobodyToEnter = "nobody_to_enter",
-        NoSocialWorker = "no_social_worker", NoBranchSecretary = "no_branch_secretary", NoStreetDuty = "no_street_duty"
+        NoSocialWorker = "no_social_worker", NoBranchSecretary = "no_branch_secretary", NoStreetDuty = "no_street_duty",
+        /// A help button is bound, and nobody hears it outside duty hours.
+        NobodyAroundTheClock = "nobody_around_the_clock"
     }
 }
 
@@ -46,6 +48,8 @@ pub struct ReachFact {
     pub weekdays: i64,
     /// Her compound is in trial mode: only L0, L1 and L4 are told.
     pub trial: bool,
+    /// A help button speaks for her.
+    pub help_button: bool,
     pub roster: Roster,
 }
 
@@ -91,6 +95,10 @@ pub fn gaps(fact: &ReachFact, people: &ReachPeople) -> Vec<Gap> {
         if (in_trial || !fact.trial) && !people.reach_any(fact.roster.holders(role)) {
             gaps.push(gap);
         }
+    }
+    // A call for help is urgent in trial mode, too.
+    if fact.help_button && !around_the_clock(&fact.roster, &people.reachable) {
+        gaps.push(Gap::NobodyAroundTheClock);
     }
     gaps
 }
@@ -165,7 +173,7 @@ mod tests {
             key_holder: Some(id(8)),
             ..Roster::default()
         };
-        let fact = ReachFact { senior_id: id(1), weekdays: EVERY_DAY, trial: false, roster };
+        let fact = ReachFact { senior_id: id(1), weekdays: EVERY_DAY, trial: false, help_button: false, roster };
         let people = ReachPeople { reachable: (2..=8).map(id).collect(), present: (2..=9).map(id).collect(), operators: [id(7)].into() };
         (fact, people)
     }
@@ -225,6 +233,19 @@ mod tests {
         fact.trial = true;
         fact.roster.grants.clear();
         assert_eq!(gaps(&fact, &people), [Gap::DaysUncovered, Gap::NoSocialWorker], "a trial tells nobody else");
+    }
+
+    #[test]
+    fn a_help_button_that_nobody_hears_at_night_is_a_gap_also_in_trial_mode() {
+        let (mut fact, mut people) = covered();
+        fact.help_button = true;
+        assert_eq!(gaps(&fact, &people), [], "the street answers at night");
+        people.reachable.remove(&id(6));
+        assert_eq!(gaps(&fact, &people), [Gap::NoStreetDuty, Gap::NobodyAroundTheClock]);
+        fact.trial = true;
+        assert_eq!(gaps(&fact, &people), [Gap::NobodyAroundTheClock], "a trial spares the street, and not the button");
+        fact.help_button = false;
+        assert_eq!(gaps(&fact, &people), []);
     }
 
     #[test]

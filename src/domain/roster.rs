@@ -2,7 +2,6 @@
 //! so that leave, substitution and ended members are always those of now.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -20,8 +19,6 @@ pub struct Roster {
     pub key_holder: Option<Uuid>,
     /// Members on leave today and who stands in for them.
     pub leaves: Vec<(Uuid, Option<Uuid>)>,
-    /// Everybody of the site with a verified channel; shared by all rosters of one load.
-    pub reachable: Arc<BTreeSet<Uuid>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +35,10 @@ pub struct GrantFact {
     pub distance: i64,
 }
 
-/// Whether anybody who can be phoned around the clock would hear: property staff or street duty with a channel that works.
-/// Without one no help button may be bound (domain.md §5).
-pub fn around_the_clock(roster: &Roster) -> bool {
-    roster.night_watch().iter().any(|member| roster.reachable.contains(member))
+/// Whether anybody who can be phoned around the clock would hear: property staff or street duty among the reachable, who have a
+/// channel that works. Without one no help button may be bound (domain.md §5).
+pub fn around_the_clock(roster: &Roster, reachable: &BTreeSet<Uuid>) -> bool {
+    roster.night_watch().iter().any(|member| reachable.contains(member))
 }
 
 impl Roster {
@@ -64,11 +61,11 @@ impl Roster {
     }
 
     /// Who is asked whether the senior comes back: the first of those who may confirm it whom a message reaches.
-    pub fn asked_about_return(&self) -> Vec<Uuid> {
+    pub fn asked_about_return(&self, reachable: &BTreeSet<Uuid>) -> Vec<Uuid> {
         let paired = [PairingKind::Primary, PairingKind::Backup].map(|kind| self.paired(kind).into_iter().collect());
         let staff = [Role::SocialWorker, Role::BranchSecretary].map(|role| self.holders(role));
         let groups: Vec<Vec<Uuid>> = paired.into_iter().chain(staff).filter(|people: &Vec<Uuid>| !people.is_empty()).collect();
-        let reached = groups.iter().find(|people| people.iter().any(|member| self.reachable.contains(member)));
+        let reached = groups.iter().find(|people| people.iter().any(|member| reachable.contains(member)));
         // Nobody can be reached: the notice fails visibly, and a message is on record.
         reached.or(groups.first()).cloned().unwrap_or_default()
     }
@@ -117,12 +114,12 @@ impl Roster {
     }
 
     /// Whether the member can be sent now: not on leave, and a message would arrive.
-    pub fn can_be_sent(&self, member: Uuid) -> bool {
-        !self.is_away(member) && self.reachable.contains(&member)
+    pub fn can_be_sent(&self, member: Uuid, reachable: &BTreeSet<Uuid>) -> bool {
+        !self.is_away(member) && reachable.contains(&member)
     }
 
     /// Everybody around the senior who can be sent now, nearest first.
-    pub fn sendable(&self) -> Vec<Uuid> {
+    pub fn sendable(&self, reachable: &BTreeSet<Uuid>) -> Vec<Uuid> {
         let paired = self.pairings.iter().map(|(_, member)| *member);
         let on_duty = self.duties.iter().map(|duty| duty.member_id);
         let mut grants: Vec<&GrantFact> =
@@ -130,7 +127,16 @@ impl Roster {
         grants.sort_by_key(|grant| grant.distance);
         let mut seen = BTreeSet::new();
         let everybody = paired.chain(on_duty).chain(grants.into_iter().map(|grant| grant.member_id));
-        everybody.filter(|member| self.can_be_sent(*member) && seen.insert(*member)).collect()
+        everybody.filter(|member| self.can_be_sent(*member, reachable) && seen.insert(*member)).collect()
+    }
+
+    /// Who rings a senior of whom it is not sure that she called for help: whoever answers for her today, or the nearest whom a
+    /// message reaches, and outside duty hours also those whose phone is answered.
+    pub fn ring(&self, reachable: &BTreeSet<Uuid>, on_duty: bool) -> Vec<Uuid> {
+        let assigned = self.assigned().filter(|member| self.can_be_sent(*member, reachable));
+        let first = assigned.or_else(|| self.sendable(reachable).first().copied());
+        let awake = if on_duty { Vec::new() } else { self.night_watch() };
+        first.into_iter().chain(awake).collect::<BTreeSet<Uuid>>().into_iter().collect()
     }
 
     /// Those whose phone is answered at any hour.
@@ -244,14 +250,26 @@ mod tests {
     #[test]
     fn a_help_button_needs_property_or_street_duty_whom_a_message_reaches() {
         let mut roster = roster();
-        roster.reachable = Arc::new([id(1), id(7), id(9)].into());
-        assert!(!around_the_clock(&roster), "a social worker goes home in the evening");
+        let reachable = [id(1), id(7), id(9)].into();
+        assert!(!around_the_clock(&roster, &reachable), "a social worker goes home in the evening");
         roster.grants.push(GrantFact { role: Role::StreetDuty, member_id: id(10), distance: 4 });
-        assert!(!around_the_clock(&roster), "a phone without a number");
+        assert!(!around_the_clock(&roster, &reachable), "a phone without a number");
         roster.grants.push(GrantFact { role: Role::PropertyStaff, member_id: id(9), distance: 2 });
-        assert!(around_the_clock(&roster));
+        assert!(around_the_clock(&roster, &reachable));
         roster.leaves.push((id(9), None));
-        assert!(!around_the_clock(&roster), "and on leave");
+        assert!(!around_the_clock(&roster, &reachable), "and on leave");
+    }
+
+    #[test]
+    fn a_press_that_was_refused_is_for_whoever_answers_and_at_night_for_those_awake() {
+        let mut roster = roster();
+        roster.grants.push(GrantFact { role: Role::PropertyStaff, member_id: id(9), distance: 2 });
+        let everybody: BTreeSet<Uuid> = (1..=9).map(id).collect();
+        assert_eq!(roster.ring(&everybody, true), [id(1)]);
+        assert_eq!(roster.ring(&everybody, false), [id(1), id(9)]);
+        assert_eq!(roster.ring(&[id(8)].into(), true), [id(8)], "nobody paired would hear it");
+        roster.leaves.push((id(1), None));
+        assert_eq!(roster.ring(&everybody, true), [id(2)], "the backup stands in");
     }
 
     #[test]
@@ -278,27 +296,27 @@ mod tests {
     #[test]
     fn only_those_present_whom_a_message_reaches_can_be_sent() {
         let mut roster = roster();
-        roster.reachable = Arc::new([id(1), id(2), id(3), id(8)].into());
+        let reachable = [id(1), id(2), id(3), id(8)].into();
         roster.leaves.push((id(2), None));
-        assert_eq!(roster.sendable(), [id(1), id(3), id(8)], "the backup is on leave, and one social worker has no channel");
+        assert_eq!(roster.sendable(&reachable), [id(1), id(3), id(8)], "the backup is on leave, and one social worker has no channel");
     }
 
     #[test]
     fn the_return_is_asked_of_the_nearest_person_whom_a_message_reaches() {
         let mut roster = roster();
-        roster.reachable = Arc::new([id(1), id(2), id(4), id(7), id(8)].into());
-        assert_eq!(roster.asked_about_return(), [id(1)], "the primary");
+        let mut reachable: BTreeSet<Uuid> = [id(1), id(2), id(4), id(7), id(8)].into();
+        assert_eq!(roster.asked_about_return(&reachable), [id(1)], "the primary");
         roster.leaves.push((id(1), Some(id(4))));
-        assert_eq!(roster.asked_about_return(), [id(4)], "who stands in for her");
+        assert_eq!(roster.asked_about_return(&reachable), [id(4)], "who stands in for her");
         roster.leaves[0] = (id(1), None);
-        assert_eq!(roster.asked_about_return(), [id(2)], "the backup");
-        roster.reachable = Arc::new([id(7), id(8)].into());
-        assert_eq!(roster.asked_about_return(), [id(8)], "nothing reaches the backup");
+        assert_eq!(roster.asked_about_return(&reachable), [id(2)], "the backup");
+        reachable = [id(7), id(8)].into();
+        assert_eq!(roster.asked_about_return(&reachable), [id(8)], "nothing reaches the backup");
         roster.pairings.clear();
-        assert_eq!(roster.asked_about_return(), [id(8)], "nobody is paired");
-        roster.reachable = Arc::default();
-        assert_eq!(roster.asked_about_return(), [id(8)], "nothing reaches anybody");
-        assert!(Roster::default().asked_about_return().is_empty());
+        assert_eq!(roster.asked_about_return(&reachable), [id(8)], "nobody is paired");
+        reachable = BTreeSet::new();
+        assert_eq!(roster.asked_about_return(&reachable), [id(8)], "nothing reaches anybody");
+        assert!(Roster::default().asked_about_return(&reachable).is_empty());
     }
 
     #[test]

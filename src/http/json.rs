@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::HttpState;
 use super::error::{FieldError, HttpError};
+use super::object::Written;
 use super::tree;
 
 /// Bytes of an ordinary body.
@@ -152,11 +153,11 @@ where
 }
 
 fn from_tree<T: DeserializeOwned>(tree: Value) -> Result<T, HttpError> {
-    // Serde would read a list as an object whose fields come in order.
+    // A request type that is no struct by its form (a flattened one) is still an object.
     if !tree.is_object() {
         return Err(HttpError::field("", "http.field_object", "expected an object"));
     }
-    serde_path_to_error::deserialize(tree).map_err(|error| {
+    serde_path_to_error::deserialize(Written(tree)).map_err(|error| {
         let path = error.path().to_string();
         refuse(&path, &error.into_inner().to_string())
     })

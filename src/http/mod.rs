@@ -77,6 +77,7 @@ pub mod tree;
 pub mod value;
 
 pub mod json;
+mod object;
 pub mod page;
 
 pub mod answer;

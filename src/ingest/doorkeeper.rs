@@ -48,10 +48,11 @@ async fn known(app: &App, name: &str, password: &Bytes) -> Result<Identity, Refu
             let found = device::authenticate(&mut tx, &name, &password, now).await?;
             let identity = match found {
                 None => None,
-                Some(device) => {
+                Some((device, kid)) => {
                     let keys = device::sealed_keys(&mut tx, &[device.id], now).await?;
-                    let newest = keys.iter().max_by_key(|key| key.kid);
-                    let key = newest.map(|sealed| device::unseal(&seal, sealed)).transpose()?;
+                    // While keys are rotated it knows the one that belongs to the password it gave, and perhaps not the new one.
+                    let own = keys.iter().find(|key| key.kid == kid);
+                    let key = own.map(|sealed| device::unseal(&seal, sealed)).transpose()?;
                     Some((device, key))
                 }
             };

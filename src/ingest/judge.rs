@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::facts::{self, Delivery};
 use super::native::{self, Channel, Key, Kind, StatusState};
 use super::zigbee2mqtt::{self, Report};
-use crate::domain::device::{DeviceStatus, battery_percent};
+use crate::domain::device::{DeviceRole, DeviceStatus, battery_percent};
 use crate::domain::evidence::{self, Class, Deed, EventKey, Fact, ReplayWindow, Seen, SensorRules, Verdict};
+use crate::domain::quarantine::{Proof, Reason, is_worth_a_call};
 use crate::domain::signal::{Evidence, SignalKind};
 use crate::store::Result;
 use crate::store::device::Device;
@@ -29,21 +30,44 @@ pub struct DeviceSignal {
 pub struct Consequence {
     pub signals: Vec<DeviceSignal>,
     /// Why a person should look at it.
-    pub quarantine: Option<String>,
+    pub aside: Option<Aside>,
+    /// Presses for help in a message that was handled before, by the ids of their events and the name of the press: the caller knows
+    /// whether they were.
+    pub repeated: Vec<(EventKey, String)>,
     /// To be acknowledged to a native device by (boot, seq) after the commit.
     pub receipt: Option<(u32, u32)>,
 }
 
+/// Why a message is put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    pub reason: Reason,
+    /// For whoever mends the device.
+    pub why: String,
+    /// A press for help that it may hold and a person must hear of at once.
+    pub press: Option<String>,
+}
+
 impl Consequence {
-    fn quarantine(why: impl ToString) -> Self {
-        Self { quarantine: Some(why.to_string()), ..Self::default() }
+    pub fn aside(reason: Reason, why: impl ToString, press: Option<String>) -> Self {
+        Self { aside: Some(Aside { reason, why: why.to_string(), press }), ..Self::default() }
     }
+}
+
+/// The keys of a device.
+#[derive(Clone, Copy, Default)]
+pub struct Keys<'a> {
+    pub valid: &'a [Key],
+    /// Their time has run out: what they sign is refused, and still came from the device.
+    pub old: &'a [Key],
 }
 
 /// How a message came.
 #[derive(Debug, Clone, Copy)]
 pub struct Way {
     pub delivery: Delivery,
+    /// Came by the password of the device itself.
+    pub own_password: bool,
     /// Came by a broker that other instances hear as well; the number tells the instances apart.
     pub shared_by: Option<u32>,
 }
@@ -53,12 +77,12 @@ pub fn native(
     device: &mut Device,
     (topic, channel): (&str, Channel),
     payload: &[u8],
-    keys: &[Key],
+    keys: Keys<'_>,
     way: Way,
     rules: &SensorRules,
 ) -> Result<Consequence> {
     match channel {
-        Channel::Events | Channel::Telemetry => envelope(device, (topic, channel), payload, keys, way.delivery, rules),
+        Channel::Events | Channel::Telemetry => envelope(device, (topic, channel), payload, keys, way, rules),
         Channel::Status => status(device, payload, way, rules),
         // The level for home automation says nothing that events do not say better.
         Channel::State => Ok(Consequence::default()),
@@ -69,26 +93,32 @@ fn envelope(
     device: &mut Device,
     (topic, channel): (&str, Channel),
     payload: &[u8],
-    keys: &[Key],
-    delivery: Delivery,
+    keys: Keys<'_>,
+    way: Way,
     rules: &SensorRules,
 ) -> Result<Consequence> {
-    let message = match native::decode(topic, payload, keys) {
+    let delivery = way.delivery;
+    let message = match native::decode(topic, payload, keys.valid) {
         Ok(message) => message,
-        Err(refusal) => return Ok(Consequence::quarantine(refusal)),
+        Err(refusal) => return Ok(refused(device, (topic, channel), payload, keys, way, refusal)),
     };
     let mut state = device.state()?;
     let known = state.window.is_some();
+    let same_boot = device.boot_id.is_none_or(|known| known == i64::from(message.boot_id));
     let receipt = (channel == Channel::Events).then_some((message.boot_n, message.seq));
     match ReplayWindow::admit(&mut state.window, message.boot_n, message.seq) {
-        Seen::OldBoot => return Ok(Consequence::quarantine("a message of an earlier boot: a replay")),
+        Seen::OldBoot => return Ok(Consequence::aside(Reason::Replay, "a message of an earlier boot", message.press())),
+        Seen::Before if !same_boot => {
+            return Ok(Consequence::aside(Reason::Replay, "numbers that were used up before the device lost its memory", message.press()));
+        }
         // Handed in before, and the receipt was lost: say it again, or the device never lets go of it.
-        Seen::Before => return Ok(Consequence { receipt, ..Consequence::default() }),
+        Seen::Before => return Ok(Consequence { receipt, repeated: presses(&message), ..Consequence::default() }),
         Seen::NewBoot if known => state.forget_level(),
         Seen::NewBoot | Seen::New => {}
     }
     let native = facts::of_native(&message, delivery, rules);
     device.boot_id = Some(i64::from(message.boot_id));
+    device.kid = Some(i64::from(message.kid));
     device.clock_suspect = native.clock_bad;
     for event in &message.events {
         note_health(device, event.kind, delivery.received_at);
@@ -97,14 +127,49 @@ fn envelope(
     if !delivery.waited && !delivery.retained {
         device.heard(delivery.received_at, None);
     }
-    Ok(Consequence { signals, quarantine: None, receipt })
+    let told = signals.iter().filter(|signal| signal.kind == SignalKind::Help).count();
+    let aside = message.press().filter(|_| told < presses(&message).len()).map(|press| Aside {
+        reason: Reason::Kept,
+        why: "a press that was kept by somebody on the way".to_owned(),
+        press: Some(press),
+    });
+    Ok(Consequence { signals, aside, receipt, ..Consequence::default() })
+}
+
+/// Presses for help by the ids of their events.
+fn presses(message: &native::Message) -> Vec<(EventKey, String)> {
+    let press = message.press().unwrap_or_default();
+    let pressed = message.events.iter().filter(|event| matches!(event.kind, Kind::HelpButton { .. }));
+    let key = |index| EventKey::Numbered { boot_n: message.boot_n, seq: message.seq, index };
+    pressed.map(|event| (key(event.index), press.clone())).collect()
+}
+
+/// An envelope that is not believed. Whatever a help button says by its own password and nobody can read may be a press.
+fn refused(
+    device: &Device,
+    (topic, channel): (&str, Channel),
+    payload: &[u8],
+    keys: Keys<'_>,
+    way: Way,
+    refusal: native::Refusal,
+) -> Consequence {
+    if let Ok(message) = native::decode(topic, payload, keys.old) {
+        let press = message.press().filter(|_| is_worth_a_call(Proof::Signed, Reason::OldKey));
+        return Consequence::aside(Reason::OldKey, "signed with a key that is no longer valid", press);
+    }
+    let reason = refusal.reason();
+    let proof = if way.own_password { Proof::OwnPassword } else { Proof::None };
+    let unread = (device.role == DeviceRole::HelpButton && channel == Channel::Events && reason != Reason::Forged)
+        .then(|| format!("unread.{:016x}", hash(payload)));
+    let press = native::claimed_press(payload).or(unread).filter(|_| is_worth_a_call(proof, reason));
+    Consequence::aside(reason, refusal, press)
 }
 
 fn note_health(device: &mut Device, kind: Kind, at: DateTime<Utc>) {
     match kind {
         Kind::BatteryMillivolt(millivolt) => {
             device.battery_millivolt = Some(i64::from(millivolt));
-            device.battery_percent = Some(battery_percent(millivolt));
+            device.cells_read(Some(battery_percent(millivolt)), at);
         }
         Kind::Tamper(_) => device.tampered_at = Some(at),
         Kind::Lost(count) => device.lost_events = device.lost_events.saturating_add(i64::from(count)),
@@ -116,7 +181,7 @@ fn note_health(device: &mut Device, kind: Kind, at: DateTime<Utc>) {
 fn status(device: &mut Device, payload: &[u8], way: Way, rules: &SensorRules) -> Result<Consequence> {
     let status = match native::decode_status(payload) {
         Ok(status) => status,
-        Err(refusal) => return Ok(Consequence::quarantine(refusal)),
+        Err(refusal) => return Ok(Consequence::aside(refusal.reason(), refusal, None)),
     };
     let birth_n = i64::from(status.birth_n);
     if device.bd.is_some_and(|known| birth_n < known) {
@@ -158,7 +223,7 @@ pub fn unheard(device: &mut Device, rules: &SensorRules) -> Result<Vec<DeviceSig
 pub fn zigbee2mqtt(device: &mut Device, payload: &[u8], way: Way, rules: &SensorRules) -> Result<Consequence> {
     let report = match zigbee2mqtt::decode(payload) {
         Ok(report) => report,
-        Err(refusal) => return Ok(Consequence::quarantine(refusal)),
+        Err(refusal) => return Ok(Consequence::aside(refusal.reason(), refusal, None)),
     };
     let mut state = device.state()?;
     let received_at = way.delivery.received_at;
@@ -180,10 +245,10 @@ pub fn zigbee2mqtt(device: &mut Device, payload: &[u8], way: Way, rules: &Sensor
 
 fn note_report(device: &mut Device, report: &Report, at: DateTime<Utc>) {
     if let Some(percent) = report.battery_percent {
-        device.battery_percent = Some(i64::from(percent));
-    } else if report.battery_low == Some(true) {
+        device.cells_read(Some(i64::from(percent)), at);
+    } else if let Some(low) = report.battery_low {
         // Two cells that only say "low" are as good as empty.
-        device.battery_percent = Some(0);
+        device.cells_read(low.then_some(0), at);
     }
     if report.tamper == Some(true) {
         device.tampered_at = Some(at);

@@ -1,7 +1,8 @@
 //! The native protocol `chk/1` (sensors.md §6): a signed envelope of numbered events, and the JSON status of a device.
 //!
 //! What must stay true: nothing inside an envelope is interpreted before its authentication code has been checked over topic and
-//! body, and one message has exactly one encoding. Bridges and brokers on the way are not trusted.
+//! body, with one exception ([`claimed_press`]: reason to ring, never evidence), and one message has exactly one encoding. Bridges
+//! and brokers on the way are not trusted.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::cbor::{NotDeterministic, Reader};
+use crate::domain::quarantine::Reason;
 
 pub mod downlink;
 mod topic;
@@ -110,6 +112,18 @@ impl From<NotDeterministic> for Refusal {
     }
 }
 
+impl Refusal {
+    /// Why the message is put aside.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::TooLarge => Reason::TooLarge,
+            Self::Malformed => Reason::Unreadable,
+            Self::Forged => Reason::Forged,
+            Self::Version(_) => Reason::Version,
+        }
+    }
+}
+
 /// Checks and reads an envelope. The topic is part of what is signed: a message cannot be moved to another device.
 pub fn decode(topic: &str, payload: &[u8], keys: &[Key]) -> Result<Message, Refusal> {
     if payload.len() > PAYLOAD_BYTES_MAX {
@@ -125,6 +139,24 @@ pub fn decode(topic: &str, payload: &[u8], keys: &[Key]) -> Result<Message, Refu
     let key = keys.iter().find(|key| authentic(topic, body, code, key)).ok_or(Refusal::Forged)?;
     let message = read_body(body)?;
     if message.kid == key.kid { Ok(message) } else { Err(Refusal::Forged) }
+}
+
+impl Message {
+    /// The name of the press for help that it holds, if any: the same however often it is sent.
+    pub fn press(&self) -> Option<String> {
+        let holds = self.events.iter().any(|event| matches!(event.kind, Kind::HelpButton { .. }));
+        holds.then(|| format!("{}.{}.{}", self.boot_n, self.boot_id, self.seq))
+    }
+}
+
+/// The press for help that a message without valid signature claims to hold. It proves nothing.
+pub fn claimed_press(payload: &[u8]) -> Option<String> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return None;
+    }
+    let mut reader = Reader::new(payload);
+    let body = reader.array().ok().filter(|parts| *parts == 2).and_then(|_| reader.bytes().ok())?;
+    read_body(body).ok()?.press()
 }
 
 /// What a device says about itself; `off` is also its will.
@@ -158,6 +190,10 @@ pub fn decode_status(payload: &[u8]) -> Result<Status, Refusal> {
         return Err(Refusal::TooLarge);
     }
     let value = super::json::parse(payload).map_err(|_| Refusal::Malformed)?;
+    // Serde would read a list as an object whose fields come in order.
+    if !value.is_object() {
+        return Err(Refusal::Malformed);
+    }
     serde_json::from_value(value).map_err(|_| Refusal::Malformed)
 }
 

@@ -7,6 +7,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use crate::domain::quarantine::Reason;
+
 /// Largest payload that is parsed at all; a device snapshot has a few hundred bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -66,6 +68,16 @@ pub enum Refusal {
     TooLarge,
     #[error("not a strict JSON object with a field that makes sense")]
     Malformed,
+}
+
+impl Refusal {
+    /// Why the message is put aside.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::TooLarge => Reason::TooLarge,
+            Self::Malformed => Reason::Unreadable,
+        }
+    }
 }
 
 /// Reads a device message. An empty payload is the tombstone of a retained topic and says nothing.

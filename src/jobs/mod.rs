@@ -10,6 +10,9 @@ pub mod watch;
 pub mod deliver;
 pub mod escalate;
 
+pub mod battery;
+pub mod quarantine;
+
 pub mod heartbeat;
 pub mod prove;
 pub mod reach;

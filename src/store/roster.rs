@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
-use std::sync::Arc;
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -32,26 +31,22 @@ const GRID_DISTANCE: i64 = 1;
 /// Rosters of these seniors on a local date.
 pub async fn load(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate) -> Result<HashMap<Uuid, Roster>> {
     let mut rosters = HashMap::with_capacity(seniors.len());
-    let reachable = Arc::new(reachable(tx, site_id).await?);
     for chunk in seniors.chunks(bulk::ROWS_MAX) {
         let rows: Vec<Value> = chunk.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
         load_chunk(tx, &Value::from(rows).to_string(), site_id, date, &mut rosters).await?;
     }
-    for roster in rosters.values_mut() {
-        roster.reachable = Arc::clone(&reachable);
-    }
     Ok(rosters)
 }
 
-/// Everybody of the site with a verified channel that works. Whether the log counts is a setting of delivery: a word that it does
-/// not carry fails there at once, and the alert hears of it.
-async fn reachable(tx: &mut Tx, site_id: Uuid) -> Result<BTreeSet<Uuid>> {
+/// Everybody of the site with a verified channel that works. `log_counts` is the setting of delivery: whether a line in the log is
+/// read by anybody.
+pub async fn reachable(tx: &mut Tx, log_counts: bool, site_id: Uuid) -> Result<BTreeSet<Uuid>> {
     let sql = concat!(
         "select distinct c.member_id from member_channel c join member m on m.site_id = c.site_id and m.id = c.member_id
          where c.site_id = $1 and m.ended_at is null and ",
-        carries!("true")
+        carries!("$2")
     );
-    let members: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;
+    let members: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(log_counts).fetch_all(conn).await)?;
     Ok(members.into_iter().collect())
 }
 

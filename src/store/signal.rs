@@ -1,10 +1,10 @@
 //! Signals come in, one or many, each once (I8, I20): appended and re-assessed in one transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -60,6 +60,18 @@ impl NewSignal {
         let content = serde_json::to_vec(self).expect("a signal is plain data");
         Sha256::digest(content).to_vec()
     }
+}
+
+/// Which of these signals, each with its site, are stored.
+pub async fn stored(tx: &mut Tx, ids: &[(Uuid, Uuid)]) -> Result<BTreeSet<Uuid>> {
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows: Vec<Value> = ids.iter().map(|(site, id)| json!({ "site": site, "id": id })).collect();
+    let sql = bulk::text(tx, "select s.id from {rows} join signal s on s.site_id = {site:uuid} and s.id = {id:uuid}");
+    let rows = Value::from(rows).to_string();
+    let found: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    Ok(found.into_iter().collect())
 }
 
 /// Appends signals of one site and re-assesses every check that they touch. Receipts come in the order of the input.

@@ -9,10 +9,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::entry;
 use crate::app::App;
 use crate::config::MqttMode;
 use crate::domain::access::Capability;
-use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
+use crate::domain::device::{Care, DeviceRole, DeviceStatus, Ecosystem};
 use crate::domain::evidence::Polarity;
 use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
@@ -53,6 +54,8 @@ struct Device {
     /// Silence beyond this is a maintenance item, never a statement about a person.
     silent_after: Option<DateTime<Utc>>,
     battery_percent: Option<i64>,
+    /// Two readings in a row were low, and no new cells are in yet.
+    battery_low: bool,
     tampered_at: Option<DateTime<Utc>>,
     firmware: Option<String>,
     level: Option<String>,
@@ -83,10 +86,24 @@ struct Created {
     credentials: Option<Issued>,
 }
 
+#[derive(Serialize, ToSchema)]
+struct Listed {
+    #[serde(flatten)]
+    device: Device,
+    /// Why somebody should look after it; empty: nothing is known to be wrong.
+    care: Vec<Care>,
+}
+
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
+    /// true: only devices that need care; false: only those that do not.
+    #[serde(default)]
+    needs_care: Option<bool>,
+    /// Only devices that need care for this reason.
+    #[serde(default)]
+    care: Option<Care>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -95,14 +112,18 @@ struct ListQuery {
     cursor: Option<Cursor<Uuid>>,
 }
 
-/// Devices of the site, in the order of their ids.
-#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(ListQuery), responses((status = 200, body = Page<Device>)))]
+/// Devices of the site, in the order of their ids, each with what is wrong with it.
+#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(ListQuery), responses((status = 200, body = Page<Listed>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
     caller.require_site(Capability::DevicesRead)?;
-    let (after, rows) = (query.cursor.map(|cursor| cursor.0), query.limit.rows());
+    let (page, now) = (entry::page(query.cursor, query.limit), app.clock.now());
+    let asked = move |care: &[Care]| {
+        query.needs_care.is_none_or(|needs| needs != care.is_empty()) && query.care.is_none_or(|reason| care.contains(&reason))
+    };
     let devices =
-        app.read(move |mut tx| async move { device::list(&mut tx, caller.site_id, after, rows).await.map(|found| (tx, found)) }).await?;
-    Ok(Answer::ok(&Page::cut(devices, query.limit, |row| row.id).map(Device::from)))
+        looked_up!(app, |tx| full_page!(page, |after| device::list(&mut tx, caller.site_id, after, now).await?, |row| asked(&row.care)));
+    let shown = |row: device::Listed| Listed { device: Device::from(row.device), care: row.care };
+    Ok(Answer::ok(&Page::cut(devices, query.limit, |row| row.id).map(shown)))
 }
 
 #[derive(Deserialize, Validate, ToSchema)]
@@ -193,9 +214,10 @@ struct Binding {
 }
 
 /// Bind a device to a senior, or unbind it. Level and calibration of the old home are forgotten. Whoever speaks for a senior can
-/// make her check fulfilled: it needs the right to silence and a recent sign-in.
+/// make her check fulfilled: it needs the right to silence and a recent sign-in. A help button needs somebody who hears it at any hour.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Binding, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 412, body = Problem)))]
+    request_body = Binding, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -205,7 +227,7 @@ async fn change(
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
-    let now = app.clock.now();
+    let (now, log_counts) = (app.clock.now(), app.config.outbox.log_counts);
     let (site, member) = (caller.site_id, caller.member_id);
     let current = app.read(move |mut tx| async move { device::get(&mut tx, site, id).await.map(|found| (tx, found)) }).await?;
     let current = current.ok_or_else(Refusal::not_found)?;
@@ -215,7 +237,7 @@ async fn change(
             if let Some(senior) = body.senior_id {
                 caller.senior(&mut tx, senior, Capability::DevicesWrite).await?;
             }
-            let bound = device::bind(&mut tx, (site, id), body.senior_id, if_match.0, member, now).await?;
+            let bound = device::bind(&mut tx, (site, id), body.senior_id, if_match.0, member, log_counts, now).await?;
             Ok((tx, bound))
         })
         .await?;
@@ -373,6 +395,7 @@ impl From<device::Device> for Device {
             last_seen_at: row.last_seen_at,
             silent_after: row.silent_after,
             battery_percent: row.battery_percent,
+            battery_low: row.battery_low_since.is_some(),
             tampered_at: row.tampered_at,
             firmware: row.firmware,
             level: row.level,

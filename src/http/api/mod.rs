@@ -17,6 +17,7 @@ pub mod leaves;
 pub mod members;
 pub mod notifications;
 pub mod places;
+mod quarantine;
 pub mod reachability;
 pub mod role_grants;
 pub mod rounds;
@@ -39,6 +40,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(signals::routes())
         .merge(alerts::routes())
         .merge(devices::routes())
+        .merge(quarantine::routes())
         .merge(events::routes())
         .merge(audit::routes())
         .merge(notifications::routes())

@@ -141,7 +141,14 @@ fn topics_belong_to_one_device_and_names_cannot_widen_them() {
 fn a_status_is_read_and_a_broken_one_refused() {
     let status = decode_status(br#"{"s":"on","bn":8,"bid":287454020,"bd":15,"fw":"1.4.0","next_s":21600}"#).unwrap();
     assert_eq!((status.state, status.boot_n, status.birth_n, status.next_seconds), (StatusState::On, 8, 15, Some(21600)));
-    for payload in ["", "{}", r#"{"s":"dead","bn":8,"bd":15}"#, r#"{"s":"on","s":"off","bn":8,"bd":15}"#, r#"{"s":"on","bn":-1,"bd":15}"#] {
+    for payload in [
+        "",
+        "{}",
+        r#"{"s":"dead","bn":8,"bd":15}"#,
+        r#"{"s":"on","s":"off","bn":8,"bd":15}"#,
+        r#"["on",8,15,null,600]"#,
+        r#"{"s":"on","bn":-1,"bd":15}"#,
+    ] {
         assert!(decode_status(payload.as_bytes()).is_err(), "{payload}");
     }
 }

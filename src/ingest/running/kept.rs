@@ -25,8 +25,8 @@ pub struct Kept(BTreeMap<String, Told>);
 
 #[derive(PartialEq, Eq, Clone, Copy)]
 enum Told {
-    /// The settings of this version of the device.
-    Settings(i64),
+    /// The settings of this version of the device, and by which key it was known then.
+    Settings(i64, Option<i64>),
     /// To forget it.
     Nothing,
 }
@@ -47,7 +47,7 @@ impl Kept {
         let told = async {
             let (in_use, revoked) = asked.await?;
             let changed: Vec<InUse> =
-                in_use.into_iter().filter(|device| self.0.get(&device.name) != Some(&Told::Settings(device.version))).collect();
+                in_use.into_iter().filter(|device| self.0.get(&device.name) != Some(&Told::Settings(device.version, device.kid))).collect();
             for chunk in changed.chunks(CHUNK) {
                 self.settings(app, chunk, publisher).await?;
             }
@@ -63,8 +63,10 @@ impl Kept {
         let (now, ids) = (app.clock.now(), devices.iter().map(|device| device.id).collect::<Vec<_>>());
         let keys = app.read(move |mut tx| async move { device::sealed_keys(&mut tx, &ids, now).await.map(|keys| (tx, keys)) }).await?;
         for device in devices {
-            let newest = keys.iter().filter(|key| key.device_id == device.id).max_by_key(|key| key.kid);
-            let Some(sealed) = newest else { continue };
+            // The one that it signs with: while keys are rotated it may not know the newest yet.
+            let valid = || keys.iter().filter(|key| key.device_id == device.id && key.is_valid);
+            let used = valid().find(|key| Some(key.kid) == device.kid);
+            let Some(sealed) = used.or_else(|| valid().max_by_key(|key| key.kid)) else { continue };
             let said = match device::unseal(&app.seal, sealed) {
                 Ok(key) => publish(publisher, doorkeeper::settings(device, &key)).await,
                 // Said once per connection; the others get theirs.
@@ -74,7 +76,7 @@ impl Kept {
                 }
             };
             if said.is_ok() {
-                self.0.insert(device.name.clone(), Told::Settings(device.version));
+                self.0.insert(device.name.clone(), Told::Settings(device.version, device.kid));
             }
         }
         Ok(())

@@ -11,18 +11,26 @@ use super::route::{self, Target};
 use super::{Aftermath, Answer, Message, Work};
 use crate::domain::evidence::EventKey;
 use crate::domain::id;
+use crate::domain::quarantine::Reason;
 use crate::domain::signal::{Evidence, SignalKind, Source};
-use crate::ingest::judge::{self, Consequence, DeviceSignal};
+use crate::ingest::judge::{self, Aside, Consequence, DeviceSignal, Keys};
 use crate::ingest::native::Key;
 use crate::ingest::zigbee2mqtt;
 use crate::store::device::{self, Device, Quarantined};
 use crate::store::signal::{self, NewSignal};
 use crate::store::{Error, Result, Tx};
 
+/// The keys of one device: valid ones, and those whose time has run out.
+#[derive(Default)]
+struct OwnKeys {
+    valid: Vec<Key>,
+    old: Vec<Key>,
+}
+
 /// What is needed to judge, loaded and locked.
 struct Loaded {
     devices: BTreeMap<Uuid, Device>,
-    keys: BTreeMap<Uuid, Vec<Key>>,
+    keys: BTreeMap<Uuid, OwnKeys>,
     /// The devices behind each gateway.
     children: BTreeMap<Uuid, Vec<Uuid>>,
 }
@@ -34,22 +42,35 @@ pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: Dat
     let before = loaded.devices.clone();
     let mut signals = Vec::new();
     let mut quarantined = Vec::new();
+    let mut repeated = Vec::new();
     let mut answers = Vec::with_capacity(messages.len());
     for (message, target) in messages.iter().zip(&targets) {
         let consequence = judge_one(message, target, &mut loaded, work)?;
-        if let Some(why) = consequence.quarantine {
-            quarantined.push(sample(message, target, &loaded, why));
+        if let Some(aside) = consequence.aside {
+            quarantined.push(sample(message, target, &loaded, aside));
+        }
+        if let Target::Native { device, .. } = target {
+            repeated
+                .extend(consequence.repeated.into_iter().map(|(key, press)| (signal_id(*device, key), *device, message, target, press)));
         }
         signals.extend(consequence.signals);
         answers.push(Answer { revoked: *target == Target::Revoked, receipt: consequence.receipt });
     }
     let signalled = !signals.is_empty();
     quarantined.extend(store_signals(tx, &loaded.devices, signals, now).await?);
+    // A repeat of a press that never became a signal is no repeat: it was refused, or the device counts anew.
+    let site = |device: &Uuid| loaded.devices.get(device).map(|device| device.site_id);
+    let ids: Vec<(Uuid, Uuid)> = repeated.iter().filter_map(|(id, device, ..)| Some((site(device)?, *id))).collect();
+    let known = signal::stored(tx, &ids).await?;
+    for (_, _, message, target, press) in repeated.into_iter().filter(|(id, ..)| !known.contains(id)) {
+        let why = "numbered like a message that was handled, and no such press is known".to_owned();
+        quarantined.push(sample(message, target, &loaded, Aside { reason: Reason::Replay, why, press: Some(press) }));
+    }
     let changed: Vec<Device> = loaded.devices.into_values().filter(|device| before.get(&device.id) != Some(device)).collect();
     device::save(tx, &changed).await?;
-    device::quarantine(tx, &work.within_budget(quarantined, now)).await?;
+    let told = work.put_aside(tx, quarantined, now).await?;
     let settling = changed.iter().any(|device| device.settle_at.is_some());
-    Ok((answers, Aftermath { signals: signalled, settling }))
+    Ok((answers, Aftermath { signals: signalled, settling, told }))
 }
 
 /// Confirms pending openings whose time has come.
@@ -98,11 +119,14 @@ async fn load(tx: &mut Tx, targets: &[Target], work: &Arc<Work>, now: DateTime<U
         }
     }
     let devices = lock(tx, &ids).await?;
-    let mut keys: BTreeMap<Uuid, Vec<Key>> = BTreeMap::new();
+    let mut keys: BTreeMap<Uuid, OwnKeys> = BTreeMap::new();
     if !native.is_empty() {
         for sealed in device::sealed_keys(tx, &native.into_iter().collect::<Vec<_>>(), now).await? {
             match device::unseal(&work.seal, &sealed) {
-                Ok(key) => keys.entry(sealed.device_id).or_default().push(key),
+                Ok(key) => {
+                    let own = keys.entry(sealed.device_id).or_default();
+                    if sealed.is_valid { own.valid.push(key) } else { own.old.push(key) }
+                }
                 // Its messages are then refused as forged and shown; the others go on.
                 Err(error) => tracing::error!(%error, "a device key cannot be opened"),
             }
@@ -129,12 +153,12 @@ async fn lock(tx: &mut Tx, ids: &BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, Device
 
 fn judge_one(message: &Message, target: &Target, loaded: &mut Loaded, work: &Arc<Work>) -> Result<Consequence> {
     let way = message.way(work.instance);
-    let vanished = || Consequence { quarantine: Some("the device was removed".to_owned()), ..Consequence::default() };
+    let vanished = || Consequence::aside(Reason::Removed, "the device was removed", None);
     match target {
         Target::Ignored | Target::Revoked => Ok(Consequence::default()),
-        Target::Unknown(why) => Ok(Consequence { quarantine: Some((*why).to_owned()), ..Consequence::default() }),
+        Target::Unknown(reason) => Ok(Consequence::aside(*reason, "nothing of it was read", None)),
         Target::Native { device, channel } => {
-            let keys = loaded.keys.get(device).map_or(&[][..], Vec::as_slice);
+            let keys = loaded.keys.get(device).map_or_else(Keys::default, |own| Keys { valid: &own.valid, old: &own.old });
             let Some(device) = loaded.devices.get_mut(device) else { return Ok(vanished()) };
             judge::native(device, (&message.topic, *channel), &message.payload, keys, way, &work.rules)
         }
@@ -158,7 +182,7 @@ fn reachable(message: &Message, concerned: &[Uuid], loaded: &mut Loaded, work: &
     let online = match zigbee2mqtt::decode_online(&message.payload) {
         Ok(Some(online)) => online,
         Ok(None) => return Ok(Consequence::default()),
-        Err(refusal) => return Ok(Consequence { quarantine: Some(refusal.to_string()), ..Consequence::default() }),
+        Err(refusal) => return Ok(Consequence::aside(refusal.reason(), refusal, None)),
     };
     let mut consequence = Consequence::default();
     for id in concerned {
@@ -178,16 +202,17 @@ async fn store_signals(
 ) -> Result<Vec<Quarantined>> {
     let mut by_site: BTreeMap<Uuid, Vec<NewSignal>> = BTreeMap::new();
     let mut orphans = Vec::new();
+    // Somebody may have moved in since it was bound.
+    let proving = |said: &&DeviceSignal| said.kind != SignalKind::Help && said.class == Evidence::A;
+    let senior = |device: &Device| Some((device.site_id, device.senior_id?));
+    let proven: BTreeSet<(Uuid, Uuid)> = signals.iter().filter(proving).filter_map(|said| senior(devices.get(&said.device_id)?)).collect();
+    let shared = device::sharing_their_home(tx, &proven.into_iter().collect::<Vec<_>>()).await?;
     for said in signals {
         let Some(device) = devices.get(&said.device_id) else { continue };
         match device.senior_id {
             Some(senior_id) => {
                 let mut signal = new_signal(&said, senior_id);
-                // Somebody may have moved in since it was bound.
-                if said.kind != SignalKind::Help
-                    && said.class == Evidence::A
-                    && !device::speaks_for_one(tx, device.site_id, senior_id).await?
-                {
+                if proving(&&said) && shared.contains(&senior_id) {
                     signal.evidence = Some(Evidence::B);
                 }
                 by_site.entry(device.site_id).or_default().push(signal);
@@ -199,7 +224,9 @@ async fn store_signals(
                     site_id: Some(device.site_id),
                     device_id: Some(device.id),
                     topic: device.name.clone(),
+                    reason: Reason::Unbound,
                     why: "a press for help on a device that is bound to nobody".to_owned(),
+                    press: Some(said.key.text()),
                     payload: Vec::new(),
                     size_bytes: 0,
                     received_at: said.observed_at,
@@ -217,14 +244,8 @@ async fn store_signals(
 }
 
 fn new_signal(said: &DeviceSignal, senior_id: Uuid) -> NewSignal {
-    let id = match said.key {
-        EventKey::Numbered { boot_n, seq, index } => {
-            id::device_signal(said.device_id, i64::from(boot_n), i64::from(seq), usize::from(index))
-        }
-        EventKey::Edge { at_ms } => id::device_edge(said.device_id, at_ms),
-    };
     NewSignal {
-        id,
+        id: signal_id(said.device_id, said.key),
         senior_id,
         kind: said.kind,
         observed_at: said.observed_at,
@@ -239,12 +260,19 @@ fn new_signal(said: &DeviceSignal, senior_id: Uuid) -> NewSignal {
     }
 }
 
-fn sample(message: &Message, target: &Target, loaded: &Loaded, why: String) -> Quarantined {
+fn signal_id(device: Uuid, key: EventKey) -> Uuid {
+    match key {
+        EventKey::Numbered { boot_n, seq, index } => id::device_signal(device, i64::from(boot_n), i64::from(seq), usize::from(index)),
+        EventKey::Edge { at_ms } => id::device_edge(device, at_ms),
+    }
+}
+
+fn sample(message: &Message, target: &Target, loaded: &Loaded, aside: Aside) -> Quarantined {
     let device_id = match target {
         Target::Native { device, .. } | Target::Report { device } | Target::Availability { device } => Some(*device),
         Target::Gateway { gateway } => Some(*gateway),
         _ => message.speaks_for,
     };
     let site_id = device_id.and_then(|id| loaded.devices.get(&id)).map(|device| device.site_id).or(message.site_id);
-    message.quarantined(site_id, device_id, why)
+    message.quarantined(site_id, device_id, aside)
 }

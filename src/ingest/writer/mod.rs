@@ -4,8 +4,8 @@
 //! kept as a sample and acknowledged, so that it never stops the others; one that cannot be stored because the database is away is
 //! not acknowledged and comes again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,15 +13,16 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::facts::Delivery;
-use super::judge::Way;
+use super::judge::{Aside, Way};
 use super::native::downlink::receipt;
 use crate::app::App;
 use crate::domain::evidence::SensorRules;
+use crate::domain::quarantine::{Proof, Reason, is_worth_a_call};
 use crate::mqtt::Downward;
 use crate::mqtt::ports::{Downlink, Fault, Inbound, Outcome, Source};
 use crate::seal::SealKey;
 use crate::store::device::{self, Quarantined};
-use crate::store::{Error, Result};
+use crate::store::{Error, Result, Tx};
 
 mod batch;
 mod route;
@@ -31,6 +32,8 @@ const BATCH_MAX: usize = 1000;
 /// Samples kept per hour and device, and altogether: a device gone mad must not fill the disk.
 const SAMPLES_PER_DEVICE_MAX: u32 = 30;
 const SAMPLES_MAX: u32 = 600;
+/// Refused presses per hour and device that make phones ring: whoever has stolen a device must not be able to ring a street awake.
+const PRESSES_PER_DEVICE_MAX: usize = 6;
 /// Devices settled in one transaction.
 const SETTLE_MAX: i64 = 500;
 
@@ -76,15 +79,17 @@ impl Message {
     fn way(&self, instance: u32) -> Way {
         let waited = self.dup || self.broker.unwrap_or(false);
         let delivery = Delivery { received_at: self.received_at, retained: self.said_before, waited };
-        Way { delivery, shared_by: self.broker.map(|_| instance) }
+        Way { delivery, own_password: self.speaks_for.is_some(), shared_by: self.broker.map(|_| instance) }
     }
 
-    fn quarantined(&self, site_id: Option<Uuid>, device_id: Option<Uuid>, why: String) -> Quarantined {
+    fn quarantined(&self, site_id: Option<Uuid>, device_id: Option<Uuid>, aside: Aside) -> Quarantined {
         Quarantined {
             site_id,
             device_id,
             topic: self.topic.clone(),
-            why,
+            reason: aside.reason,
+            why: aside.why,
+            press: aside.press,
             payload: self.payload.to_vec(),
             size_bytes: self.size_bytes,
             received_at: self.received_at,
@@ -106,12 +111,16 @@ struct Aftermath {
     signals: bool,
     /// An opening waits for its time.
     settling: bool,
+    /// People are to be told of a press that was refused.
+    told: bool,
 }
 
 /// What judging needs besides the messages.
 struct Work {
     rules: SensorRules,
     seal: SealKey,
+    /// The setting of delivery: whether a line in the log reaches anybody.
+    log_counts: bool,
     /// Tells this instance's copies of a broker's messages from others'.
     instance: u32,
     /// Before this moment nothing can have been heard.
@@ -125,6 +134,8 @@ struct Budget {
     hour: Option<DateTime<Utc>>,
     total: u32,
     by_device: HashMap<Option<Uuid>, u32>,
+    /// Presses that made phones ring, by name: one that is sent again is the same.
+    presses: HashMap<Option<Uuid>, BTreeSet<String>>,
 }
 
 impl Work {
@@ -140,16 +151,49 @@ impl Work {
         let (instance, ..) = app.instance.as_fields();
         // The first field of a time-ordered id changes too slowly to tell two instances apart; the last bytes are random.
         let tail = u32::try_from(app.instance.as_u128() & 0xffff_ffff).unwrap_or(instance);
-        Arc::new(Self { rules, seal: app.seal.clone(), instance: tail, listening_since: app.started_at, budget: Mutex::default() })
+        let log_counts = app.config.outbox.log_counts;
+        Arc::new(Self {
+            rules,
+            seal: app.seal.clone(),
+            log_counts,
+            instance: tail,
+            listening_since: app.started_at,
+            budget: Mutex::default(),
+        })
     }
 
-    fn within_budget(&self, samples: Vec<Quarantined>, now: DateTime<Utc>) -> Vec<Quarantined> {
+    /// What is put aside: kept as far as there is room, and told at once where somebody may have pressed for help.
+    async fn put_aside(&self, tx: &mut Tx, mut samples: Vec<Quarantined>, now: DateTime<Utc>) -> Result<bool> {
+        for sample in &mut samples {
+            metrics::counter!("chenlian_mqtt_quarantined_total", "reason" => sample.reason.as_str()).increment(1);
+            if sample.press.is_some() {
+                metrics::counter!("chenlian_mqtt_presses_refused_total").increment(1);
+                tracing::error!(device = ?sample.device_id, reason = %sample.reason, "a press for help may have been refused");
+                sample.press = sample.press.take().filter(|press| self.may_ring(sample.device_id, press, now));
+            }
+        }
+        let told = device::tell_presses(tx, &samples, self.log_counts, now).await?;
+        device::keep(tx, &self.within_budget(samples, now)).await?;
+        Ok(told > 0)
+    }
+
+    fn may_ring(&self, device: Option<Uuid>, press: &str, now: DateTime<Utc>) -> bool {
+        let mut budget = self.budget_of_hour(now);
+        let presses = budget.presses.entry(device).or_default();
+        presses.contains(press) || (presses.len() < PRESSES_PER_DEVICE_MAX && presses.insert(press.to_owned()))
+    }
+
+    fn budget_of_hour(&self, now: DateTime<Utc>) -> MutexGuard<'_, Budget> {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         if budget.hour.is_none_or(|hour| now - hour >= TimeDelta::hours(1) || now < hour) {
             *budget = Budget { hour: Some(now), ..Budget::default() };
         }
+        budget
+    }
+
+    fn within_budget(&self, samples: Vec<Quarantined>, now: DateTime<Utc>) -> Vec<Quarantined> {
+        let mut budget = self.budget_of_hour(now);
         let keep = |sample: &Quarantined| {
-            metrics::counter!("chenlian_mqtt_quarantined_total").increment(1);
             let of_device = budget.by_device.entry(sample.device_id).or_default();
             *of_device += 1;
             let kept = *of_device <= SAMPLES_PER_DEVICE_MAX && budget.total < SAMPLES_MAX;
@@ -243,16 +287,31 @@ async fn take_alone(app: &App, message: &Message, work: &Arc<Work>) -> Result<An
         Ok(answers) => Ok(answers.into_iter().next().unwrap_or_default()),
         Err(error) if device::is_poison(&error) => {
             tracing::error!(%error, device = ?message.speaks_for, "a message cannot be stored and is kept aside");
-            let sample = message.quarantined(message.site_id, message.speaks_for, error.to_string());
-            let kept = work.within_budget(vec![sample], message.received_at);
-            app.write(move |mut tx| async move {
-                device::quarantine(&mut tx, &kept).await?;
-                Ok((tx, Answer::default()))
-            })
-            .await
+            let told = put_aside_broken(app, message.clone(), error.to_string(), work).await?;
+            if told {
+                app.wake.deliver.notify_one();
+            }
+            Ok(Answer::default())
         }
         Err(error) => Err(error),
     }
+}
+
+/// The fault is ours, so a press is told on anybody's word; the device is found by its name, because its row may be what is broken.
+async fn put_aside_broken(app: &App, message: Message, why: String, work: &Arc<Work>) -> Result<bool> {
+    let (work, now) = (Arc::clone(work), app.clock.now());
+    app.write(move |mut tx| async move {
+        let name = super::native::Topic::parse(&message.topic).map(|topic| topic.device);
+        let device_id = match (message.speaks_for, name) {
+            (None, Some(name)) => device::named(&mut tx, &[name]).await?.get(name).copied(),
+            (known, _) => known,
+        };
+        let press = super::native::claimed_press(&message.payload).filter(|_| is_worth_a_call(Proof::None, Reason::Broken));
+        let sample = message.quarantined(message.site_id, device_id, Aside { reason: Reason::Broken, why, press });
+        let told = work.put_aside(&mut tx, vec![sample], now).await?;
+        Ok((tx, told))
+    })
+    .await
 }
 
 async fn store(app: &App, messages: Arc<Vec<Message>>, work: &Arc<Work>) -> Result<Vec<Answer>> {
@@ -265,6 +324,9 @@ async fn store(app: &App, messages: Arc<Vec<Message>>, work: &Arc<Work>) -> Resu
         .await?;
     if aftermath.signals {
         app.wake.all();
+    }
+    if aftermath.told {
+        app.wake.deliver.notify_one();
     }
     if aftermath.settling {
         app.wake.settle.notify_one();

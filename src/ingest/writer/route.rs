@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::Message;
+use crate::domain::quarantine::Reason;
 use crate::ingest::native::{Channel, Topic};
 use crate::ingest::zigbee2mqtt;
 use crate::mqtt::ports::Fault;
@@ -30,7 +31,7 @@ pub enum Target {
     /// Understood and of no interest.
     Ignored,
     /// For a person to look at.
-    Unknown(&'static str),
+    Unknown(Reason),
     /// The sender's device is no longer in use.
     Revoked,
 }
@@ -71,11 +72,11 @@ pub async fn resolve(tx: &mut Tx, messages: &[Message]) -> Result<Vec<Target>> {
 fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
     match message.fault {
         None => addressed(message, gateways),
-        Some(Fault::TopicNotAllowed) => Wanted::Found(Target::Unknown("a topic that is not the sender's")),
+        Some(Fault::TopicNotAllowed) => Wanted::Found(Target::Unknown(Reason::ForeignTopic)),
         Some(Fault::TooLarge) => match addressed(message, gateways) {
             // Zigbee2MQTT's definitions are large, and of no interest at any size.
             of_no_interest @ (Wanted::Found(Target::Ignored) | Wanted::Behind { topic: zigbee2mqtt::Topic::Ignored, .. }) => of_no_interest,
-            _ => Wanted::Found(Target::Unknown("larger than allowed")),
+            _ => Wanted::Found(Target::Unknown(Reason::TooLarge)),
         },
     }
 }
@@ -98,11 +99,11 @@ fn addressed<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a
             Some(topic) => Wanted::Behind { gateway: *gateway, topic },
             None => Wanted::Found(Target::Ignored),
         },
-        (Some(_), Some(_)) => Wanted::Found(Target::Unknown("several gateways publish below this topic")),
+        (Some(_), Some(_)) => Wanted::Found(Target::Unknown(Reason::SeveralGateways)),
         (None, _) if message.speaks_for.is_some_and(|device| !gateways.iter().any(|(gateway, _)| *gateway == device)) => {
             Wanted::Found(Target::Revoked)
         }
-        (None, _) => Wanted::Found(Target::Unknown("a topic of no known device")),
+        (None, _) => Wanted::Found(Target::Unknown(Reason::UnknownDevice)),
     }
 }
 
@@ -112,7 +113,7 @@ fn above(name: &str) -> Option<&str> {
 }
 
 fn look_up(message: &Message, wanted: Wanted<'_>, named: &BTreeMap<String, Uuid>, behind: &BTreeMap<(Uuid, String), Uuid>) -> Target {
-    let unknown = Target::Unknown("a topic of no known device");
+    let unknown = Target::Unknown(Reason::UnknownDevice);
     match wanted {
         Wanted::Found(target) => target,
         Wanted::Named { name, channel } => match (named.get(name), message.speaks_for) {

@@ -77,13 +77,15 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
         seniors.sort_unstable();
         seniors.dedup();
         let rosters = roster::load(tx, site_id, &seniors, today).await?;
+        // Any verified channel: a word that may not arrive is better than none to the person who was asked.
+        let reachable = roster::reachable(tx, true, site_id).await?;
         let absences = load::absences(tx, site_id, &seniors, deadline.0 - TimeDelta::days(ABSENCE_DAYS_MAX)).await?;
         for (kind, building) in kinds {
             for check in left.iter().filter(|check| check.building_id == building) {
                 let Some(roster) = rosters.get(&check.senior_id) else { continue };
                 count(&mut rounds, kind, deadline, check, roster, zone);
                 let of_senior = absences.get(&check.senior_id).map(Vec::as_slice).unwrap_or_default();
-                about_absences(&mut words, site_id, (kind, deadline.0, deadline.1), check, of_senior, roster, now);
+                about_absences(&mut words, site_id, (kind, deadline.0, deadline.1), check, of_senior, (roster, &reachable), now);
             }
         }
     }
@@ -142,7 +144,7 @@ fn about_absences(
     (kind, date, slot): (ReminderKind, NaiveDate, Slot),
     check: &Left,
     absences: &[AbsenceFact],
-    roster: &Roster,
+    (roster, reachable): (&Roster, &BTreeSet<Uuid>),
     now: DateTime<Utc>,
 ) {
     if kind == ReminderKind::LookAgain {
@@ -161,7 +163,7 @@ fn about_absences(
             }
         }
         if absence.return_is_in_doubt(check.id) {
-            for member in people.iter().copied().chain(roster.asked_about_return()) {
+            for member in people.iter().copied().chain(roster.asked_about_return(reachable)) {
                 tell(id::absence_word(absence.id, member, "in_doubt"), member, "notice.remind_return", absence);
             }
         }

@@ -99,20 +99,22 @@ pub async fn reissue(
     issue(tx, (site_id, id), device.ecosystem, kid, seal, now).await
 }
 
-/// The device of this name if the password is one of its valid ones. Unknown names cost the same as wrong passwords.
-pub async fn authenticate(tx: &mut Tx, name: &str, password: &[u8], now: DateTime<Utc>) -> Result<Option<Device>> {
+/// The device of this name, and the number of the credential, if the password is one of its valid ones. Unknown names cost the same as wrong passwords.
+pub async fn authenticate(tx: &mut Tx, name: &str, password: &[u8], now: DateTime<Utc>) -> Result<Option<(Device, i64)>> {
     let given = hash(password);
     let sql = concat!("select ", columns!(), " from device where name = $1 and gateway_id is null and revoked_at is null");
     let device: Option<Device> = on!(tx, |conn| sqlx::query_as(sql).bind(name).fetch_optional(conn).await)?;
     let id = device.as_ref().map_or(Uuid::nil(), |device| device.id);
-    let sql = "select password_hash from device_credential
+    let sql = "select kid, password_hash from device_credential
         where device_id = $1 and valid_from <= $2 and (valid_to is null or valid_to > $2)";
-    let valid: Vec<Vec<u8>> = on!(tx, |conn| sqlx::query_scalar(sql).bind(id).bind(now).fetch_all(conn).await)?;
-    let mut matches = false;
-    for stored in &valid {
-        matches |= bool::from(stored.as_slice().ct_eq(&given));
+    let valid: Vec<(i64, Vec<u8>)> = on!(tx, |conn| sqlx::query_as(sql).bind(id).bind(now).fetch_all(conn).await)?;
+    let mut matching = None;
+    for (kid, stored) in &valid {
+        if bool::from(stored.as_slice().ct_eq(&given)) {
+            matching = Some(*kid);
+        }
     }
-    Ok(device.filter(|_| matches))
+    Ok(device.zip(matching))
 }
 
 /// A key as it is stored.
@@ -121,14 +123,16 @@ pub struct SealedKey {
     pub device_id: Uuid,
     pub kid: i64,
     pub key_sealed: Vec<u8>,
+    /// Its time has not run out.
+    pub is_valid: bool,
 }
 
-/// The valid keys of these devices, still sealed: opening them is arithmetic and not for a transaction.
+/// The keys of these devices, those that ran out included, still sealed: opening them is arithmetic and not for a transaction.
 pub async fn sealed_keys(tx: &mut Tx, ids: &[Uuid], now: DateTime<Utc>) -> Result<Vec<SealedKey>> {
     let rows = serde_json::to_string(&bulk::ids(ids)).expect("ids are plain JSON");
-    let template = "select device_credential.device_id, device_credential.kid, device_credential.key_sealed
-        from {rows} join device_credential on device_credential.device_id = {id:uuid}
-        where key_sealed is not null and valid_from <= $2 and (valid_to is null or valid_to > $2)";
+    let template = "select device_credential.device_id, device_credential.kid, device_credential.key_sealed,
+            (valid_from <= $2 and (valid_to is null or valid_to > $2)) as is_valid
+        from {rows} join device_credential on device_credential.device_id = {id:uuid} where key_sealed is not null";
     let sql = bulk::text(tx, template);
     Ok(on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).bind(now).fetch_all(conn).await)?)
 }

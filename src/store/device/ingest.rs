@@ -1,4 +1,4 @@
-//! What the ingest reads and writes: devices by topic, their state in bulk, and messages kept for a person to look at.
+//! What the ingest reads and writes: devices by topic, and their state in bulk.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,9 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::{Error, Result, Tx, bulk, signal::hex};
+use super::super::{Error, Result, Tx, bulk};
 use super::{Device, columns};
 use crate::on;
-
-/// Kept of a quarantined message.
-const SAMPLE_BYTES_MAX: usize = 1024;
-const TOPIC_CHARS_MAX: usize = 256;
 
 /// The seniors that these devices speak for now, without a lock: seniors are locked before devices.
 pub async fn seniors_of(tx: &mut Tx, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Option<Uuid>>> {
@@ -85,18 +81,20 @@ pub struct InUse {
     pub name: String,
     pub version: i64,
     pub expected_interval_seconds: i64,
+    /// Names the key of its last genuine message.
+    pub kid: Option<i64>,
 }
 
 impl InUse {
     pub fn of(device: &Device) -> Self {
-        let Device { id, version, expected_interval_seconds, .. } = *device;
-        Self { id, name: device.name.clone(), version, expected_interval_seconds }
+        let Device { id, version, expected_interval_seconds, kid, .. } = *device;
+        Self { id, name: device.name.clone(), version, expected_interval_seconds, kid }
     }
 }
 
 /// Native devices in use.
 pub async fn native_in_use(tx: &mut Tx) -> Result<Vec<InUse>> {
-    let sql = "select id, name, version, expected_interval_seconds from device where ecosystem = 'native' and revoked_at is null";
+    let sql = "select id, name, version, expected_interval_seconds, kid from device where ecosystem = 'native' and revoked_at is null";
     Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
 }
 
@@ -122,7 +120,8 @@ pub async fn save(tx: &mut Tx, devices: &[Device]) -> Result<()> {
             json!({
                 "site": device.site_id, "id": device.id, "status": device.status, "last_seen": time(device.last_seen_at),
                 "online": time(device.online_since), "silent": time(device.silent_after), "percent": device.battery_percent,
-                "millivolt": device.battery_millivolt, "tampered": time(device.tampered_at), "firmware": device.firmware,
+                "millivolt": device.battery_millivolt, "low_reports": device.battery_low_reports, "low": time(device.battery_low_since),
+                "kid": device.kid, "tampered": time(device.tampered_at), "firmware": device.firmware,
                 "level": device.level, "level_since": time(device.level_since), "opening": time(device.opening_since),
                 "key": device.opening_key, "boot_n": device.boot_n, "boot_id": device.boot_id, "bd": device.bd,
                 "high": device.seq_high, "window": device.seq_window, "lost": device.lost_events, "clock": device.clock_suspect,
@@ -132,6 +131,8 @@ pub async fn save(tx: &mut Tx, devices: &[Device]) -> Result<()> {
         .collect();
     let template = "update device set status = {status:text}, last_seen_at = {last_seen:time}, online_since = {online:time},
             silent_after = {silent:time}, battery_percent = {percent:int}, battery_millivolt = {millivolt:int},
+            battery_low_reports = {low_reports:int}, battery_low_since = {low:time},
+            battery_told_at = case when {low:time} is null then null else battery_told_at end, kid = {kid:int},
             tampered_at = {tampered:time}, firmware = {firmware:text}, level = {level:text}, level_since = {level_since:time},
             opening_since = {opening:time}, opening_key = {key:text}, boot_n = {boot_n:int}, boot_id = {boot_id:int}, bd = {bd:int},
             seq_high = {high:int}, seq_window = {window:int}, lost_events = {lost:int}, clock_suspect = {clock:bool},
@@ -148,37 +149,6 @@ pub async fn due_to_settle(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Resul
     let sql = "select min(settle_at) from device where settle_at > $1";
     let next = on!(tx, |conn| sqlx::query_scalar(sql).bind(now).fetch_one(conn).await)?;
     Ok((due, next))
-}
-
-/// A message that nobody could use.
-#[derive(Debug, Clone)]
-pub struct Quarantined {
-    pub site_id: Option<Uuid>,
-    pub device_id: Option<Uuid>,
-    pub topic: String,
-    pub why: String,
-    pub payload: Vec<u8>,
-    pub size_bytes: usize,
-    pub received_at: DateTime<Utc>,
-}
-
-/// Keeps samples for a person to look at; retention deletes them.
-pub async fn quarantine(tx: &mut Tx, messages: &[Quarantined]) -> Result<()> {
-    let rows: Vec<serde_json::Value> = messages
-        .iter()
-        .map(|message| {
-            let topic: String = message.topic.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(TOPIC_CHARS_MAX).collect();
-            let sample = &message.payload[..message.payload.len().min(SAMPLE_BYTES_MAX)];
-            json!({
-                "id": Uuid::now_v7(), "site": message.site_id, "device": message.device_id, "topic": topic, "why": message.why,
-                "sample": hex(sample), "size": message.size_bytes, "at": bulk::time(message.received_at),
-            })
-        })
-        .collect();
-    let template = "insert into quarantined_message (id, site_id, device_id, topic, why, sample, size_bytes, received_at)
-        select {id:uuid}, {site:uuid}, {device:uuid}, {topic:text}, {why:text}, {sample:bytes}, {size:int}, {at:time} from {rows}";
-    bulk::execute(tx, template, &rows).await?;
-    Ok(())
 }
 
 /// True if the data is at fault and trying again cannot help: a broken row, a refused value, a bug. A database that is away, busy

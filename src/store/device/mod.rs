@@ -3,25 +3,33 @@
 //! What must stay true: a device speaks only for the senior that this table binds it to (I31); every change has an audit row in
 //! its transaction; a password is never stored and a key never unsealed in the database.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Error, Result, Tx};
-use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem};
+use super::register::Page;
+use super::{Error, Result, Tx, bulk};
+use crate::domain::device::{Care, CareFacts, Cells, DeviceRole, DeviceStatus, Ecosystem, care};
 use crate::domain::evidence::{DeviceState, EventKey, HeldLevel, Level, Opening, Polarity, ReplayWindow, SensorRules};
 use crate::on;
 
+mod around;
+mod battery;
 mod credential;
 mod ingest;
+mod quarantine;
 mod register;
 mod silence;
 
+pub use battery::tell_low;
 pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
-    InUse, Quarantined, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use,
-    native_revoked, quarantine, revoked_since, save, seniors_of,
+    InUse, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use, native_revoked,
+    revoked_since, save, seniors_of,
 };
-pub use register::{NewDevice, bind, calibrate, claim_base_topic, create, revoke, speaks_for_one, unbind_all};
+pub use quarantine::{Kept, Quarantined, forget_old, keep, kept, page, tell_aside, tell_presses};
+pub use register::{NewDevice, bind, calibrate, claim_base_topic, create, revoke, sharing_their_home, unbind_all};
 pub use silence::{mark_silent, next_silence};
 
 /// One row.
@@ -49,6 +57,10 @@ pub struct Device {
     pub silent_after: Option<DateTime<Utc>>,
     pub battery_percent: Option<i64>,
     pub battery_millivolt: Option<i64>,
+    pub battery_low_reports: i64,
+    pub battery_low_since: Option<DateTime<Utc>>,
+    /// Names the key of the last genuine message.
+    pub kid: Option<i64>,
     pub tampered_at: Option<DateTime<Utc>>,
     pub firmware: Option<String>,
     pub level: Option<String>,
@@ -74,7 +86,7 @@ macro_rules! columns {
         "device.site_id, device.id, device.name, device.ecosystem, device.base_topic, device.senior_id, device.gateway_id, device.role,
          device.polarity_normal, device.calibrated_at, device.expected_interval_seconds, device.installed_by, device.revoked_at,
          device.status, device.last_seen_at, device.online_since, device.silent_after, device.battery_percent,
-         device.battery_millivolt, device.tampered_at, device.firmware, device.level, device.level_since, device.opening_since,
+         device.battery_millivolt, device.battery_low_reports, device.battery_low_since, device.kid, device.tampered_at, device.firmware, device.level, device.level_since, device.opening_since,
          device.opening_key, device.boot_n, device.boot_id, device.bd, device.seq_high, device.seq_window, device.lost_events,
          device.clock_suspect, device.recent_payloads, device.settle_at, device.version, device.created_at"
     };
@@ -87,13 +99,56 @@ pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Device>>
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).fetch_optional(conn).await)?)
 }
 
-/// A page of a site's devices in the order of their ids, after `after`.
-pub async fn list(tx: &mut Tx, site_id: Uuid, after: Option<Uuid>, limit: i64) -> Result<Vec<Device>> {
+/// A device of a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub id: Uuid,
+    pub device: Device,
+    pub care: Vec<Care>,
+}
+
+/// A page of a site's devices in the order of their ids.
+pub async fn list(tx: &mut Tx, site_id: Uuid, page: Page, now: DateTime<Utc>) -> Result<Vec<Listed>> {
     let sql = concat!("select ", columns!(), " from device where site_id = $1 and id > $2 order by id limit $3");
-    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(after.unwrap_or(Uuid::nil())).bind(limit).fetch_all(conn).await)?)
+    let after = page.after.unwrap_or(Uuid::nil());
+    let devices: Vec<Device> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(after).bind(page.limit).fetch_all(conn).await)?;
+    let ids: Vec<Uuid> = devices.iter().map(|device| device.id).collect();
+    let quarantined = quarantined_lately(tx, site_id, &ids, now).await?;
+    let listed = |device: Device| Listed { id: device.id, care: device.care(quarantined.contains(&device.id)), device };
+    Ok(devices.into_iter().map(listed).collect())
+}
+
+/// Messages put aside in this time make a device one that needs care.
+const QUARANTINED_LATELY: TimeDelta = TimeDelta::days(1);
+
+/// Which of these devices have had messages put aside lately.
+async fn quarantined_lately(tx: &mut Tx, site_id: Uuid, ids: &[Uuid], now: DateTime<Utc>) -> Result<BTreeSet<Uuid>> {
+    let rows = serde_json::to_string(&bulk::ids(ids)).expect("ids are plain JSON");
+    let template = "select q.device_id from {rows} join quarantined_message q on q.device_id = {id:uuid}
+        where q.site_id = $2 and q.received_at > $3 group by q.device_id";
+    let sql = bulk::text(tx, template);
+    let since = now - QUARANTINED_LATELY;
+    let found: Vec<Uuid> =
+        on!(tx, |conn| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(rows).bind(site_id).bind(since).fetch_all(conn).await)?;
+    Ok(found.into_iter().collect())
 }
 
 impl Device {
+    /// Why somebody should look after it; an ended device needs nothing.
+    fn care(&self, quarantined: bool) -> Vec<Care> {
+        if self.revoked_at.is_some() {
+            return Vec::new();
+        }
+        care(&CareFacts {
+            status: self.status,
+            battery_low: self.battery_low_since.is_some(),
+            role: self.role,
+            is_bound: self.senior_id.is_some(),
+            is_calibrated: self.calibrated_at.is_some(),
+            quarantined,
+        })
+    }
+
     /// What the rules remember of this device.
     pub fn state(&self) -> Result<DeviceState> {
         let broken = |why: &str| Error::broken("device", self.id, why);
@@ -139,6 +194,15 @@ impl Device {
         self.seq_high = state.window.map(|window| i64::from(window.high));
         self.seq_window = state.window.map_or(0, |window| window.seen.cast_signed());
         self.recent_payloads = serde_json::to_string(&state.recent).expect("a short list is plain data");
+    }
+
+    /// Its cells were read; `None` if they say only that they are not low.
+    pub fn cells_read(&mut self, percent: Option<i64>, at: DateTime<Utc>) {
+        let cells = Cells { low_reports: self.battery_low_reports, low_since: self.battery_low_since };
+        let cells = percent.map_or_else(|| cells.fine(), |percent| cells.read(percent, at));
+        self.battery_low_reports = cells.low_reports;
+        self.battery_low_since = cells.low_since;
+        self.battery_percent = percent.or(self.battery_percent.filter(|known| *known > 0));
     }
 
     /// It was heard and will be heard again within its interval.

@@ -1,16 +1,20 @@
 //! Changes of the register by people. Each writes its audit row; unbinding and revoking silence a device, so the callers ask for
 //! more than a volunteer's role.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::register::By;
-use super::super::{Result, Tx, audit, silence};
+use super::super::{Result, Tx, audit, bulk, plan, roster, silence};
 use super::credential::{Credentials, issue};
 use super::{Device, get};
+use crate::domain::day;
 use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem, silent_after};
 use crate::domain::evidence::Polarity;
 use crate::domain::refusal::{Refusal, RefusalKind};
+use crate::domain::roster::around_the_clock;
 use crate::domain::silence::Silenced;
 use crate::ingest::native::valid_device_name;
 use crate::ingest::zigbee2mqtt::Topic;
@@ -46,8 +50,8 @@ pub async fn create(
 ) -> Result<(Device, Option<Credentials>)> {
     validate(tx, new).await?;
     let sql = "insert into device (site_id, id, name, ecosystem, base_topic, gateway_id, role, polarity_normal, expected_interval_seconds,
-            installed_by, status, seq_window, lost_events, clock_suspect, recent_payloads, version, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, $12, '[]', 1, $13)
+            installed_by, status, battery_low_reports, seq_window, lost_events, clock_suspect, recent_payloads, version, created_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, $12, '[]', 1, $13)
         on conflict do nothing";
     let inserted = on!(tx, |conn| sqlx::query(sql)
         .bind(new.site_id)
@@ -133,12 +137,14 @@ pub async fn claim_base_topic(tx: &mut Tx, base_topic: &str) -> Result<()> {
 }
 
 /// Binds a device to a senior, or to nobody. Another home means another curtain: level and calibration are forgotten.
+/// `log_counts` is the setting of delivery.
 pub async fn bind(
     tx: &mut Tx,
     (site_id, id): (Uuid, Uuid),
     senior_id: Option<Uuid>,
     version: i64,
     actor_id: Uuid,
+    log_counts: bool,
     now: DateTime<Utc>,
 ) -> Result<Device> {
     if let Some(senior) = senior_id {
@@ -154,10 +160,16 @@ pub async fn bind(
     if device.ecosystem == Ecosystem::Gateway {
         return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
     }
-    if let Some(senior) = senior_id.filter(|_| device.role != DeviceRole::HelpButton)
-        && !speaks_for_one(tx, site_id, senior).await?
-    {
-        return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
+    match senior_id {
+        // Its presses are not read behind a gateway yet, and a button that nobody hears is worse than none.
+        Some(_) if device.role == DeviceRole::HelpButton && device.ecosystem != Ecosystem::Native => {
+            return Err(Refusal::invalid("senior_id", "problem.device_help_unread").into());
+        }
+        Some(senior) if device.role == DeviceRole::HelpButton => heard_around_the_clock(tx, site_id, senior, log_counts, now).await?,
+        Some(senior) if !sharing_their_home(tx, &[(site_id, senior)]).await?.is_empty() => {
+            return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
+        }
+        _ => {}
     }
     // From now on it must be heard: a device that never speaks must not stay unnoticed.
     let promised = senior_id.map(|_| silent_after(now, device.expected_interval_seconds));
@@ -172,6 +184,17 @@ pub async fn bind(
         silence::tell(tx, &by, before, Silenced::Device).await?;
     }
     get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// A button that is pressed at night when nobody hears is worse than none: she relies on it (domain.md §5).
+async fn heard_around_the_clock(tx: &mut Tx, site_id: Uuid, senior: Uuid, log_counts: bool, now: DateTime<Utc>) -> Result<()> {
+    let today = day::local_date(plan::site(tx, site_id).await?.zone, now);
+    let roster = roster::load(tx, site_id, &[senior], today).await?.remove(&senior).unwrap_or_default();
+    let reachable = roster::reachable(tx, log_counts, site_id).await?;
+    if around_the_clock(&roster, &reachable) {
+        return Ok(());
+    }
+    Err(Refusal { field: Some("senior_id".to_owned()), ..Refusal::conflict("problem.device_nobody_at_night") }.into())
 }
 
 /// A senior leaves her home: none of its sensors speaks for her any more. The caller holds her lock.
@@ -191,16 +214,22 @@ pub async fn unbind_all(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, actor_id: O
 }
 
 /// A curtain of a home says who got up only if one senior lives there, or each of them has agreed that it speaks for them.
-pub async fn speaks_for_one(tx: &mut Tx, site_id: Uuid, senior: Uuid) -> Result<bool> {
-    let sql = "select count(*) from senior own
+/// Of these seniors, each with her site, returns those for whom it does not.
+pub async fn sharing_their_home(tx: &mut Tx, seniors: &[(Uuid, Uuid)]) -> Result<BTreeSet<Uuid>> {
+    if seniors.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows: Vec<serde_json::Value> = seniors.iter().map(|(site, id)| serde_json::json!({ "site": site, "id": id })).collect();
+    let rows = serde_json::Value::from(rows).to_string();
+    let template = "select distinct own.id from {rows} join senior own on own.site_id = {site:uuid} and own.id = {id:uuid}
         join senior other on other.site_id = own.site_id and other.home_id = own.home_id and other.ended_at is null
-        where own.site_id = $1 and own.id = $2
-          and (select count(*) from senior all_there where all_there.site_id = own.site_id and all_there.home_id = own.home_id
+        where (select count(*) from senior all_there where all_there.site_id = own.site_id and all_there.home_id = own.home_id
                and all_there.ended_at is null) > 1
           and not exists (select 1 from consent c where c.site_id = other.site_id and c.senior_id = other.id and c.scope = 'sensor'
                and c.withdrawn_at is null)";
-    let silent: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior).fetch_one(conn).await)?;
-    Ok(silent == 0)
+    let sql = bulk::text(tx, template);
+    let shared: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    Ok(shared.into_iter().collect())
 }
 
 /// The two clicks: somebody closed and opened the curtain and saw which reading is which.
@@ -229,9 +258,7 @@ pub async fn revoke(tx: &mut Tx, (site_id, id): (Uuid, Uuid), actor_id: Uuid, no
     let sql =
         "select senior_id from device where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null and senior_id is not null";
     let relied_on: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(id).fetch_all(conn).await)?;
-    for senior in relied_on {
-        silence::tell(tx, &By { site_id, actor_id: Some(actor_id), now }, senior, Silenced::Device).await?;
-    }
+    silence::tell_each(tx, &By { site_id, actor_id: Some(actor_id), now }, &relied_on, Silenced::Device).await?;
     let sql = "update device set revoked_at = $3, settle_at = null, opening_since = null, opening_key = null, silent_after = null,
             version = version + 1
         where site_id = $1 and (id = $2 or gateway_id = $2) and revoked_at is null";

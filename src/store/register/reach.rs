@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::domain::reach::{self, Gap, ReachFact, ReachPeople};
 use crate::domain::roster::Roster;
 use crate::on;
-use crate::store::outbox::carries;
 use crate::store::{Result, Tx, roster};
 
 /// Who would not be reached on a date.
@@ -45,6 +44,7 @@ struct SeniorRow {
     building_name: String,
     unit: String,
     trial: bool,
+    help_button: bool,
 }
 
 /// One senior with her gaps and the people around her.
@@ -66,7 +66,7 @@ pub async fn judge(tx: &mut Tx, log_counts: bool, site_id: Uuid, under: Option<U
     let judged = seniors.into_iter().map(|senior| {
         let (weekdays, has_evening) = agreed.get(&senior.id).copied().unwrap_or_default();
         let roster = rosters.remove(&senior.id).unwrap_or_default();
-        let fact = ReachFact { senior_id: senior.id, weekdays, trial: senior.trial, roster };
+        let fact = ReachFact { senior_id: senior.id, weekdays, trial: senior.trial, help_button: senior.help_button, roster };
         let gaps = reach::gaps(&fact, &people);
         let SeniorRow { id, called, building_name, unit, .. } = senior;
         Judged { shown: SeniorGaps { senior_id: id, called, building_name, unit, gaps }, has_evening, roster: fact.roster }
@@ -92,8 +92,7 @@ pub fn counts(judged: &[Judged]) -> BTreeMap<Gap, usize> {
 }
 
 /// The kinds of objects on which the reach of somebody depends.
-const KINDS: &str =
-    "('agreement', 'duty', 'grid', 'home', 'leave_of_absence', 'member', 'member_channel', 'pairing', 'place', 'role_grant', 'senior')";
+const KINDS: &str = "('agreement', 'device', 'duty', 'grid', 'home', 'leave_of_absence', 'member', 'member_channel', 'pairing', 'place', 'role_grant', 'senior')";
 /// So many of the last changes are looked through: what was missed in a flood is found at night.
 const CHANGES_MAX: i64 = 1_000;
 
@@ -111,7 +110,9 @@ pub async fn changed(tx: &mut Tx, site_id: Uuid, since: DateTime<Utc>) -> Result
 async fn seniors(tx: &mut Tx, site_id: Uuid, under: Option<Uuid>, date: NaiveDate) -> Result<Vec<SeniorRow>> {
     let sql = "select s.id, s.called, p.name as building_name, h.unit,
             exists (select 1 from place_closure pc join place t on t.site_id = pc.site_id and t.id = pc.ancestor_id
-                where pc.site_id = s.site_id and pc.descendant_id = h.building_id and t.kind = 'compound' and t.trial_until > $3) as trial
+                where pc.site_id = s.site_id and pc.descendant_id = h.building_id and t.kind = 'compound' and t.trial_until > $3) as trial,
+            exists (select 1 from device d where d.site_id = s.site_id and d.senior_id = s.id and d.role = 'sos' and d.revoked_at is null)
+                as help_button
         from senior s
         join home h on h.site_id = s.site_id and h.id = s.home_id
         join place p on p.site_id = h.site_id and p.id = h.building_id
@@ -137,18 +138,9 @@ async fn agreed(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<HashMap<U
 }
 
 async fn people(tx: &mut Tx, log_counts: bool, site_id: Uuid, date: NaiveDate) -> Result<ReachPeople> {
-    let sql = concat!(
-        "select distinct c.member_id from member_channel c join member m on m.site_id = c.site_id and m.id = c.member_id
-         where c.site_id = $1 and m.ended_at is null and ",
-        carries!("$2")
-    );
-    let reachable: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(log_counts).fetch_all(conn).await)?;
+    let reachable = roster::reachable(tx, log_counts, site_id).await?;
     let sql = "select id from member where site_id = $1 and ended_at is null";
     let present: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;
     let operators = roster::operators(tx, site_id, date).await?;
-    Ok(ReachPeople {
-        reachable: reachable.into_iter().collect(),
-        present: present.into_iter().collect(),
-        operators: operators.into_iter().collect(),
-    })
+    Ok(ReachPeople { reachable, present: present.into_iter().collect(), operators: operators.into_iter().collect() })
 }

@@ -2,11 +2,14 @@
 
 use super::needs;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+/// Without any progress for so long something is broken; a busy machine is slow, and goes on.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -100,22 +103,52 @@ impl Broker {
         Some(output.stdout).filter(|kept| !kept.is_empty())
     }
 
-    fn send(&self, account: Option<&str>, topic: &str, input_text: &str, how: &[&str]) -> bool {
+    /// Publishes one message as it is.
+    pub fn publish_bytes(&self, account: &str, topic: &str, message: &[u8]) -> bool {
+        self.send(Some(account), topic, message, &["-s"])
+    }
+
+    fn send(&self, account: Option<&str>, topic: &str, input_text: impl AsRef<[u8]>, how: &[&str]) -> bool {
         let input = self.folder.path().join("lines");
         fs::write(&input, input_text).expect("the folder is writable");
         let mut command = self.client(&self.publish, account);
         command.args(["-q", "1", "-t", topic]).args(how).stdin(fs::File::open(&input).expect("just written"));
         let mut client = command.stderr(Stdio::null()).spawn().expect("mosquitto_pub runs");
-        let started = Instant::now();
-        while started.elapsed() < WAIT_MAX {
-            if let Some(status) = client.try_wait().expect("the client is a child") {
-                return status.success();
-            }
-            std::thread::sleep(POLL);
+        let mut ended = None;
+        self.while_it_takes(|| {
+            ended = client.try_wait().expect("the client is a child");
+            ended.is_some()
+        });
+        if let Some(status) = ended {
+            return status.success();
         }
         client.kill().expect("the client was running");
         client.wait().expect("the client is a child");
         false
+    }
+
+    /// Waits until it is so; gives up when the broker has written nothing down for long. How much it takes in a second is the
+    /// machine's affair: it writes its whole file after every message.
+    fn while_it_takes(&self, mut is_so: impl FnMut() -> bool) -> bool {
+        let written = || fs::metadata(self.database()).ok().map(|file| (file.len(), file.modified().ok()));
+        let (mut last, mut moved_at) = (written(), Instant::now());
+        loop {
+            if is_so() {
+                return true;
+            }
+            let now = written();
+            if now != last {
+                (last, moved_at) = (now, Instant::now());
+            }
+            if moved_at.elapsed() > WAIT_MAX {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("mosquitto.db")
     }
 
     /// Makes a session that outlives its connection, subscribed to everything that the account may read.
@@ -127,19 +160,28 @@ impl Broker {
     /// The first so many that wait in that session, as `topic payload`; fewer if they do not come.
     pub fn waiting(&self, account: &str, topics: &[&str], count: usize) -> Vec<String> {
         let mut command = self.session(account, topics);
-        command.args(["-v", "-C", &count.to_string(), "-W", &WAIT_MAX.as_secs().to_string()]);
-        let output = command.output().expect("mosquitto_sub runs");
-        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+        command.args(["-v", "-C", &count.to_string()]).stdout(Stdio::piped());
+        let mut client = command.spawn().expect("mosquitto_sub runs");
+        let output = BufReader::new(client.stdout.take().expect("its output is piped"));
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || output.split(b'\n').map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut heard = Vec::new();
+        // It ends by itself with the last one, and then its output does.
+        while let Ok(line) = lines.recv_timeout(WAIT_MAX) {
+            heard.push(String::from_utf8_lossy(&line).into_owned());
+        }
+        let _ = client.kill();
+        client.wait().expect("the client is a child");
+        heard
     }
 
     /// Waits until the broker's file holds the text, so that killing it tests what is kept and not what is timed.
     pub fn wait_until_saved(&self, text: &str) {
-        let file = self.folder.path().join("mosquitto.db");
         let holds = || {
-            let saved = fs::read(&file).unwrap_or_default();
+            let saved = fs::read(self.database()).unwrap_or_default();
             saved.windows(text.len()).any(|window| window == text.as_bytes())
         };
-        wait_until("the broker saves what it acknowledged", holds);
+        assert!(self.while_it_takes(holds), "the broker saves what it acknowledged");
     }
 
     fn session(&self, account: &str, topics: &[&str]) -> Command {

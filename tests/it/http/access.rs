@@ -152,6 +152,7 @@ fn table_of(segment: &str) -> Option<&'static str> {
         "visits" => "visit",
         "findings" | "hazards" | "needs" => "finding",
         "devices" => "device",
+        "quarantine" => "quarantined_message",
         "channels" => "member_channel",
         "signals" => "signal",
         "sites" => "site",
@@ -212,6 +213,9 @@ pub(super) async fn furnish(app: &App, world: &World) {
                 where site_id = $1 and senior_id = $3",
             "insert into alert (site_id, id, senior_id, state, ladder, cause, epoch, level, trial, drill, opened_at, epoch_at, version)
                 values ($1, $2, $3, 'open', 'missed', 'not_open', 1, 0, false, false, $4, $4, 1)",
+            "insert into quarantined_message (site_id, id, topic, reason, why, sample, size_bytes, received_at)
+                select $1, $2, 'chk/1/d-9/up/evt', 'unknown_device', '', content_hash, 1, $4 from agreement
+                where site_id = $1 and senior_id = $3",
         ];
         for sql in texts {
             let id = Uuid::now_v7();

@@ -46,6 +46,8 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "checks", ANYBODY),
     ("get", "devices", DEVICES),
     ("post", "devices", KEEPERS),
+    ("get", "devices/quarantine", DEVICES),
+    ("get", "devices/quarantine/{id}", KEEPERS),
     ("get", "devices/{id}", DEVICES),
     ("patch", "devices/{id}", KEEPERS),
     ("post", "devices/{id}/calibrate", KEEPERS),

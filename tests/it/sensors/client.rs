@@ -148,9 +148,14 @@ pub struct Envelope<'a> {
 impl Envelope<'_> {
     /// Signs events `(uptime in ms, kind, value)`.
     pub fn sign(&self, events: &[(u64, u32, i64)]) -> Vec<u8> {
+        self.sign_as(1, events)
+    }
+
+    /// The same with the key of another number.
+    pub fn sign_as(&self, kid: u32, events: &[(u64, u32, i64)]) -> Vec<u8> {
         let mut body = minicbor::Encoder::new(Vec::new());
         let done = (|| {
-            body.map(7)?.u32(0)?.u32(1)?.u32(1)?.u32(1)?.u32(2)?.u32(self.boot_n)?.u32(3)?.u32(77)?;
+            body.map(7)?.u32(0)?.u32(1)?.u32(1)?.u32(kid)?.u32(2)?.u32(self.boot_n)?.u32(3)?.u32(77)?;
             body.u32(4)?.u32(self.seq)?.u32(5)?.u64(self.up_ms)?.u32(8)?;
             body.array(events.len() as u64)?;
             for (at, kind, value) in events {

@@ -47,7 +47,7 @@ async fn a_large_message_that_the_broker_keeps_stops_no_other() {
         assert!(broker.publish(Some(GATEWAY), TOPIC, &"x".repeat(3_000_000)));
         assert!(broker.publish(Some(GATEWAY), TOPIC, r#"{"contact":true,"battery":60}"#));
         battery_is(&app, id, 60).await;
-        assert_eq!(quarantine(&app).await, ["larger than allowed"; 2]);
+        assert_eq!(quarantine(&app).await, ["too_large"; 2]);
         assert_eq!(running.broker().expect("a link").borrow().last_error, None, "the connection was never lost");
         running.stop().await;
     })

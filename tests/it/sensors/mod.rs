@@ -1,5 +1,7 @@
 //! Sensors from end to end: register, connection over TCP, writer, rules, checks and alerts, on both engines.
 
+mod aside;
+mod care;
 mod client;
 mod corpus;
 mod link;
@@ -87,7 +89,7 @@ pub async fn install(app: &App, world: &World, new: NewDevice, senior: Option<Uu
         let (mut device, credentials) = devices::create(&mut tx, &new, Some(by), &seal, now).await?;
         if senior.is_some() {
             let id = (device.site_id, device.id);
-            device = devices::bind(&mut tx, id, senior, device.version, by, now).await?;
+            device = devices::bind(&mut tx, id, senior, device.version, by, true, now).await?;
             device = devices::calibrate(&mut tx, id, Polarity::Normal, device.version, Some(by), now).await?;
         }
         Ok((tx, Installed { device, credentials }))
@@ -123,7 +125,7 @@ pub async fn signals(app: &App, senior: Uuid) -> Vec<(String, String, String)> {
 
 /// Why messages were put aside.
 pub async fn quarantine(app: &App) -> Vec<String> {
-    ask!(app, query_scalar, "select why from quarantined_message order by received_at, id")
+    ask!(app, query_scalar, "select reason from quarantined_message order by received_at, id")
 }
 
 pub async fn check_state(app: &App, senior: Uuid) -> String {

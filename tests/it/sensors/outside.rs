@@ -47,7 +47,7 @@ async fn zigbee2mqtt_starts_as_it_does_anywhere_and_its_sensors_are_heard() {
         client.keep("homeassistant/binary_sensor/0x1/contact/config", "{}").await;
         assert_eq!(quarantine(&app).await, Vec::<String>::new(), "of no interest, whatever its size");
         client.tell(TOPIC, "x".repeat(70_000)).await;
-        assert_eq!(quarantine(&app).await, ["larger than allowed"]);
+        assert_eq!(quarantine(&app).await, ["too_large"]);
         // A minute after the start, and live.
         app.clock.advance(TimeDelta::minutes(1));
         client.tell(TOPIC, r#"{"contact":false}"#).await;

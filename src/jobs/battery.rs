@@ -1,0 +1,25 @@
+//! Cells that run low: told in the morning, once per episode.
+
+use tokio::sync::{Notify, watch as signal};
+
+use super::repeat;
+use crate::app::App;
+use crate::store::{Result, device};
+
+/// Nobody rings: cells run low by themselves.
+static NO_BELL: Notify = Notify::const_new();
+
+/// Tells of what nobody has been told of. Returns of how many devices.
+pub async fn run_once(app: &App) -> Result<usize> {
+    let now = app.clock.now();
+    let told = app.write(move |mut tx| async move { device::tell_low(&mut tx, now).await.map(|told| (tx, told)) }).await?;
+    if told > 0 {
+        app.wake.deliver.notify_one();
+    }
+    Ok(told)
+}
+
+/// The loop: looks once per tick.
+pub async fn run(app: App, stop: signal::Receiver<bool>) {
+    repeat("battery", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
+}
