@@ -9,7 +9,7 @@ use serde_json::{Error, Value};
 /// Reads objects from objects only.
 pub struct Written(pub Value);
 
-impl<'de> IntoDeserializer<'de, Error> for Written {
+impl IntoDeserializer<'_, Error> for Written {
     type Deserializer = Self;
     fn into_deserializer(self) -> Self {
         self

@@ -1,6 +1,6 @@
 //! Devices whose cells run low: told once per episode, all of a morning in one notice to whoever relies on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveTime, Utc};
 use serde_json::{Value, json};
@@ -31,11 +31,8 @@ pub async fn tell_low(tx: &mut Tx, now: DateTime<Utc>) -> Result<usize> {
     );
     let mut low: Vec<Placed> = on!(tx, |conn| sqlx::query_as(sql).bind(DEVICES_MAX).fetch_all(conn).await)?;
     let mut open: BTreeMap<Uuid, bool> = BTreeMap::new();
-    for device in &low {
-        if !open.contains_key(&device.site_id) {
-            let may = may_tell(tx, device.site_id, now).await?;
-            open.insert(device.site_id, may);
-        }
+    for site in low.iter().map(|device| device.site_id).collect::<BTreeSet<Uuid>>() {
+        open.insert(site, may_tell(tx, site, now).await?);
     }
     low.retain(|device| open.get(&device.site_id) == Some(&true));
     let sites = around(tx, &low.iter().collect::<Vec<_>>(), now).await?;

@@ -97,7 +97,9 @@ async fn contacts(tx: &mut Tx, rows: &str, sheet: &mut BTreeMap<Uuid, Lines>) ->
     );
     let found: Vec<SheetContact> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
     // Nobody to phone is said by an empty list.
-    sheet.values_mut().for_each(|lines| lines.contacts = lines.contacts.take().or_else(|| Some(Vec::new())));
+    for lines in sheet.values_mut() {
+        lines.contacts.get_or_insert_default();
+    }
     for contact in found {
         if let Some(list) = sheet.get_mut(&contact.senior_id).and_then(|lines| lines.contacts.as_mut()) {
             list.push(contact);
