@@ -86,7 +86,10 @@ const NEVER: &[(&str, &str)] = &[
         "an alert without a reason",
     ),
     (
-        "select count(*) from alert where site_id = $1 and resolved_at is null and (next_action_at is null or next_action_at <= $2)",
+        // Without a ladder (an outage, and nobody has touched it) the lists at noon and at six come back to it.
+        "select count(*) from alert a where a.site_id = $1 and a.resolved_at is null and (a.next_action_at <= $2
+            or (a.next_action_at is null and exists (select 1 from ladder_step s
+                where s.site_id = a.site_id and s.alert_id = a.id and s.epoch = a.epoch and s.act <> 'confirm')))",
         "an open alert that nobody comes back to, or that would be asked again at once",
     ),
     (
@@ -96,7 +99,7 @@ const NEVER: &[(&str, &str)] = &[
     (
         "select count(*) from alert a where a.site_id = $1 and a.resolved_at is null and $2 is not null
             and exists (select 1 from ladder_step s where s.site_id = a.site_id and s.alert_id = a.id and s.epoch = a.epoch
-                and s.act not in ('confirm', 'list'))
+                and s.act <> 'confirm')
             and not exists (select 1 from ladder_step s where s.site_id = a.site_id and s.alert_id = a.id and s.epoch = a.epoch
                 and s.level >= 4 and s.state = 'pending')",
         "a ladder that ended before its alert (I14)",
