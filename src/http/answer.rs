@@ -129,6 +129,11 @@ impl Once {
         Ok(Some(Answer { status: status.ok_or_else(|| broken(&"no HTTP status"))?, body, version }))
     }
 
+    /// Nothing was done under the key after all: the next request under it is the first.
+    pub async fn give_back(&self, tx: &mut Tx) -> store::Result<()> {
+        idempotency::give_back(tx, &self.keyed).await
+    }
+
     /// Last thing in the transaction: keeps the answer.
     pub async fn keep(&self, tx: &mut Tx, answer: &Answer) -> store::Result<()> {
         let text = serde_json::to_string(&(answer.version, &answer.body)).expect("answers are plain data");

@@ -59,6 +59,20 @@ pub async fn begin(tx: &mut Tx, request: &Keyed, now: DateTime<Utc>) -> Result<O
     Ok(Some(Stored { status, answer }))
 }
 
+/// Lets go of a key that [`begin`] took in this transaction and under which nothing was done.
+pub async fn give_back(tx: &mut Tx, request: &Keyed) -> Result<()> {
+    let sql = "delete from idempotency where site_id = $1 and member_id = $2 and key = $3 and status = $4";
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(request.site_id)
+        .bind(request.member_id)
+        .bind(&request.key)
+        .bind(UNANSWERED)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
 /// Keeps the answer; in the same transaction as the write and [`begin`].
 pub async fn finish(tx: &mut Tx, request: &Keyed, answer: &Stored) -> Result<()> {
     let sql = "update idempotency set status = $4, answer = $5 where site_id = $1 and member_id = $2 and key = $3";

@@ -99,6 +99,9 @@ macro_rules! changed_once {
                 return Ok(($tx, Ok(answer)));
             }
             if let Err(stale) = $if_match.check(old.version, &old) {
+                if let Some(once) = &$once {
+                    once.give_back(&mut $tx).await?;
+                }
                 return Ok(($tx, Err(stale)));
             }
             let new = $changed;
