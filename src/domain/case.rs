@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::absence::{AbsenceFact, AbsenceKind};
 use super::alert::{Alert, AlertState, Ladder, Step, TimelineKind, Trigger, TriggerKind};
 use super::check::{Cause, CheckState, CheckView, ReminderKind};
-use super::notice::{Arguments, NewNotice};
+use super::notice::{Arguments, NewNotice, arguments};
 use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::roster::Roster;
@@ -303,11 +303,13 @@ impl Case {
     fn arguments(&self) -> Arguments {
         let cause = self.alert.as_ref().map_or("", |alert| alert.cause.as_str());
         let slot = self.alert.as_ref().and_then(|alert| alert.triggers.iter().filter_map(|trigger| trigger.slot).next_back());
-        [("senior", self.senior.called.as_str()), ("building", &self.senior.building_name), ("unit", &self.senior.unit), ("cause", cause)]
-            .into_iter()
-            .chain(slot.map(|slot| ("slot", slot.as_str())))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        let said = [
+            ("senior", self.senior.called.as_str()),
+            ("building", &self.senior.building_name),
+            ("unit", &self.senior.unit),
+            ("cause", cause),
+        ];
+        arguments(said.into_iter().chain(slot.map(|slot| ("slot", slot.as_str()))))
     }
 }
 
@@ -335,10 +337,6 @@ impl Trigger {
 
 fn record(alert_id: Uuid, at: DateTime<Utc>, kind: TimelineKind, actor_id: Option<Uuid>, detail: Arguments) -> Command {
     Command::Record(TimelineRow { alert_id, at, kind, actor_id, detail })
-}
-
-fn arguments<const N: usize>(pairs: [(&str, String); N]) -> Arguments {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The difference of two views as commands with preconditions, then the appended facts.

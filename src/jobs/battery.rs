@@ -1,13 +1,10 @@
 //! Cells that run low: told in the morning, once per episode.
 
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 
-use super::repeat;
+use super::by_the_clock;
 use crate::app::App;
 use crate::store::{Result, device};
-
-/// Nobody rings: cells run low by themselves.
-static NO_BELL: Notify = Notify::const_new();
 
 /// Tells of what nobody has been told of. Returns of how many devices.
 pub async fn run_once(app: &App) -> Result<usize> {
@@ -21,5 +18,5 @@ pub async fn run_once(app: &App) -> Result<usize> {
 
 /// The loop: looks once per tick.
 pub async fn run(app: App, stop: signal::Receiver<bool>) {
-    repeat("battery", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
+    by_the_clock("battery", app, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
 }

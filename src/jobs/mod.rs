@@ -60,6 +60,16 @@ where
     }
 }
 
+/// The same for a job that nobody rings for: the time of day does, looked at once per tick.
+pub async fn by_the_clock<F, Fut>(name: &'static str, app: App, stop: signal::Receiver<bool>, once: F)
+where
+    F: Fn(App) -> Fut,
+    Fut: Future<Output = Result<Option<DateTime<Utc>>>>,
+{
+    static NO_BELL: Notify = Notify::const_new();
+    repeat(name, app, |_| &NO_BELL, stop, once).await;
+}
+
 /// A pass, or the failure that it took too long. Dropped halfway it loses nothing: a write runs in its own task, a lease runs out.
 async fn bounded<T>(pass: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(PASS_MAX, pass).await.map_err(|_| Error::Busy)?

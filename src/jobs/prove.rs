@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 use uuid::Uuid;
 
-use super::repeat;
+use super::by_the_clock;
 use crate::app::App;
 use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::place::Role;
@@ -20,9 +20,6 @@ use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::plan::SitePlan;
 use crate::store::proof::{self, Planned};
 use crate::store::{Result, Tx, bulk, health, plan, roster, unheard};
-
-/// Nobody rings for the proof: the time of day does.
-static NO_BELL: Notify = Notify::const_new();
 
 /// How many notices a pass wrote.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -58,7 +55,7 @@ pub async fn run_once(app: &App) -> Result<Report> {
 
 /// The loop: looks at the time of day once per tick.
 pub async fn run(app: App, stop: signal::Receiver<bool>) {
-    repeat("prove", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
+    by_the_clock("prove", app, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
 }
 
 /// Writes one word for one site, unless it is too early or it is written.

@@ -3,14 +3,11 @@
 
 use chrono::{DateTime, Utc};
 
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 
-use super::repeat;
+use super::by_the_clock;
 use crate::app::App;
 use crate::store::{Result, device};
-
-/// Nobody rings: a report can wait.
-static NO_BELL: Notify = Notify::const_new();
 
 /// Rows deleted per transaction.
 const CHUNK: i64 = 500;
@@ -42,5 +39,5 @@ pub async fn run_once(app: &App) -> Result<Report> {
 
 /// The loop: looks once per tick.
 pub async fn run(app: App, stop: signal::Receiver<bool>) {
-    repeat("quarantine", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|report| report.next) }).await;
+    by_the_clock("quarantine", app, stop, |app| async move { run_once(&app).await.map(|report| report.next) }).await;
 }

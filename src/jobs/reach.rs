@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveTime, Utc};
 use serde_json::Value;
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 use uuid::Uuid;
 
-use super::repeat;
+use super::by_the_clock;
 use crate::app::App;
 use crate::domain::check::Slot;
 use crate::domain::notice::{NewNotice, arguments};
@@ -20,8 +20,6 @@ use crate::store::plan::SitePlan;
 use crate::store::register::reach::{self, Judged};
 use crate::store::{Result, bulk, health, plan, roster};
 
-/// Nobody rings: changes are found in the audit, whichever instance made them.
-static NO_BELL: Notify = Notify::const_new();
 /// What is found at night is told in the morning.
 const TOLD_FROM: NaiveTime = NaiveTime::from_hms_opt(8, 0, 0).expect("a time of day");
 
@@ -51,7 +49,7 @@ pub async fn run_once(app: &App) -> Result<Report> {
 
 /// The loop: asks once per tick whether it is time.
 pub async fn run(app: App, stop: signal::Receiver<bool>) {
-    repeat("reach", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
+    by_the_clock("reach", app, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
 }
 
 fn job(site: Uuid) -> String {

@@ -5,10 +5,10 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 use uuid::Uuid;
 
-use super::repeat;
+use super::by_the_clock;
 use crate::app::App;
 use crate::domain::absence::{Asking, asking};
 use crate::domain::notice::{NewNotice, arguments};
@@ -17,9 +17,6 @@ use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::plan::SitePlan;
 use crate::store::returns::{self, Unasked};
 use crate::store::{Result, bulk, plan, roster};
-
-/// Nobody rings for it: the time of day does.
-static NO_BELL: Notify = Notify::const_new();
 
 /// Asks about every return that is due to be asked about, and returns how many that were.
 pub async fn run_once(app: &App) -> Result<usize> {
@@ -42,7 +39,7 @@ pub async fn run_once(app: &App) -> Result<usize> {
 
 /// The loop: looks at the time of day once per tick.
 pub async fn run(app: App, stop: signal::Receiver<bool>) {
-    repeat("returns", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
+    by_the_clock("returns", app, stop, |app| async move { run_once(&app).await.map(|_| None) }).await;
 }
 
 async fn ask(app: &App, site: &SitePlan, return_date: NaiveDate, when: Asking, now: DateTime<Utc>) -> Result<usize> {

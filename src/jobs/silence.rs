@@ -2,14 +2,11 @@
 //! rely on it are told to look for themselves, and each silence is told once.
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 
-use super::repeat;
+use super::by_the_clock;
 use crate::app::App;
 use crate::store::{Result, device};
-
-/// Nobody rings: a silence comes by itself.
-static NO_BELL: Notify = Notify::const_new();
 
 /// Devices per transaction.
 const CHUNK: i64 = 200;
@@ -40,5 +37,5 @@ pub async fn run_once(app: &App) -> Result<Report> {
 
 /// The loop. Whatever it finds lies days ahead, so it needs no bell: it looks at the next moment, at the latest after a tick.
 pub async fn run(app: App, stop: signal::Receiver<bool>) {
-    repeat("silence", app, |_| &NO_BELL, stop, |app| async move { run_once(&app).await.map(|report| report.next) }).await;
+    by_the_clock("silence", app, stop, |app| async move { run_once(&app).await.map(|report| report.next) }).await;
 }

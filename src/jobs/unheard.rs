@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::TimeDelta;
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 
-use super::repeat;
+use super::by_the_clock;
 use crate::app::App;
 use crate::store::{Result, plan, unheard};
 
-/// Nobody rings: weeks pass by themselves.
-static NO_BELL: Notify = Notify::const_new();
 /// The number is about days: it is counted this often, by every instance for its own metrics.
 const COUNT_EVERY: TimeDelta = TimeDelta::minutes(10);
 
@@ -45,5 +43,5 @@ pub async fn run(app: App, stop: signal::Receiver<bool>) {
             Ok(None)
         }
     };
-    repeat("unheard", app, |_| &NO_BELL, stop, once).await;
+    by_the_clock("unheard", app, stop, once).await;
 }

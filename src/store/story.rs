@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Result, Tx};
+use crate::domain::notice::arguments;
 use crate::on;
 
 /// One line: key and arguments of its sentence.
@@ -25,10 +26,6 @@ pub async fn lines(tx: &mut Tx, since: DateTime<Utc>) -> Result<Vec<Line>> {
     lines.extend(messages(tx, since).await?);
     lines.sort_by_key(|line| (line.at, line.id));
     Ok(lines)
-}
-
-fn arguments<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, String> {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 type LookRow = (Uuid, String, String, DateTime<Utc>, String, String, i64);

@@ -18,7 +18,7 @@ use super::load;
 use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceFact};
 use crate::domain::case::Command;
 use crate::domain::check::{CheckState, ReminderKind, Slot};
-use crate::domain::notice::{NewNotice, NoticeClass, arguments};
+use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::roster::Roster;
 use crate::domain::{day, id};
 use crate::on;
@@ -153,7 +153,7 @@ fn about_absences(
     let people = reminded(kind, date, slot, roster);
     let mut tell = |id: Uuid, member: Uuid, key: &'static str, absence: &AbsenceFact| {
         let said = [("senior", &check.called), ("building", &check.building), ("unit", &check.unit), ("reported_by", &absence.reported_by)];
-        words.insert(id, NewNotice { class: NoticeClass::Reminder, ..NewNotice::report(id, member, key, arguments(said), now) });
+        words.insert(id, NewNotice::report(id, member, key, arguments(said), now).reminder());
     };
     for absence in absences {
         if absence.is_proposed_on(date) {
@@ -185,6 +185,6 @@ impl Round {
             ReminderKind::LookAgain => "notice.remind_again",
         };
         let id = id::daily_notice(site, self.member, self.date, &reason);
-        NewNotice { class: NoticeClass::Reminder, ..NewNotice::report(id, self.member, key, arguments(said), now) }
+        NewNotice::report(id, self.member, key, arguments(said), now).reminder()
     }
 }
