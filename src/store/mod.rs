@@ -18,6 +18,7 @@ pub mod follow;
 pub mod health;
 pub mod idempotency;
 pub mod life;
+pub mod naming;
 pub mod session;
 pub mod silence;
 

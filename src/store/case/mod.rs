@@ -18,7 +18,7 @@ pub use apply::{INSERT_NOTICE, notice_row};
 pub use load::{Span, absences};
 
 use super::finding::misfit;
-use super::{Error, Result, Tx, roster, watch};
+use super::{Error, Result, Tx, naming, roster, watch};
 use crate::domain::alert::Alert;
 use crate::domain::case::{self, Act, Actor, Case, Command, Event};
 use crate::domain::check::{Cause, CheckState};
@@ -198,9 +198,7 @@ async fn require_sendable(tx: &mut Tx, case: &Case, member: Uuid, log_counts: bo
     }
     let mut names = Vec::new();
     for other in roster.sendable(&reachable).into_iter().take(SENDABLE_NAMES_MAX) {
-        let sql = "select called from member where site_id = $1 and id = $2";
-        let name: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site).bind(other).fetch_optional(conn).await)?;
-        names.extend(name);
+        names.push(naming::member(tx, site, other).await?);
     }
     let key = if names.is_empty() { "problem.nobody_reachable" } else { "problem.member_unreachable" };
     Err(Refusal::invalid("member_id", key).with("member", called).with("members", names.join(", ")).into())
@@ -225,9 +223,7 @@ pub async fn claimed_by(tx: &mut Tx, site_id: Uuid, member: Uuid) -> Result<Vec<
 async fn named_conflict<T>(tx: &mut Tx, site_id: Uuid, outcome: Result<T>) -> Result<T> {
     let Err(Error::Refused(mut refusal)) = outcome else { return outcome };
     if let Some(member) = refusal.arguments.get("member_id").and_then(|id| Uuid::parse_str(id).ok()) {
-        let sql = "select called from member where site_id = $1 and id = $2";
-        let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member).fetch_optional(conn).await)?;
-        refusal.arguments.insert("member", called.unwrap_or_default());
+        refusal.arguments.insert("member", naming::member(tx, site_id, member).await?);
     }
     Err(refusal.into())
 }

@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use crate::domain::id;
 use crate::domain::misfit::{Misfit, Mishap, WEEK, agree_anew};
-use crate::domain::notice::{NewNotice, arguments};
+use crate::domain::notice::NewNotice;
 use crate::domain::outcome::Outcome;
 use crate::domain::visit::{FindingKind, FindingState};
 use crate::on;
 use crate::store::audit::{self, Entry};
 use crate::store::case::{INSERT_NOTICE, notice_row};
-use crate::store::{Result, Tx, bulk, feed, roster};
+use crate::store::{Result, Tx, bulk, feed, naming, roster};
 
 /// Looks at these seniors of one site and asks where two mishaps of a kind fall within a week.
 pub async fn look(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], today: NaiveDate, now: DateTime<Utc>) -> Result<()> {
@@ -126,11 +126,10 @@ async fn tell(tx: &mut Tx, site_id: Uuid, asked: &BTreeMap<Uuid, Mishap>, today:
     let rosters = roster::load(tx, site_id, &seniors, today).await?;
     let operators = roster::operators(tx, site_id, today).await?;
     let mut notices = Vec::new();
-    for home in homes(tx, site_id, &seniors).await? {
-        let Some(mishap) = asked.get(&home.senior_id) else { continue };
-        let said = arguments([("senior", &home.called), ("building", &home.building), ("unit", &home.unit)]);
+    for (senior, said) in naming::doors(tx, site_id, &seniors).await? {
+        let Some(mishap) = asked.get(&senior) else { continue };
         let people: BTreeSet<Uuid> =
-            rosters.get(&home.senior_id).map(|roster| roster.deciders(&operators)).unwrap_or_default().into_iter().collect();
+            rosters.get(&senior).map(|roster| roster.deciders(&operators)).unwrap_or_default().into_iter().collect();
         notices.extend(people.into_iter().map(|member| {
             let id = id::daily_notice(site_id, member, today, &format!("misfit/{}", id::misfit(mishap.id)));
             notice_row(site_id, &NewNotice::report(id, member, mishap.misfit.key(), said.clone(), now), now)
@@ -138,26 +137,4 @@ async fn tell(tx: &mut Tx, site_id: Uuid, asked: &BTreeMap<Uuid, Mishap>, today:
     }
     bulk::execute(tx, INSERT_NOTICE, &notices).await?;
     Ok(())
-}
-
-#[derive(FromRow)]
-struct Home {
-    senior_id: Uuid,
-    called: String,
-    building: String,
-    unit: String,
-}
-
-async fn homes(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid]) -> Result<Vec<Home>> {
-    let rows: Vec<Value> = seniors.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
-    let rows = Value::from(rows).to_string();
-    let sql = bulk::text(
-        tx,
-        "select s.id as senior_id, s.called, b.name as building, h.unit from {rows}
-         join senior s on s.site_id = {site:uuid} and s.id = {id:uuid}
-         join home h on h.site_id = s.site_id and h.id = s.home_id
-         join place b on b.site_id = h.site_id and b.id = h.building_id
-         order by b.walk_order, b.name, h.walk_order, s.id",
-    );
-    Ok(on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?)
 }

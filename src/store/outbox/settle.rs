@@ -9,7 +9,7 @@ use super::lease::Leased;
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt, pause};
 use crate::domain::notice::arguments;
 use crate::on;
-use crate::store::{Result, Tx, audit, watch};
+use crate::store::{Result, Tx, audit, naming, watch};
 
 /// An attempt that has ended.
 #[derive(Debug, Clone)]
@@ -244,10 +244,8 @@ async fn disable(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<(
 /// Nobody else would notice before the next alert does not arrive.
 async fn tell_disabled(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     let leased = &attempt.leased;
-    let sql = "select called from member where site_id = $1 and id = $2";
-    let called: Option<String> =
-        on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.recipient_id).fetch_optional(conn).await)?;
-    let said = arguments([("member", called.unwrap_or_default()), ("why", attempt.outcome.detail.clone())]);
+    let called = naming::member(tx, leased.site_id, leased.recipient_id).await?;
+    let said = arguments([("member", called), ("why", attempt.outcome.detail.clone())]);
     let reason = format!("channel/{}", leased.channel_id.unwrap_or_default());
     watch::tell_operators(tx, leased.site_id, "notice.channel_disabled", &reason, &said, now).await
 }

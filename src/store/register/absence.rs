@@ -14,7 +14,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::silence::Silenced;
 use crate::domain::{id, register};
 use crate::on;
-use crate::store::{Result, Tx, bulk, case, roster, silence};
+use crate::store::{Result, Tx, bulk, case, naming, roster, silence};
 
 /// Somebody who left may be reported some days late, and a journey some weeks ahead.
 const BACKDATED_DAYS_MAX: i64 = 7;
@@ -111,10 +111,10 @@ pub async fn propose(tx: &mut Tx, by: &By, senior_id: Uuid, new: NewAbsence) -> 
 async fn ask_to_confirm(tx: &mut Tx, by: &By, senior_id: Uuid, new: &NewAbsence, today: NaiveDate) -> Result<()> {
     // The command line enters and restores; it proposes nothing.
     let Some(actor) = by.actor_id else { return Ok(()) };
-    let Some(about) = silence::about(tx, by.site_id, senior_id).await? else { return Ok(()) };
+    let door = naming::door(tx, by.site_id, senior_id).await?;
     let people = roster::load(tx, by.site_id, &[senior_id], today).await?.remove(&senior_id).unwrap_or_default().answers_for_absence();
-    let said = [("actor", silence::called(tx, by.site_id, actor).await?), ("reported_by", new.reported_by.clone())];
-    let said: Arguments = about.into_iter().chain(arguments(said)).collect();
+    let said = [("actor", naming::member(tx, by.site_id, actor).await?), ("reported_by", new.reported_by.clone())];
+    let said: Arguments = door.into_iter().chain(arguments(said)).collect();
     let not_before = if people.contains(&actor) { by.now + OWN_CONFIRMATION_WAIT } else { by.now };
     let rows: Vec<Value> = people
         .into_iter()
@@ -160,16 +160,7 @@ pub async fn confirm(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, version: i
     }
     let sql = "update absence set confirmed_at = $4, confirmed_by = $5, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and confirmed_at is null";
-    let rows = on!(tx, |conn| sqlx::query(sql)
-        .bind(by.site_id)
-        .bind(id)
-        .bind(version)
-        .bind(by.now)
-        .bind(by.actor_id)
-        .execute(conn)
-        .await?
-        .rows_affected());
-    require_version(rows)?;
+    sign(tx, by, id, version, sql).await?;
     wrote(tx, by, written("confirm", id, senior_id), &json!({"confirmed_at": by.now})).await?;
     asks_no_more(tx, by, senior_id, id).await?;
     silence::tell(tx, by, senior_id, Silenced::Absence).await?;
@@ -216,6 +207,13 @@ pub async fn confirm_return(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, ver
     }
     let sql = "update absence set return_confirmed_at = $4, return_confirmed_by = $5, version = version + 1
         where site_id = $1 and id = $2 and version = $3 and return_confirmed_at is null";
+    sign(tx, by, id, version, sql).await?;
+    wrote(tx, by, written("confirm_return", id, senior_id), &json!({"return_confirmed_at": by.now})).await?;
+    get(tx, by.site_id, senior_id, id).await
+}
+
+/// Writes when and by whom, if the row still has this version.
+async fn sign(tx: &mut Tx, by: &By, id: Uuid, version: i64, sql: &'static str) -> Result<()> {
     let rows = on!(tx, |conn| sqlx::query(sql)
         .bind(by.site_id)
         .bind(id)
@@ -225,9 +223,7 @@ pub async fn confirm_return(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid, ver
         .execute(conn)
         .await?
         .rows_affected());
-    require_version(rows)?;
-    wrote(tx, by, written("confirm_return", id, senior_id), &json!({"return_confirmed_at": by.now})).await?;
-    get(tx, by.site_id, senior_id, id).await
+    Ok(require_version(rows)?)
 }
 
 pub async fn get(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, id: Uuid) -> Result<Absence> {

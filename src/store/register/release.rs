@@ -12,50 +12,34 @@ use super::By;
 use crate::domain::check::Slot;
 use crate::domain::day;
 use crate::domain::id;
-use crate::domain::notice::{NewNotice, arguments};
+use crate::domain::notice::{Arguments, NewNotice};
 use crate::domain::place::Role;
 use crate::domain::roster::Roster;
-use crate::on;
 use crate::store::case::{INSERT_NOTICE, notice_row};
-use crate::store::{Result, Tx, bulk, device, roster};
-
-/// How a message names a senior and her door: no room (I34).
-#[derive(sqlx::FromRow)]
-struct Door {
-    senior: String,
-    building: String,
-    unit: String,
-}
+use crate::store::{Result, Tx, bulk, device, naming, roster};
 
 /// Takes her devices away, while she is still registered in the home that she leaves. `false`: she had none.
 pub(super) async fn devices(tx: &mut Tx, by: &By, senior_id: Uuid, today: NaiveDate) -> Result<bool> {
     if device::unbind_all(tx, by.site_id, senior_id, by.actor_id, by.now).await?.is_empty() {
         return Ok(false);
     }
-    let (door, roster) = (door(tx, by.site_id, senior_id).await?, people(tx, by.site_id, senior_id, today).await?);
+    let (door, roster) = (naming::door(tx, by.site_id, senior_id).await?, people(tx, by.site_id, senior_id, today).await?);
     let staff = roster.holders(Role::SocialWorker);
     let staff = if staff.is_empty() { roster::operators(tx, by.site_id, today).await? } else { staff };
-    tell(tx, by, senior_id, today, ("notice.sensor_collect", staff.into_iter().collect()), &door).await?;
+    tell(tx, by, senior_id, today, ("notice.sensor_collect", staff.into_iter().collect()), door).await?;
     Ok(true)
 }
 
 /// Her checks wait for a human look again: says so to everybody who walks past the new window.
 pub(super) async fn human_look(tx: &mut Tx, by: &By, senior_id: Uuid, today: NaiveDate) -> Result<()> {
-    let (door, roster) = (door(tx, by.site_id, senior_id).await?, people(tx, by.site_id, senior_id, today).await?);
+    let (door, roster) = (naming::door(tx, by.site_id, senior_id).await?, people(tx, by.site_id, senior_id, today).await?);
     let weekday = day::weekday_bit(today);
     let walkers = Slot::ALL.iter().flat_map(|slot| roster.walkers(*slot, weekday));
-    tell(tx, by, senior_id, today, ("notice.sensor_moved", walkers.chain(roster.assigned()).collect()), &door).await
+    tell(tx, by, senior_id, today, ("notice.sensor_moved", walkers.chain(roster.assigned()).collect()), door).await
 }
 
 async fn people(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, today: NaiveDate) -> Result<Roster> {
     Ok(roster::load(tx, site_id, &[senior_id], today).await?.remove(&senior_id).unwrap_or_default())
-}
-
-async fn door(tx: &mut Tx, site_id: Uuid, senior_id: Uuid) -> Result<Door> {
-    let sql = "select s.called as senior, b.name as building, h.unit from senior s
-        join home h on h.site_id = s.site_id and h.id = s.home_id
-        join place b on b.site_id = h.site_id and b.id = h.building_id where s.site_id = $1 and s.id = $2";
-    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior_id).fetch_one(conn).await)?)
 }
 
 async fn tell(
@@ -64,9 +48,8 @@ async fn tell(
     senior_id: Uuid,
     today: NaiveDate,
     (key, people): (&'static str, BTreeSet<Uuid>),
-    door: &Door,
+    said: Arguments,
 ) -> Result<()> {
-    let said = arguments([("senior", &door.senior), ("building", &door.building), ("unit", &door.unit)]);
     let rows: Vec<Value> = people
         .into_iter()
         .map(|member| {

@@ -4,12 +4,12 @@
 use uuid::Uuid;
 
 use crate::domain::id;
-use crate::domain::notice::{NewNotice, arguments};
+use crate::domain::notice::NewNotice;
 use crate::domain::visit::{DOSSIER, Finding, FindingKind};
 use crate::store::case::{INSERT_NOTICE, notice_row};
 use crate::store::register::senior::Senior;
-use crate::store::register::{By, home, place, site};
-use crate::store::{Result, Tx, bulk, roster};
+use crate::store::register::{By, site};
+use crate::store::{Result, Tx, bulk, naming, roster};
 
 /// Tells the social worker, or whoever stands in: the branch secretary, else the operators.
 pub(super) async fn ask(tx: &mut Tx, by: &By, senior: &Senior, opened: &[(Uuid, Finding)]) -> Result<()> {
@@ -20,10 +20,8 @@ pub(super) async fn ask(tx: &mut Tx, by: &By, senior: &Senior, opened: &[(Uuid, 
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
     let people = roster::load(tx, by.site_id, &[senior.id], today).await?.remove(&senior.id).unwrap_or_default();
     let operators = roster::operators(tx, by.site_id, today).await?;
-    let home = home::get(tx, by.site_id, senior.home_id).await?;
-    let building = place::get(tx, by.site_id, home.building_id).await?.name;
     // No word of what happened: a message says where to look, not what a record holds.
-    let said = arguments([("senior", &senior.called), ("building", &building), ("unit", &home.unit)]);
+    let said = naming::door(tx, by.site_id, senior.id).await?;
     let recipients = people.deciders(&operators);
     let notice = |finding: Uuid, key, member| {
         let id = id::daily_notice(by.site_id, member, today, &format!("question/{finding}"));
