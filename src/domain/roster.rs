@@ -47,17 +47,20 @@ impl Roster {
         self.paired(PairingKind::Primary).or_else(|| self.paired(PairingKind::Backup))
     }
 
+    /// The social worker and the secretary answering for her.
+    pub fn heads(&self) -> BTreeSet<Uuid> {
+        [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role)).collect()
+    }
+
     /// Who must hear when the senior is made quieter: those paired with her, and the social worker and secretary answering for her.
     pub fn concerned(&self) -> Vec<Uuid> {
         let paired = self.pairings.iter().map(|(_, member)| *member);
-        let staff = [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role));
-        paired.chain(staff).collect::<BTreeSet<Uuid>>().into_iter().collect()
+        paired.chain(self.heads()).collect::<BTreeSet<Uuid>>().into_iter().collect()
     }
 
     /// Who answers for an absence: the primary, and the social worker and secretary. Each of them may confirm it.
     pub fn answers_for_absence(&self) -> Vec<Uuid> {
-        let staff = [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role));
-        self.paired(PairingKind::Primary).into_iter().chain(staff).collect::<BTreeSet<Uuid>>().into_iter().collect()
+        self.paired(PairingKind::Primary).into_iter().chain(self.heads()).collect::<BTreeSet<Uuid>>().into_iter().collect()
     }
 
     /// Who is asked whether the senior comes back: the first of those who may confirm it whom a message reaches.
@@ -73,7 +76,7 @@ impl Roster {
     /// Who is told at noon and at six what nobody has settled: the social worker and the secretary; without either the assigned
     /// member, and where nobody answers at all the operators.
     pub fn hear_of_unresolved(&self, operators: &[Uuid]) -> Vec<Uuid> {
-        let heads: BTreeSet<Uuid> = [Role::SocialWorker, Role::BranchSecretary].into_iter().flat_map(|role| self.holders(role)).collect();
+        let heads = self.heads();
         if !heads.is_empty() {
             return heads.into_iter().collect();
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch as signal;
 use uuid::Uuid;
 
@@ -16,10 +16,10 @@ use crate::app::App;
 use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::place::Role;
 use crate::domain::{day, id, ladder};
-use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::case;
 use crate::store::plan::SitePlan;
 use crate::store::proof::{self, Planned};
-use crate::store::{Result, Tx, bulk, health, plan, roster, unheard};
+use crate::store::{Result, Tx, health, plan, roster, unheard};
 
 /// How many notices a pass wrote.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -85,8 +85,7 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
             Word::Cover => uncovered(&mut tx, site_id, today, now).await?,
             Word::Unresolved => unresolved(&mut tx, site_id, (today, at), now).await?,
         };
-        let rows: Vec<Value> = notices.iter().map(|notice| notice_row(site_id, notice, now)).collect();
-        let written = bulk::execute(&mut tx, INSERT_NOTICE, &rows).await?;
+        let written = case::send(&mut tx, notices.into_iter().map(|notice| (site_id, notice)), now).await?;
         health::passed(&mut tx, &job, now, &moment).await?;
         Ok((tx, usize::try_from(written).unwrap_or(usize::MAX)))
     })

@@ -23,6 +23,10 @@ pub struct Report {
 /// Tells of what is due and forgets what is old.
 pub async fn run_once(app: &App) -> Result<Report> {
     let now = app.clock.now();
+    // Looks first, because a look keeps no writer waiting.
+    if !app.read(move |mut tx| async move { device::has_aside_to_do(&mut tx, now).await.map(|found| (tx, found)) }).await? {
+        return Ok(Report::default());
+    }
     let (notices, next) = app.write(move |mut tx| async move { device::tell_aside(&mut tx, now).await.map(|told| (tx, told)) }).await?;
     if notices > 0 {
         app.wake.deliver.notify_one();

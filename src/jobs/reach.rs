@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveTime, Utc};
-use serde_json::Value;
 use tokio::sync::watch as signal;
 use uuid::Uuid;
 
@@ -12,13 +11,12 @@ use super::by_the_clock;
 use crate::app::App;
 use crate::domain::check::Slot;
 use crate::domain::notice::{NewNotice, arguments};
-use crate::domain::place::Role;
 use crate::domain::reach::{Gap, Moments, Occasion, occasion};
 use crate::domain::{day, id};
-use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::case;
 use crate::store::plan::SitePlan;
 use crate::store::register::reach::{self, Judged};
-use crate::store::{Result, bulk, health, plan, roster};
+use crate::store::{Result, health, plan, roster};
 
 /// What is found at night is told in the morning.
 const TOLD_FROM: NaiveTime = NaiveTime::from_hms_opt(8, 0, 0).expect("a time of day");
@@ -89,15 +87,15 @@ async fn look(app: &App, site: &SitePlan, occasion: Occasion, now: DateTime<Utc>
     };
     let not_before = day::instant(site.zone, today, TOLD_FROM).map_or(now, |from| from.max(now));
     let concerned = judged.iter().filter(|one| occasion != Occasion::Deadline(Slot::Evening) || one.has_evening);
-    let rows: Vec<Value> = by_recipient(concerned, &operators)
+    let notices: Vec<(Uuid, NewNotice)> = by_recipient(concerned, &operators)
         .into_iter()
         .map(|(recipient, gaps)| {
             let id = id::daily_notice(site_id, recipient, today, &reason);
-            notice_row(site_id, &notice(id, recipient, &gaps, not_before), now)
+            (site_id, notice(id, recipient, &gaps, not_before))
         })
         .collect();
     app.write(move |mut tx| async move {
-        let written = bulk::execute(&mut tx, INSERT_NOTICE, &rows).await?;
+        let written = case::send(&mut tx, notices, now).await?;
         health::passed(&mut tx, &job(site_id), now, &reason).await?;
         Ok((tx, usize::try_from(written).unwrap_or(usize::MAX)))
     })
@@ -108,8 +106,7 @@ async fn look(app: &App, site: &SitePlan, occasion: Occasion, now: DateTime<Utc>
 fn by_recipient<'a>(judged: impl Iterator<Item = &'a Judged>, operators: &[Uuid]) -> BTreeMap<Uuid, Vec<&'a Judged>> {
     let mut gaps: BTreeMap<Uuid, Vec<&Judged>> = BTreeMap::new();
     for one in judged.filter(|one| !one.shown.gaps.is_empty()) {
-        let local = [Role::BranchSecretary, Role::SocialWorker].into_iter().flat_map(|role| one.roster.holders(role));
-        let people: BTreeSet<Uuid> = local.chain(operators.iter().copied()).collect();
+        let people: BTreeSet<Uuid> = one.roster.heads().into_iter().chain(operators.iter().copied()).collect();
         for member in people {
             gaps.entry(member).or_default().push(one);
         }

@@ -4,7 +4,6 @@
 //! Each absence is asked about once, at the site's time or as soon after it as the server runs, until the first morning opens.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde_json::Value;
 use tokio::sync::watch as signal;
 use uuid::Uuid;
 
@@ -13,10 +12,10 @@ use crate::app::App;
 use crate::domain::absence::{Asking, asking};
 use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::{day, id};
-use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::case;
 use crate::store::plan::SitePlan;
 use crate::store::returns::{self, Unasked};
-use crate::store::{Result, bulk, plan, roster};
+use crate::store::{Result, plan, roster};
 
 /// Asks about every return that is due to be asked about, and returns how many that were.
 pub async fn run_once(app: &App) -> Result<usize> {
@@ -47,6 +46,9 @@ async fn ask(app: &App, site: &SitePlan, return_date: NaiveDate, when: Asking, n
     // Whoever has nobody is left for a later pass: a pairing may still come this evening.
     let questions = app.read(move |mut tx| async move {
         let unasked = returns::unasked(&mut tx, site_id, return_date).await?;
+        if unasked.is_empty() {
+            return Ok((tx, Vec::new()));
+        }
         let seniors: Vec<Uuid> = unasked.iter().map(|absence| absence.senior_id).collect();
         let rosters = roster::load(&mut tx, site_id, &seniors, today).await?;
         let reachable = roster::reachable(&mut tx, log_counts, site_id).await?;
@@ -61,15 +63,15 @@ async fn ask(app: &App, site: &SitePlan, return_date: NaiveDate, when: Asking, n
         return Ok(0);
     }
     app.write(move |mut tx| async move {
-        let mut rows: Vec<Value> = Vec::new();
+        let mut notices = Vec::new();
         let mut asked = 0;
         for (people, absence) in &questions {
             if returns::mark_asked(&mut tx, site_id, absence.id, now).await? {
-                rows.extend(people.iter().map(|member| notice_row(site_id, &question(absence, *member, when, now), now)));
+                notices.extend(people.iter().map(|member| (site_id, question(absence, *member, when, now))));
                 asked += 1;
             }
         }
-        bulk::execute(&mut tx, INSERT_NOTICE, &rows).await?;
+        case::send(&mut tx, notices, now).await?;
         Ok((tx, asked))
     })
     .await

@@ -38,6 +38,11 @@ pub async fn load(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate)
     Ok(rosters)
 }
 
+/// The roster of one senior; empty if she is not known.
+pub async fn of(tx: &mut Tx, site_id: Uuid, senior: Uuid, date: NaiveDate) -> Result<Roster> {
+    Ok(load(tx, site_id, &[senior], date).await?.remove(&senior).unwrap_or_default())
+}
+
 /// Everybody of the site with a verified channel that works. `log_counts` is the setting of delivery: whether a line in the log is
 /// read by anybody.
 pub async fn reachable(tx: &mut Tx, log_counts: bool, site_id: Uuid) -> Result<BTreeSet<Uuid>> {

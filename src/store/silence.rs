@@ -3,12 +3,11 @@
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use serde_json::Value;
 use uuid::Uuid;
 
-use super::case::{INSERT_NOTICE, notice_row};
+use super::case;
 use super::register::By;
-use super::{Result, Tx, bulk, naming, plan, roster};
+use super::{Result, Tx, naming, plan, roster};
 use crate::domain::notice::{Arguments, NewNotice};
 use crate::domain::roster::Roster;
 use crate::domain::silence::Silenced;
@@ -52,14 +51,14 @@ async fn write(tx: &mut Tx, by: &By, told: Vec<(Vec<Uuid>, Uuid, Arguments)>, wh
     // The command line enters and restores; it silences nobody.
     let Some(actor) = by.actor_id else { return Ok(()) };
     let called = naming::member(tx, by.site_id, actor).await?;
-    let mut rows: Vec<Value> = Vec::new();
+    let mut notices = Vec::new();
     for (people, about, mut details) in told {
         details.insert("actor".to_owned(), called.clone());
-        rows.extend(people.into_iter().filter(|member| *member != actor).map(|member| {
+        notices.extend(people.into_iter().filter(|member| *member != actor).map(|member| {
             let id = id::daily_notice(by.site_id, member, today, &format!("silenced/{what}/{about}"));
-            notice_row(by.site_id, &NewNotice::report(id, member, what.key(), details.clone(), by.now), by.now)
+            (by.site_id, NewNotice::report(id, member, what.key(), details.clone(), by.now))
         }));
     }
-    bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+    case::send(tx, notices, by.now).await?;
     Ok(())
 }

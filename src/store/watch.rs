@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Result, Tx, bulk, plan, roster};
+use super::{Result, Tx, plan, roster};
 use crate::domain::day;
 use crate::domain::id;
 use crate::domain::notice::{Arguments, NewNotice};
@@ -80,10 +80,12 @@ pub async fn tell_broken(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: DateT
 
 async fn tell_of_senior(tx: &mut Tx, site_id: Uuid, senior: Uuid, key: &'static str, what: &str, now: DateTime<Utc>) -> Result<()> {
     let arguments = [("senior_id".to_owned(), senior.to_string())].into();
-    tell_operators(tx, site_id, key, &format!("{what}/{senior}"), &arguments, now).await
+    tell_operators(tx, site_id, key, &format!("{what}/{senior}"), &arguments, now).await?;
+    Ok(())
 }
 
-/// Tells the operators something about the system itself: once a day for each reason, however often it is met.
+/// Tells the operators something about the system itself: once a day for each reason, however often it is met. Returns how
+/// many notices were written.
 pub async fn tell_operators(
     tx: &mut Tx,
     site_id: Uuid,
@@ -91,15 +93,13 @@ pub async fn tell_operators(
     reason: &str,
     arguments: &Arguments,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<u64> {
     let (today, operators) = operators(tx, site_id, now).await?;
-    let rows: Vec<serde_json::Value> = operators
-        .into_iter()
-        .map(|operator| NewNotice::report(id::daily_notice(site_id, operator, today, reason), operator, key, arguments.clone(), now))
-        .map(|notice| super::case::notice_row(site_id, &notice, now))
-        .collect();
-    bulk::execute(tx, super::case::INSERT_NOTICE, &rows).await?;
-    Ok(())
+    let notices = operators.into_iter().map(|operator| {
+        let id = id::daily_notice(site_id, operator, today, reason);
+        (site_id, NewNotice::report(id, operator, key, arguments.clone(), now))
+    });
+    super::case::send(tx, notices, now).await
 }
 
 /// The date at the site, and its operators in force.

@@ -7,8 +7,7 @@ use chenlian::domain::rules::Span;
 use chenlian::domain::signal::SignalKind;
 use chenlian::jobs::deliver;
 use chenlian::on;
-use chenlian::store::case::{INSERT_NOTICE, notice_row};
-use chenlian::store::{Tx, bulk};
+use chenlian::store::{Tx, bulk, case};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
@@ -141,7 +140,7 @@ pub async fn tell(app: &App, site: Uuid, members: &[Uuid], each: usize) {
 
 pub async fn tell_of(app: &App, site: Uuid, members: &[Uuid], each: usize, (key, class): (&'static str, NoticeClass)) {
     let now = app.clock.now();
-    let rows: Vec<serde_json::Value> = members
+    let notices: Vec<(Uuid, NewNotice)> = members
         .iter()
         .flat_map(|member| (0..each).map(move |n| (*member, n)))
         .map(|(recipient_id, n)| NewNotice {
@@ -158,10 +157,10 @@ pub async fn tell_of(app: &App, site: Uuid, members: &[Uuid], each: usize, (key,
             class,
             not_before: now,
         })
-        .map(|notice| notice_row(site, &notice, now))
+        .map(|notice| (site, notice))
         .collect();
     app.write(move |mut tx| async move {
-        bulk::execute(&mut tx, INSERT_NOTICE, &rows).await?;
+        case::send(&mut tx, notices, now).await?;
         Ok((tx, ()))
     })
     .await

@@ -125,26 +125,33 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
     let filter = SeniorFilter { id: None, home_id: query.home, under: query.place, with_ended: query.with_ended };
     let (page, wanted, now) = (entry::page(query.cursor, query.limit), query.contact_overdue, app.clock.now());
     let rows = looked_up!(app, |tx| {
-        full_page!(page, |after| listed(&mut tx, &caller, filter, after, now).await?, |row| wanted
-            .is_none_or(|wanted| row.contact_overdue == wanted))
+        let kept = full_page!(page, |after| found(&mut tx, &caller, filter, after, now).await?, |row| wanted
+            .is_none_or(|wanted| row.contact.overdue == wanted));
+        shown(&mut tx, &caller, kept).await?
     });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
 }
 
-async fn listed(
-    tx: &mut Tx,
-    caller: &Caller,
-    filter: SeniorFilter,
-    page: RowPage,
-    now: DateTime<Utc>,
-) -> crate::store::Result<Vec<SeniorView>> {
+/// A row of the list before it is known what the caller may see of it.
+struct Found {
+    id: Uuid,
+    row: senior::AtHome,
+    contact: unheard::Contact,
+}
+
+async fn found(tx: &mut Tx, caller: &Caller, filter: SeniorFilter, page: RowPage, now: DateTime<Utc>) -> crate::store::Result<Vec<Found>> {
     let rows = senior::visible(tx, &caller.who(), filter, page).await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.senior.id).collect();
     let contacts = unheard::of(tx, caller.site_id, &ids, caller.timezone, now).await?;
-    let mut shown = Vec::with_capacity(rows.len());
-    for row in rows {
-        let relation = caller.senior(tx, row.senior.id, Capability::SeniorRead).await?;
-        let contact = contacts.get(&row.senior.id).copied().unwrap_or_default();
+    let with_contact =
+        |row: senior::AtHome| Found { id: row.senior.id, contact: contacts.get(&row.senior.id).copied().unwrap_or_default(), row };
+    Ok(rows.into_iter().map(with_contact).collect())
+}
+
+async fn shown(tx: &mut Tx, caller: &Caller, found: Vec<Found>) -> crate::store::Result<Vec<SeniorView>> {
+    let mut shown = Vec::with_capacity(found.len());
+    for Found { id, row, contact } in found {
+        let relation = caller.senior(tx, id, Capability::SeniorRead).await?;
         shown.push(SeniorView::in_list(row, &relation, contact));
     }
     Ok(shown)

@@ -9,6 +9,7 @@ use super::Outcome;
 use crate::domain::alert::Alert;
 use crate::domain::case::{Command, Unwanted};
 use crate::domain::check::CheckState;
+use crate::domain::notice::NewNotice;
 use crate::store::audit::{self, Entry};
 use crate::store::{Error, Result, Tx, bulk, feed, plan};
 
@@ -175,13 +176,19 @@ const UPDATE_ALERT: &str = "update alert set state = {state:text}, ladder = {lad
     from {rows} where alert.site_id = {site:uuid} and alert.id = {id:uuid} and alert.version = {before:int}";
 
 /// A notice that exists already (the same step, person and key) is not written twice (I2, I12).
-pub const INSERT_NOTICE: &str = "insert into notice (site_id, id, alert_id, epoch, step, level, recipient_id, key, arguments, class, state, channels_tried,
+const INSERT_NOTICE: &str = "insert into notice (site_id, id, alert_id, epoch, step, level, recipient_id, key, arguments, class, state, channels_tried,
         not_before, created_at)
     select {site:uuid}, {id:uuid}, {alert:uuid}, {epoch:int}, {step:int}, {level:int}, {recipient:uuid}, {key:text}, {arguments:text}, {class:text},
         'pending', 0, {not_before:time}, {at:time} from {rows} where true on conflict (site_id, id) do nothing";
 
+/// Writes notices, each beside the site of its recipient; one that exists already is not written twice. Returns how many are new.
+pub async fn send(tx: &mut Tx, notices: impl IntoIterator<Item = (Uuid, NewNotice)>, now: DateTime<Utc>) -> Result<u64> {
+    let rows: Vec<Value> = notices.into_iter().map(|(site, notice)| notice_row(site, &notice, now)).collect();
+    bulk::execute(tx, INSERT_NOTICE, &rows).await
+}
+
 /// The input row of [`INSERT_NOTICE`].
-pub fn notice_row(site: Uuid, notice: &crate::domain::notice::NewNotice, now: DateTime<Utc>) -> Value {
+fn notice_row(site: Uuid, notice: &NewNotice, now: DateTime<Utc>) -> Value {
     json!({
         "site": site, "id": notice.id, "alert": notice.alert_id, "epoch": notice.epoch, "step": notice.step, "level": notice.level,
         "recipient": notice.recipient_id, "key": notice.key, "arguments": json!(notice.arguments).to_string(), "class": notice.class.as_str(),

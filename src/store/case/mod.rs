@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use apply::{INSERT_NOTICE, notice_row};
+pub use apply::send;
 pub use load::{Span, absences};
 
 use super::finding::misfit;
@@ -91,7 +91,8 @@ async fn tell_not_evaluated(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], no
     if !outcomes.iter().any(|outcome| outcome.commands.iter().any(too_old)) {
         return Ok(());
     }
-    watch::tell_operators(tx, site_id, "notice.not_evaluated", "not_evaluated", &Arguments::new(), now).await
+    watch::tell_operators(tx, site_id, "notice.not_evaluated", "not_evaluated", &Arguments::new(), now).await?;
+    Ok(())
 }
 
 async fn fire_due(
@@ -191,7 +192,7 @@ async fn require_sendable(tx: &mut Tx, case: &Case, member: Uuid, log_counts: bo
     let sql = "select called from member where site_id = $1 and id = $2 and ended_at is null";
     let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site).bind(member).fetch_optional(conn).await)?;
     let called = called.ok_or_else(|| Refusal::invalid("member_id", "problem.not_found"))?;
-    let roster = roster::load(tx, site, &[senior], case.today(now)).await?.remove(&senior).unwrap_or_default();
+    let roster = roster::of(tx, site, senior, case.today(now)).await?;
     let reachable = roster::reachable(tx, log_counts, site).await?;
     if roster.can_be_sent(member, &reachable) {
         return Ok(());

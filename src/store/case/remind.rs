@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
-use serde_json::Value;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::Outcome;
-use super::apply::{INSERT_NOTICE, notice_row};
+use super::apply::send;
 use super::load;
 use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceFact};
 use crate::domain::case::Command;
@@ -22,7 +21,7 @@ use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::roster::Roster;
 use crate::domain::{day, id};
 use crate::on;
-use crate::store::{Result, Tx, bulk, roster};
+use crate::store::{Result, Tx, roster};
 
 /// Who is reminded of what: one entry becomes one notice.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +65,8 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
     }
     let Some(first) = outcomes.first().filter(|_| !due.is_empty()) else { return Ok(()) };
     let (zone, today) = (first.case.senior.zone, first.case.today(now));
+    // Any verified channel: a word that may not arrive is better than none to the person who was asked.
+    let reachable = roster::reachable(tx, true, site_id).await?;
     let mut rounds: BTreeMap<Round, (u32, u32)> = BTreeMap::new();
     let mut words = Words::new();
     for (deadline, checks) in due {
@@ -77,8 +78,6 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
         seniors.sort_unstable();
         seniors.dedup();
         let rosters = roster::load(tx, site_id, &seniors, today).await?;
-        // Any verified channel: a word that may not arrive is better than none to the person who was asked.
-        let reachable = roster::reachable(tx, true, site_id).await?;
         let absences = load::absences(tx, site_id, &seniors, deadline.0 - TimeDelta::days(ABSENCE_DAYS_MAX)).await?;
         for (kind, building) in kinds {
             for check in left.iter().filter(|check| check.building_id == building) {
@@ -90,8 +89,7 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
         }
     }
     let counted = rounds.iter().map(|(round, counts)| round.notice(site_id, *counts, now));
-    let rows: Vec<Value> = counted.chain(words.into_values()).map(|notice| notice_row(site_id, &notice, now)).collect();
-    bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+    send(tx, counted.chain(words.into_values()).map(|notice| (site_id, notice)), now).await?;
     Ok(())
 }
 

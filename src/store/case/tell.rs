@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use super::Outcome;
-use super::apply::{INSERT_NOTICE, notice_row};
+use super::apply::send;
 use crate::domain::case::Command;
 use crate::domain::id;
 use crate::domain::notice::{NewNotice, NoticeClass};
@@ -55,10 +55,10 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
                 class: NoticeClass::StandDown,
                 not_before: bundled_at.copied().unwrap_or(now),
             };
-            rows.push(notice_row(site, &notice, now));
+            rows.push((site, notice));
         }
     }
-    bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+    send(tx, rows, now).await?;
     release_waiting(tx, &people, &busy, now).await
 }
 
@@ -70,7 +70,7 @@ pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Re
             let site = outcome.case.senior.site_id;
             let ids = vec![json!({ "site": site, "id": alert_id })];
             let told = told_about(tx, &Value::from(ids).to_string()).await?;
-            let rows: Vec<Value> = told
+            let recalled: Vec<(Uuid, NewNotice)> = told
                 .iter()
                 .filter(|told| Some(told.member) != *except)
                 .map(|Told { member, .. }| {
@@ -87,10 +87,10 @@ pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Re
                         class: NoticeClass::Alert,
                         not_before: now,
                     };
-                    notice_row(site, &notice, now)
+                    (site, notice)
                 })
                 .collect();
-            bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+            send(tx, recalled, now).await?;
         }
     }
     Ok(())

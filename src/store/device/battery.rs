@@ -12,11 +12,19 @@ use crate::domain::notice::{Arguments, NewNotice, arguments};
 use crate::domain::roster::Roster;
 use crate::domain::{day, id};
 use crate::on;
-use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::case;
 
 /// Cells last for weeks after the first warning: it is told in the daytime, once a day.
 const TOLD_FROM: NaiveTime = NaiveTime::from_hms_opt(8, 0, 0).expect("a time of day");
 const DEVICES_MAX: i64 = 500;
+
+/// Whether there is a low battery of which nobody has been told.
+pub async fn has_low(tx: &mut Tx) -> Result<bool> {
+    let sql = "select count(*) from (select 1 from device
+        where battery_low_since is not null and battery_told_at is null and revoked_at is null limit 1) low";
+    let found: i64 = on!(tx, |conn| sqlx::query_scalar(sql).fetch_one(conn).await)?;
+    Ok(found > 0)
+}
 
 /// Tells of every low battery that nobody has been told of. Returns how many.
 pub async fn tell_low(tx: &mut Tx, now: DateTime<Utc>) -> Result<usize> {
@@ -47,16 +55,16 @@ pub async fn tell_low(tx: &mut Tx, now: DateTime<Utc>) -> Result<usize> {
             by_person.entry((device.site_id, member)).or_default().push(device);
         }
     }
-    let notices: Vec<Value> = by_person
+    let notices: Vec<(Uuid, NewNotice)> = by_person
         .iter()
         .map(|((site_id, member), devices)| {
             let (key, details) = sentence(devices);
             let today = sites.get(site_id).map_or(now.date_naive(), |site| site.today);
             let id = id::daily_notice(*site_id, *member, today, &format!("battery/{}", now.timestamp_millis()));
-            notice_row(*site_id, &NewNotice::report(id, *member, key, details, now), now)
+            (*site_id, NewNotice::report(id, *member, key, details, now))
         })
         .collect();
-    bulk::execute(tx, INSERT_NOTICE, &notices).await?;
+    case::send(tx, notices, now).await?;
     let rows: Vec<Value> = low.iter().map(|device| json!({ "site": device.site_id, "id": device.id, "at": bulk::time(now) })).collect();
     let sql = "update device set battery_told_at = {at:time} from {rows} where device.site_id = {site:uuid} and device.id = {id:uuid}";
     bulk::execute(tx, sql, &rows).await?;

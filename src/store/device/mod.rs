@@ -22,13 +22,13 @@ mod quarantine;
 mod register;
 mod silence;
 
-pub use battery::tell_low;
+pub use battery::{has_low, tell_low};
 pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
     InUse, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use, native_revoked,
     revoked_since, save, seniors_of,
 };
-pub use quarantine::{Kept, Quarantined, forget_old, keep, kept, page, tell_aside, tell_presses};
+pub use quarantine::{Kept, Quarantined, forget_old, has_aside_to_do, keep, kept, page, tell_aside, tell_presses};
 pub use register::{NewDevice, bind, calibrate, claim_base_topic, create, revoke, sharing_their_home, unbind_all};
 pub use silence::{mark_silent, next_silence};
 

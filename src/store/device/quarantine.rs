@@ -14,7 +14,7 @@ use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::quarantine::{Reason, report_at};
 use crate::domain::{day, id};
 use crate::on;
-use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::{case, watch};
 
 /// Kept of a quarantined message.
 const SAMPLE_BYTES_MAX: usize = 1024;
@@ -95,10 +95,10 @@ pub async fn tell_presses(tx: &mut Tx, messages: &[Quarantined], log_counts: boo
         let site_id = pressed.device.site_id;
         let (Some(site), Some(reachable)) = (sites.get(&site_id), reachable.get(&site_id)) else { continue };
         for (_, press) in presses.iter().filter(|(device, _)| *device == pressed.device.id) {
-            notices.extend(words(pressed, press, site, reachable, now).iter().map(|notice| notice_row(site_id, notice, now)));
+            notices.extend(words(pressed, press, site, reachable, now).into_iter().map(|notice| (site_id, notice)));
         }
     }
-    bulk::execute(tx, INSERT_NOTICE, &notices).await
+    case::send(tx, notices, now).await
 }
 
 fn words(pressed: &Pressed, press: &str, site: &Around, reachable: &BTreeSet<Uuid>, now: DateTime<Utc>) -> Vec<NewNotice> {
@@ -173,6 +173,14 @@ struct Untold {
     first_at: DateTime<Utc>,
 }
 
+/// Whether there is a message of which nobody has been told, or one that is kept for too long.
+pub async fn has_aside_to_do(tx: &mut Tx, now: DateTime<Utc>) -> Result<bool> {
+    let sql = "select count(*) from (select 1 from quarantined_message
+        where (told_at is null and site_id is not null) or received_at < $1 limit 1) something";
+    let found: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(now - KEPT).fetch_one(conn).await)?;
+    Ok(found > 0)
+}
+
 /// Tells the operators of messages put aside: of each device once a day, of all that began together in one notice. Returns how many
 /// notices were written and when the next may be due.
 pub async fn tell_aside(tx: &mut Tx, now: DateTime<Utc>) -> Result<(u64, Option<DateTime<Utc>>)> {
@@ -207,15 +215,8 @@ pub async fn tell_aside(tx: &mut Tx, now: DateTime<Utc>) -> Result<(u64, Option<
         ]);
         let known = new.iter().any(|one| one.device_name.is_some());
         let key = if known { "notice.quarantined" } else { "notice.quarantined_unknown" };
-        let operators = roster::operators(tx, site_id, today).await?;
-        let rows: Vec<Value> = operators
-            .into_iter()
-            .map(|operator| {
-                let id = id::daily_notice(site_id, operator, today, &format!("quarantined/{}", now.timestamp_millis()));
-                notice_row(site_id, &NewNotice::report(id, operator, key, details.clone(), now), now)
-            })
-            .collect();
-        written += bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+        let reason = format!("quarantined/{}", now.timestamp_millis());
+        written += watch::tell_operators(tx, site_id, key, &reason, &details, now).await?;
     }
     Ok((written, next))
 }

@@ -189,7 +189,7 @@ pub async fn bind(
 /// A button that is pressed at night when nobody hears is worse than none: she relies on it (domain.md §5).
 async fn heard_around_the_clock(tx: &mut Tx, site_id: Uuid, senior: Uuid, log_counts: bool, now: DateTime<Utc>) -> Result<()> {
     let today = day::local_date(plan::site(tx, site_id).await?.zone, now);
-    let roster = roster::load(tx, site_id, &[senior], today).await?.remove(&senior).unwrap_or_default();
+    let roster = roster::of(tx, site_id, senior, today).await?;
     let reachable = roster::reachable(tx, log_counts, site_id).await?;
     if around_the_clock(&roster, &reachable) {
         return Ok(());

@@ -11,7 +11,7 @@ use crate::domain::id;
 use crate::domain::notice::{Arguments, NewNotice, arguments};
 use crate::domain::roster::Roster;
 use crate::on;
-use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::case;
 
 /// A device that has just been found silent.
 #[derive(FromRow)]
@@ -45,10 +45,10 @@ pub async fn mark_silent(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<
         let reason = format!("{key}/{}/{}", device.id, overdue_at.timestamp_millis());
         notices.extend(people.into_iter().map(|member| {
             let id = id::daily_notice(device.site_id, member, site.today, &reason);
-            notice_row(device.site_id, &NewNotice::report(id, member, key, details.clone(), now), now)
+            (device.site_id, NewNotice::report(id, member, key, details.clone(), now))
         }));
     }
-    bulk::execute(tx, INSERT_NOTICE, &notices).await?;
+    case::send(tx, notices, now).await?;
     Ok(found.len())
 }
 

@@ -15,7 +15,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::visit::{FindingKind, FindingState};
 use crate::on;
 use crate::store::audit::{self, Entry};
-use crate::store::case::{INSERT_NOTICE, notice_row};
+use crate::store::case;
 use crate::store::{Result, Tx, bulk, feed, naming, roster};
 
 /// Looks at these seniors of one site and asks where two mishaps of a kind fall within a week.
@@ -132,9 +132,9 @@ async fn tell(tx: &mut Tx, site_id: Uuid, asked: &BTreeMap<Uuid, Mishap>, today:
             rosters.get(&senior).map(|roster| roster.deciders(&operators)).unwrap_or_default().into_iter().collect();
         notices.extend(people.into_iter().map(|member| {
             let id = id::daily_notice(site_id, member, today, &format!("misfit/{}", id::misfit(mishap.id)));
-            notice_row(site_id, &NewNotice::report(id, member, mishap.misfit.key(), said.clone(), now), now)
+            (site_id, NewNotice::report(id, member, mishap.misfit.key(), said.clone(), now))
         }));
     }
-    bulk::execute(tx, INSERT_NOTICE, &notices).await?;
+    case::send(tx, notices, now).await?;
     Ok(())
 }

@@ -86,7 +86,8 @@ pub async fn fail_unreachable(tx: &mut Tx, log_counts: bool, escalate: Escalate,
 /// A row of the outbox cannot be read: the operators hear of it once a day.
 pub(super) async fn tell_broken(tx: &mut Tx, site_id: Uuid, id: Uuid, now: DateTime<Utc>) -> Result<()> {
     let arguments = [("id".to_owned(), id.to_string())].into();
-    watch::tell_operators(tx, site_id, "notice.message_broken", "outbox_broken", &arguments, now).await
+    watch::tell_operators(tx, site_id, "notice.message_broken", "outbox_broken", &arguments, now).await?;
+    Ok(())
 }
 
 /// Tells the alerts of those rungs of which every notice has failed or is held up by a receiver that asked for a pause. The

@@ -247,5 +247,6 @@ async fn tell_disabled(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Re
     let called = naming::member(tx, leased.site_id, leased.recipient_id).await?;
     let said = arguments([("member", called), ("why", attempt.outcome.detail.clone())]);
     let reason = format!("channel/{}", leased.channel_id.unwrap_or_default());
-    watch::tell_operators(tx, leased.site_id, "notice.channel_disabled", &reason, &said, now).await
+    watch::tell_operators(tx, leased.site_id, "notice.channel_disabled", &reason, &said, now).await?;
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -112,24 +112,21 @@ async fn ask_to_confirm(tx: &mut Tx, by: &By, senior_id: Uuid, new: &NewAbsence,
     // The command line enters and restores; it proposes nothing.
     let Some(actor) = by.actor_id else { return Ok(()) };
     let door = naming::door(tx, by.site_id, senior_id).await?;
-    let people = roster::load(tx, by.site_id, &[senior_id], today).await?.remove(&senior_id).unwrap_or_default().answers_for_absence();
+    let people = roster::of(tx, by.site_id, senior_id, today).await?.answers_for_absence();
     let said = [("actor", naming::member(tx, by.site_id, actor).await?), ("reported_by", new.reported_by.clone())];
     let said: Arguments = door.into_iter().chain(arguments(said)).collect();
     let not_before = if people.contains(&actor) { by.now + OWN_CONFIRMATION_WAIT } else { by.now };
-    let rows: Vec<Value> = people
-        .into_iter()
-        .filter(|member| *member != actor)
-        .map(|member| NewNotice::report(id::absence_word(new.id, member, PROPOSED), member, PROPOSED, said.clone(), not_before))
-        .map(|notice| case::notice_row(by.site_id, &notice, by.now))
-        .collect();
-    bulk::execute(tx, case::INSERT_NOTICE, &rows).await?;
+    let notices = people.into_iter().filter(|member| *member != actor).map(|member| {
+        (by.site_id, NewNotice::report(id::absence_word(new.id, member, PROPOSED), member, PROPOSED, said.clone(), not_before))
+    });
+    case::send(tx, notices, by.now).await?;
     Ok(())
 }
 
 /// Confirmed or taken back: what nobody has read yet asks for nothing any more.
 async fn asks_no_more(tx: &mut Tx, by: &By, senior_id: Uuid, id: Uuid) -> Result<()> {
     let today = site::get(tx, by.site_id).await?.today(by.now)?;
-    let people = roster::load(tx, by.site_id, &[senior_id], today).await?.remove(&senior_id).unwrap_or_default().answers_for_absence();
+    let people = roster::of(tx, by.site_id, senior_id, today).await?.answers_for_absence();
     let words = people.into_iter().map(|member| json!({ "site": by.site_id, "id": id::absence_word(id, member, PROPOSED) }));
     let sql = "update notice set state = 'cancelled' from {rows}
         where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::By;
@@ -14,16 +13,15 @@ use crate::domain::day;
 use crate::domain::id;
 use crate::domain::notice::{Arguments, NewNotice};
 use crate::domain::place::Role;
-use crate::domain::roster::Roster;
-use crate::store::case::{INSERT_NOTICE, notice_row};
-use crate::store::{Result, Tx, bulk, device, naming, roster};
+use crate::store::case;
+use crate::store::{Result, Tx, device, naming, roster};
 
 /// Takes her devices away, while she is still registered in the home that she leaves. `false`: she had none.
 pub(super) async fn devices(tx: &mut Tx, by: &By, senior_id: Uuid, today: NaiveDate) -> Result<bool> {
     if device::unbind_all(tx, by.site_id, senior_id, by.actor_id, by.now).await?.is_empty() {
         return Ok(false);
     }
-    let (door, roster) = (naming::door(tx, by.site_id, senior_id).await?, people(tx, by.site_id, senior_id, today).await?);
+    let (door, roster) = (naming::door(tx, by.site_id, senior_id).await?, roster::of(tx, by.site_id, senior_id, today).await?);
     let staff = roster.holders(Role::SocialWorker);
     let staff = if staff.is_empty() { roster::operators(tx, by.site_id, today).await? } else { staff };
     tell(tx, by, senior_id, today, ("notice.sensor_collect", staff.into_iter().collect()), door).await?;
@@ -32,14 +30,10 @@ pub(super) async fn devices(tx: &mut Tx, by: &By, senior_id: Uuid, today: NaiveD
 
 /// Her checks wait for a human look again: says so to everybody who walks past the new window.
 pub(super) async fn human_look(tx: &mut Tx, by: &By, senior_id: Uuid, today: NaiveDate) -> Result<()> {
-    let (door, roster) = (naming::door(tx, by.site_id, senior_id).await?, people(tx, by.site_id, senior_id, today).await?);
+    let (door, roster) = (naming::door(tx, by.site_id, senior_id).await?, roster::of(tx, by.site_id, senior_id, today).await?);
     let weekday = day::weekday_bit(today);
     let walkers = Slot::ALL.iter().flat_map(|slot| roster.walkers(*slot, weekday));
     tell(tx, by, senior_id, today, ("notice.sensor_moved", walkers.chain(roster.assigned()).collect()), door).await
-}
-
-async fn people(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, today: NaiveDate) -> Result<Roster> {
-    Ok(roster::load(tx, site_id, &[senior_id], today).await?.remove(&senior_id).unwrap_or_default())
 }
 
 async fn tell(
@@ -50,14 +44,10 @@ async fn tell(
     (key, people): (&'static str, BTreeSet<Uuid>),
     said: Arguments,
 ) -> Result<()> {
-    let rows: Vec<Value> = people
-        .into_iter()
-        .map(|member| {
-            let id = id::daily_notice(by.site_id, member, today, &format!("{key}/{senior_id}"));
-            NewNotice::report(id, member, key, said.clone(), by.now)
-        })
-        .map(|notice| notice_row(by.site_id, &notice, by.now))
-        .collect();
-    bulk::execute(tx, INSERT_NOTICE, &rows).await?;
+    let notices = people.into_iter().map(|member| {
+        let id = id::daily_notice(by.site_id, member, today, &format!("{key}/{senior_id}"));
+        (by.site_id, NewNotice::report(id, member, key, said.clone(), by.now))
+    });
+    case::send(tx, notices, by.now).await?;
     Ok(())
 }
