@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::HttpState;
 use super::crowd::{Holding, Place};
 use super::error::{self, HttpError};
+use super::pages;
 use super::throttle::household;
 use crate::text;
 
@@ -67,6 +68,7 @@ pub async fn envelope(State(state): State<HttpState>, mut request: Request, next
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
     let wanted = accepted_locale(request.headers());
+    let page = pages::wants_page(request.uri(), request.headers()).then(|| request.uri().clone());
     let note = SignInNote::default();
     let peer = peer_of(&request, state.app.config.http.trusted_proxy);
     request.extensions_mut().insert(RequestId(request_id.clone()));
@@ -81,7 +83,7 @@ pub async fn envelope(State(state): State<HttpState>, mut request: Request, next
         answered.unwrap_or_else(|_| HttpError::Panicked.into_response())
     };
     let locale = note.0.locale.get().copied().unwrap_or(wanted);
-    let mut response = error::render(response, locale, &request_id);
+    let mut response = error::render(response, locale, &request_id, page.as_ref());
     protect(response.headers_mut(), &route, &request_id);
     if let Some(cookie) = note.0.cookie.get() {
         // A sign-out in the same answer wins.
@@ -128,7 +130,7 @@ fn protect(headers: &mut HeaderMap, route: &str, request_id: &str) {
 }
 
 /// The first language of the client's list that is spoken here.
-fn accepted_locale(headers: &HeaderMap) -> &'static str {
+pub fn accepted_locale(headers: &HeaderMap) -> &'static str {
     let list = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let tags = list.split(',').map(|tag| tag.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let known = tags.into_iter().find(|tag| tag.starts_with("en") || tag.starts_with("zh"));

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::pages;
 use crate::domain::misread::{Misread, misread};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::{store, text};
@@ -187,6 +188,11 @@ impl HttpError {
         }
     }
 
+    /// Title and sentence, in the reader's language.
+    pub fn told(&self, locale: &str) -> (String, String) {
+        (text::plain(locale, &format!("http.status_{}", self.status().as_u16())), self.detail(locale))
+    }
+
     /// For one item of a list: its field, if one is named, and the sentence.
     pub fn first_field(&self, locale: &str) -> (Option<String>, String) {
         match self.fields(locale).into_iter().next() {
@@ -277,17 +283,28 @@ impl IntoResponse for HttpError {
     }
 }
 
-/// Writes the body of an error; any other response passes unchanged.
-pub fn render(mut response: Response, locale: &str, request_id: &str) -> Response {
+/// Writes the body of an error, for a browser at `page` as HTML; any other response passes unchanged.
+pub fn render(mut response: Response, locale: &'static str, request_id: &str, page: Option<&Uri>) -> Response {
     let Some(Carried(error)) = response.extensions_mut().remove::<Carried>() else { return response };
     error.log(request_id);
     let status = error.status();
+    if let Some(uri) = page {
+        let mut rendered = pages::problem(&error, uri, locale, request_id);
+        if !rendered.status().is_redirection() {
+            *rendered.status_mut() = status;
+        }
+        if let Some(seconds) = error.retry_seconds() {
+            rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        return rendered;
+    }
     let key = error.key();
+    let (title, detail) = error.told(locale);
     let problem = Problem {
         r#type: format!("urn:chenlian:{key}"),
-        title: text::plain(locale, &format!("http.status_{}", status.as_u16())),
+        title,
         status: status.as_u16(),
-        detail: error.detail(locale),
+        detail,
         key,
         errors: error.fields(locale),
         current: if let HttpError::Stale { current, .. } = &*error { Some(current.clone()) } else { None },

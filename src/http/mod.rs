@@ -1,4 +1,4 @@
-//! The API over HTTP. A route is a file in `api/` that looks like this:
+//! The API over HTTP, and the pages (`pages`). A route is a file in `api/` that looks like this:
 //!
 //! ```text
 //! pub fn routes() -> OpenApiRouter<HttpState> {
@@ -87,6 +87,7 @@ pub mod password;
 pub mod throttle;
 
 pub mod api;
+pub mod pages;
 
 pub mod crowd;
 pub mod document;
@@ -189,7 +190,7 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
     let (api, document) = document::documented().split_for_parts();
     let state = HttpState { parameters: Arc::new(document::parameters(&document)), ..HttpState::new(app, stop) };
     let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/v1/openapi.json", document);
-    enveloped(api.merge(docs), state)
+    enveloped(api.merge(docs).merge(pages::routes()), state)
 }
 
 /// Routes with what every answer gets; nothing is served without it.

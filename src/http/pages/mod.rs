@@ -1,0 +1,60 @@
+//! The pages that people see: HTML made here, of the same answers that the API gives. A page reads; whatever it changes goes
+//! through the API by `static/form.js`, so there is one place where an act is checked, kept and made repeatable. A page looks
+//! like this:
+//!
+//! ```text
+//! #[derive(Template)]
+//! #[template(path = "round.html")]                    // extends layout.html, which needs `frame`
+//! struct RoundPage { frame: Frame, round: Round }
+//!
+//! async fn round(State(app): State<App>, caller: Caller) -> Result<Response, HttpError> {
+//!     let round = rounds::of_caller(&app, &caller, …).await?;      // what the API's handler calls as well
+//!     page(&RoundPage { frame: Frame::of(&caller, "/round"), round })
+//! }
+//! ```
+//!
+//! Every word is `frame.say("key")` from `locales/page.*.yml`. Refusals become a page in `problem`.
+
+pub mod assets;
+pub mod frame;
+mod problem;
+mod sign_in;
+
+use askama::Template;
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use tower_http::compression::CompressionLayer;
+
+use super::HttpState;
+use super::caller::Caller;
+use super::error::HttpError;
+use crate::domain::access::Capability;
+
+pub use problem::{problem, wants_page};
+
+/// No inline script or style, nothing from another host.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+    manifest-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// All pages and their assets.
+pub fn routes() -> Router<HttpState> {
+    // What is compressed holds no secret that a stranger's input could be weighed against.
+    Router::new().route("/", get(first)).merge(sign_in::routes()).merge(assets::routes()).layer(CompressionLayer::new())
+}
+
+/// Everybody begins where her work is.
+async fn first(caller: Caller) -> Redirect {
+    Redirect::to(if caller.may(Capability::MembersRead) { "/board" } else { "/round" })
+}
+
+/// A rendered page with its headers.
+pub fn page(template: &impl Template) -> Result<Response, HttpError> {
+    let html = template.render().map_err(|_| HttpError::Panicked)?;
+    let mut response = Html(html).into_response();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // `no-referrer` would make browsers send `Origin: null` with our own writes.
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    Ok(response)
+}
