@@ -1,6 +1,7 @@
 //! The integration tests, one crate: each file is a room, each test name a sentence.
 
 mod alerts;
+mod browser;
 mod care;
 mod cli;
 mod compound;

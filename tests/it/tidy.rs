@@ -7,6 +7,7 @@ mod layout;
 mod map;
 mod schema;
 mod source;
+mod templates;
 mod texts;
 mod walls;
 

@@ -53,7 +53,7 @@ fn language_findings(first: &BTreeMap<String, String>, second: &BTreeMap<String,
 }
 
 /// The functions that turn a key into a sentence.
-const RENDERERS: [&str; 3] = ["t!(", "plain(", "render("];
+const RENDERERS: [&str; 4] = ["t!(", "plain(", "render(", "say("];
 
 /// Keys written out in a call of one of the renderers that no language has.
 fn key_findings(source: &Source, known: &BTreeMap<String, String>) -> Vec<String> {
@@ -109,21 +109,27 @@ fn chinese_findings(source: &Source) -> Vec<String> {
     findings
 }
 
+/// All texts of the first language by key.
+pub fn chinese() -> BTreeMap<String, String> {
+    whole(LANGUAGES[0]).0
+}
+
+/// The texts of all files of a language.
+fn whole(language: &str) -> (BTreeMap<String, String>, Vec<String>) {
+    let ending = format!("{language}.yml");
+    let files = source::files(&["locales"]).into_iter().filter(|file| file.path.ends_with(&ending));
+    let text: Vec<String> = files.map(|file| file.text).collect();
+    let (texts, odd) = texts(language, &text.join("\n"));
+    assert!(!texts.is_empty(), "no text in locales/*{ending}");
+    (texts, odd)
+}
+
 #[test]
 fn every_text_is_there_in_both_languages() {
     let mut findings = Vec::new();
     let mut both = Vec::new();
     for language in LANGUAGES {
-        let ending = format!("{language}.yml");
-        let mut whole = String::new();
-        for file in source::files(&["locales"]) {
-            if file.path.ends_with(&ending) {
-                whole += &file.text;
-                whole += "\n";
-            }
-        }
-        let (texts, odd) = texts(language, &whole);
-        assert!(!texts.is_empty(), "no text in locales/*{ending}");
+        let (texts, odd) = whole(language);
         findings.extend(odd);
         both.push(texts);
     }
