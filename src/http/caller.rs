@@ -1,7 +1,6 @@
 //! Who is calling: a browser's cookie or a program's bearer token, looked up by its hash on every request, so that a
 //! sign-out, an ended member or a changed role counts at once.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{FromRef, FromRequestParts, MatchedPath};
@@ -78,15 +77,9 @@ impl Caller {
         store::access::require(tx, &self.who(), senior_id, need).await
     }
 
-    /// What ties the caller to the seniors of a list.
+    /// What ties the caller to the seniors of a list, asked for all of them at once.
     pub async fn seniors(&self, tx: &mut Tx, seniors: impl Iterator<Item = Uuid>) -> store::Result<BTreeMap<Uuid, Relation>> {
-        let mut relations = BTreeMap::new();
-        for senior in seniors {
-            if let Entry::Vacant(unknown) = relations.entry(senior) {
-                unknown.insert(store::access::relation(tx, &self.who(), senior).await?.unwrap_or_default());
-            }
-        }
-        Ok(relations)
+        store::access::relations(tx, &self.who(), &seniors.collect()).await
     }
 
     /// The members about whom the caller may read: all for whoever keeps the whole site's register, those of her scope for
@@ -103,7 +96,7 @@ impl Caller {
 
     /// A capability about a place and what is below it.
     pub async fn place(&self, tx: &mut Tx, place_id: Uuid, need: Capability) -> store::Result<()> {
-        store::access::require_place(tx, &self.who(), place_id, need).await
+        store::access::require_places(tx, &self.who(), &BTreeSet::from([place_id]), need).await
     }
 
     /// What `visible_seniors!` and the other functions of `store::access` ask.

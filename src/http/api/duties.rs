@@ -18,7 +18,7 @@ use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
 use crate::http::value::Day;
 use crate::store::register::duty::{self, Duty, DutyFilter, NewDuty};
-use crate::store::{self, Tx};
+use crate::store::{self, Tx, access};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, change))
@@ -67,13 +67,9 @@ async fn create(
 }
 
 async fn require_scopes(tx: &mut Tx, caller: &Caller, buildings: &[Uuid], seniors: &[Uuid], need: Capability) -> store::Result<()> {
-    for building in buildings {
-        caller.place(tx, *building, need).await?;
-    }
-    for senior in seniors {
-        caller.senior(tx, *senior, need).await?;
-    }
-    Ok(())
+    let set = |ids: &[Uuid]| ids.iter().copied().collect();
+    access::require_places(tx, &caller.who(), &set(buildings), need).await?;
+    access::require_all(tx, &caller.who(), &set(seniors), need).await
 }
 
 /// Duties, in the order of their ids. Who keeps part of the register sees those of its members, others their own.

@@ -52,9 +52,10 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
     let page = entry::page(query.cursor, query.limit);
     let rows = looked_up!(app, |tx| {
         let mut rows = finding::visible(&mut tx, &caller.who(), filter, page).await?;
+        let relations = caller.seniors(&mut tx, rows.iter().map(|row| row.senior_id)).await?;
         for row in &mut rows {
-            let relation = caller.senior(&mut tx, row.senior_id, Capability::SeniorRead).await?;
-            row.note = row.note.take().filter(|_| relation.may(Capability::HealthRead));
+            let health = relations.get(&row.senior_id).is_some_and(|relation| relation.may(Capability::HealthRead));
+            row.note = row.note.take().filter(|_| health);
         }
         rows
     });

@@ -64,17 +64,14 @@ async fn require_scope(tx: &mut Tx, caller: &Caller, leave: &Leave) -> store::Re
         return Ok(());
     }
     let held = access::held_by(tx, caller.site_id, leave.member_id, leave.from_date, leave.return_date).await?;
-    let relations = caller.seniors(tx, held.seniors.into_iter()).await?;
-    if !relations.values().all(|relation| relation.may(Capability::SeniorWrite)) {
-        return Err(Refusal::forbidden("problem.forbidden").into());
-    }
-    for building in held.buildings {
-        caller.place(tx, building, Capability::SeniorWrite).await.map_err(|error| match error {
-            store::Error::Refused(_) => Refusal::forbidden("problem.forbidden").into(),
-            other => other,
-        })?;
-    }
-    Ok(())
+    let all = async {
+        access::require_all(tx, &caller.who(), &held.seniors, Capability::SeniorWrite).await?;
+        access::require_places(tx, &caller.who(), &held.buildings, Capability::SeniorWrite).await
+    };
+    all.await.map_err(|error| match error {
+        store::Error::Refused(_) => Refusal::forbidden("problem.forbidden").into(),
+        other => other,
+    })
 }
 
 /// Enter a leave, with or without somebody who stands in.

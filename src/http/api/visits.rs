@@ -1,7 +1,6 @@
 //! 走访 · 探访. Whoever may visit a senior writes the record; what it says about health is for those who may read that.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use axum::extract::State;
 use chrono::NaiveDate;
@@ -140,16 +139,10 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         with_replaced: query.with_replaced,
     };
     let page = entry::page(query.cursor, query.limit);
-    let rows = looked_up!(app, |tx| {
-        let mut relations: BTreeMap<Uuid, Relation> = BTreeMap::new();
-        let mut shown = Vec::new();
-        for visit in visit::visible(&mut tx, &caller.who(), filter, page).await? {
-            if let Entry::Vacant(unknown) = relations.entry(visit.senior_id) {
-                unknown.insert(caller.senior(&mut tx, visit.senior_id, Capability::SeniorRead).await?);
-            }
-            shown.push(readable(visit, &caller, &relations));
-        }
-        shown
+    let rows: Vec<Visit> = looked_up!(app, |tx| {
+        let visits = visit::visible(&mut tx, &caller.who(), filter, page).await?;
+        let relations = caller.seniors(&mut tx, visits.iter().map(|visit| visit.senior_id)).await?;
+        visits.into_iter().map(|visit| readable(visit, &caller, &relations)).collect()
     });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
 }

@@ -1,13 +1,15 @@
 //! Audit, delivery log and pages.
 
 use chenlian::app::App;
+use chenlian::jobs::{plan_day, watch};
 use chenlian::on;
 use chenlian::store::audit::{self, Entry};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Server;
-use crate::harness::{World, on_each_engine};
+use super::{Client, Server};
+use crate::harness::{World, local, on_each_engine};
+use crate::morning::set;
 
 #[tokio::test]
 async fn the_audit_is_read_page_by_page_without_a_gap() {
@@ -120,6 +122,55 @@ async fn the_delivery_log_shows_that_somebody_was_told_and_not_what() {
         assert!(administrator.get("/api/v1/notifications").await.1.to_string().contains(&elsewhere.to_string()));
         let (status, problem) = social.get("/api/v1/notifications?state=lost").await;
         assert_eq!((status.as_u16(), &problem["errors"][0]["field"]), (400, &Value::from("state")));
+    })
+    .await;
+}
+
+/// How many statements each list, and each entry about all seniors of a member, costs where so many seniors are looked after.
+async fn lists_in_statements(app: &App, seniors: usize) -> Vec<(String, u64)> {
+    let world = World::seed(app, seniors).await;
+    plan_day::run_once(app).await.expect("the day is planned");
+    set(app, local("09:45:00")).await;
+    watch::run_once(app).await.expect("the watch passes");
+    let server = Server::start(app).await;
+    let social = server.client(app, world.site, world.social_worker).await;
+    let primary = server.client(app, world.site, world.primary).await;
+    for senior in &world.seniors {
+        let visit = json!({ "id": Uuid::new_v4(), "senior_id": senior, "kind": "care_visit", "method": "door", "result": "met",
+            "started_at": local("09:00:00"), "ended_at": local("09:10:00"), "contact_with": "neighbour", "needs": [{ "item": "shopping" }] });
+        let (status, answer) = primary.post("/api/v1/visits", visit).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    let mut taken = Vec::new();
+    for (who, client) in [("social worker", &social), ("primary", &primary)] {
+        for list in ["alerts", "seniors", "visits", "findings"] {
+            if (who, list) != ("primary", "findings") {
+                taken.push((format!("{list} of the {who}"), listing(app, client, list, seniors).await));
+            }
+        }
+    }
+    let before = app.statements();
+    let leave = json!({ "id": Uuid::new_v4(), "member_id": world.primary, "from_date": "2026-11-24", "return_date": "2026-11-25" });
+    let (status, answer) = social.post("/api/v1/leaves", leave).await;
+    assert_eq!(status, 201, "{answer}");
+    taken.push(("a leave".to_owned(), app.statements() - before));
+    taken.push(("leaves".to_owned(), listing(app, &social, "leaves", 1).await));
+    taken
+}
+
+async fn listing(app: &App, client: &Client, list: &str, rows: usize) -> u64 {
+    let before = app.statements();
+    let (status, page) = client.get(&format!("/api/v1/{list}?limit=200")).await;
+    assert_eq!((status.as_u16(), page["items"].as_array().map(Vec::len)), (200, Some(rows)), "{list}: {page}");
+    app.statements() - before
+}
+
+#[tokio::test]
+async fn ten_times_as_many_seniors_make_no_list_ask_more_often() {
+    on_each_engine(|app| async move {
+        let (few, many) = (lists_in_statements(&app, 3).await, lists_in_statements(&app, 30).await);
+        assert_eq!(few, many);
+        assert!(few.iter().all(|(_, statements)| *statements > 0), "they are counted: {few:?}");
     })
     .await;
 }
