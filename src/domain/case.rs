@@ -22,6 +22,7 @@ use super::silence::Silenced;
 
 mod act;
 mod fire;
+pub mod possible;
 mod raise;
 mod sighting;
 

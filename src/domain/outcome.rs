@@ -3,6 +3,10 @@
 use super::absence::AbsenceKind;
 use crate::words;
 
+mod door;
+
+pub use door::{DoorOutcome, DoorProof, codes as door_codes};
+
 words! {
     /// What proves that somebody saw or heard the senior.
     pub enum ContactProof {

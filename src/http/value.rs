@@ -125,14 +125,14 @@ fn bounded(text: &str, characters: std::ops::RangeInclusive<usize>) -> Option<St
 /// An absence as those who look or go are told of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AbsenceWord {
-    id: Uuid,
-    kind: AbsenceKind,
+    pub id: Uuid,
+    pub kind: AbsenceKind,
     /// The first day away.
-    from: NaiveDate,
+    pub from: NaiveDate,
     /// The first day back.
-    return_date: NaiveDate,
+    pub return_date: NaiveDate,
     /// Who said so, by name: the person to ask.
-    reported_by: String,
+    pub reported_by: String,
 }
 
 impl std::convert::From<AbsenceFact> for AbsenceWord {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Result, Tx};
 use crate::domain::access::Who;
 use crate::domain::alert::{AlertState, Ladder, StepAct, StepState, TimelineKind, TriggerKind};
+use crate::domain::case::possible::Standing;
 use crate::domain::check::Cause;
 use crate::domain::refusal::Refusal;
 use crate::on;
@@ -61,6 +62,16 @@ macro_rules! rank {
 }
 
 impl AlertItem {
+    /// How it stands at `now`, for what may be done with it.
+    pub fn standing(&self, now: DateTime<Utc>) -> Standing {
+        Standing {
+            is_resolved: self.resolved_at.is_some(),
+            has_outcome: self.outcome.is_some(),
+            is_reviewed: self.reviewed_at.is_some(),
+            claimed_by: self.claimed_by.filter(|_| self.claim_until.is_some_and(|until| until > now)),
+        }
+    }
+
     /// The same alert for a reader who may learn that it is over, and no more.
     #[must_use]
     pub fn without_outcome(self) -> Self {

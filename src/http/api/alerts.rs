@@ -29,7 +29,7 @@ use crate::store::case;
 
 mod view;
 
-use view::{Alert, AlertDetail};
+pub use view::{Alert, AlertDetail};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new()
@@ -48,37 +48,37 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(review))
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, IntoParams, Default)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub struct ListQuery {
     /// Only those that nobody has resolved.
     #[serde(default)]
     #[param(required = false)]
-    open: bool,
+    pub open: bool,
     /// This place and below.
     #[serde(default)]
-    place: Option<Uuid>,
+    pub place: Option<Uuid>,
     #[serde(default)]
-    senior: Option<Uuid>,
+    pub senior: Option<Uuid>,
     #[serde(default)]
-    cause: Option<Cause>,
+    pub cause: Option<Cause>,
     #[serde(default)]
-    state: Option<AlertState>,
+    pub state: Option<AlertState>,
     /// Opened on this local date or later.
     #[serde(default)]
     #[param(value_type = Option<String>, format = Date)]
-    from: Option<Day>,
+    pub from: Option<Day>,
     /// Opened on this local date or earlier.
     #[serde(default)]
     #[param(value_type = Option<String>, format = Date)]
-    to: Option<Day>,
+    pub to: Option<Day>,
     #[serde(default)]
     #[param(inline, required = false)]
-    limit: Limit,
+    pub limit: Limit,
     #[serde(default)]
     #[param(value_type = Option<String>)]
-    cursor: Option<Cursor<(i64, DateTime<Utc>, Uuid)>>,
+    pub cursor: Option<Cursor<(i64, DateTime<Utc>, Uuid)>>,
 }
 
 /// Alerts that the caller may see, the most urgent first: emergencies, calls for help, then missed signs, those looked at before
@@ -86,6 +86,11 @@ struct ListQuery {
 /// the end, the latest first.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", params(ListQuery), responses((status = 200, body = Page<Alert>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    Ok(Answer::ok(&listed(&app, &caller, query).await?))
+}
+
+/// The list as this caller sees it.
+pub async fn listed(app: &App, caller: &Caller, query: ListQuery) -> Result<Page<Alert>, HttpError> {
     let begins = |date: Option<NaiveDate>| date.and_then(|date| day::day_start(caller.timezone, date));
     let filter = Filter {
         open_only: query.open,
@@ -98,17 +103,17 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         after: query.cursor.map(|cursor| cursor.0),
         limit: query.limit.rows(),
     };
-    let page = looked_up!(app, |tx| {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    Ok(looked_up!(app, |tx| {
         let rows = alert::list(&mut tx, &caller.who(), &filter).await?;
         let page = Page::cut(rows, query.limit, |row| (row.rank, row.opened_at, row.id));
         let seniors = page.items.iter().map(|row| row.senior_id);
         let relations = caller.seniors(&mut tx, seniors).await?;
         page.map(|row| {
             let relation = relations.get(&row.senior_id).cloned().unwrap_or_default();
-            Alert::seen_by(row, &relation, caller.member_id)
+            Alert::seen_by(row, &relation, caller.member_id, now)
         })
-    });
-    Ok(Answer::ok(&page))
+    }))
 }
 
 /// "Someone should look at her."
@@ -142,7 +147,7 @@ async fn create(
             let actor = Actor { id: caller.member_id, may_silence: false, may_confirm: false };
             let id = case::raise(&mut tx, caller.site_id, body.senior_id, actor, once.id, body.note.map(|text| text.0), now).await?;
             let item = alert::get(&mut tx, caller.site_id, id).await?;
-            let answer = Answer::created(&Alert::seen_by(item, &relation, caller.member_id));
+            let answer = Answer::created(&Alert::seen_by(item, &relation, caller.member_id, now));
             once.keep(&mut tx, &answer).await?;
             Ok((tx, answer))
         })
@@ -156,12 +161,17 @@ async fn create(
 #[utoipa::path(get, path = "/api/v1/alerts/{id}", tag = "alerts", params(("id" = Uuid, Path)),
     responses((status = 200, body = AlertDetail), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let now = app.clock.now();
-    let answer = app
+    Ok(Answer::ok(&opened(&app, &caller, id).await?.0))
+}
+
+/// The alert as this caller sees it, with her tie to the senior; the opening is logged.
+pub async fn opened(app: &App, caller: &Caller, id: Uuid) -> Result<(AlertDetail, Relation), HttpError> {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let opened = app
         .write(move |mut tx| async move {
             let item = alert::get(&mut tx, caller.site_id, id).await?;
             let relation = caller.senior(&mut tx, item.senior_id, Capability::SeniorRead).await?;
-            let detail = view::detail(&mut tx, caller.site_id, item, &relation, caller.member_id).await?;
+            let detail = view::detail(&mut tx, caller.site_id, item, &relation, caller.member_id, now).await?;
             if relation.may(Capability::PhoneRead) || relation.may(Capability::SensitiveRead) {
                 let entry = Entry {
                     site_id: caller.site_id,
@@ -174,10 +184,10 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
                 };
                 audit::write(&mut tx, &entry).await?;
             }
-            Ok((tx, Answer::ok(&detail)))
+            Ok((tx, (detail, relation)))
         })
         .await?;
-    Ok(answer)
+    Ok(opened)
 }
 
 /// The body of an act that says nothing more than that it is done.
@@ -309,7 +319,7 @@ impl Asked {
                 // Whether somebody can be sent is asked last: who may not send anybody here learns nothing about who is a member.
                 case::act(&mut tx, caller.site_id, alert, actor(&caller, &relation), act, log_counts, now).await?;
                 let item = alert::get(&mut tx, caller.site_id, alert).await?;
-                let answer = Answer::ok(&Alert::seen_by(item, &relation, caller.member_id));
+                let answer = Answer::ok(&Alert::seen_by(item, &relation, caller.member_id, now));
                 once.keep(&mut tx, &answer).await?;
                 Ok((tx, answer))
             })

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceFact};
 use crate::domain::access::{Capability, Relation};
 use crate::domain::alert::{AlertState, Ladder, StepAct, StepState, TimelineKind, TriggerKind};
+use crate::domain::case::possible::{Possible, possible};
 use crate::domain::check::Cause;
 use crate::http::value::AbsenceWord;
 use crate::store::alert::{self, AlertItem};
@@ -18,126 +19,128 @@ use crate::store::{Error, Result, Tx, case};
 /// One alert of a list: no room, no phone.
 #[derive(Serialize, ToSchema)]
 pub struct Alert {
-    id: Uuid,
-    senior_id: Uuid,
-    called: String,
-    building: String,
-    unit: String,
-    state: AlertState,
-    ladder: Ladder,
-    cause: Cause,
-    epoch: i64,
-    level: i64,
-    trial: bool,
-    drill: bool,
-    opened_at: DateTime<Utc>,
-    claimed_by: Option<Uuid>,
-    claimed_by_called: Option<String>,
-    claim_until: Option<DateTime<Utc>>,
-    emergency_at: Option<DateTime<Utc>>,
+    pub id: Uuid,
+    pub senior_id: Uuid,
+    pub called: String,
+    pub building: String,
+    pub unit: String,
+    pub state: AlertState,
+    pub ladder: Ladder,
+    pub cause: Cause,
+    pub epoch: i64,
+    pub level: i64,
+    pub trial: bool,
+    pub drill: bool,
+    pub opened_at: DateTime<Utc>,
+    pub claimed_by: Option<Uuid>,
+    pub claimed_by_called: Option<String>,
+    pub claim_until: Option<DateTime<Utc>>,
+    pub emergency_at: Option<DateTime<Utc>>,
     /// A sensor showed the sign late: a call may do, so it stands lower on the list.
-    sensor_noted_at: Option<DateTime<Utc>>,
-    resolved_at: Option<DateTime<Utc>>,
-    resolved_by: Option<Uuid>,
+    pub sensor_noted_at: Option<DateTime<Utc>>,
+    pub resolved_at: Option<DateTime<Utc>>,
+    pub resolved_by: Option<Uuid>,
     /// How it is known, whether she was well, and what it was: for those who may read about health, and whoever resolved it.
-    contact_proof: Option<String>,
-    safe: Option<bool>,
-    outcome: Option<String>,
-    outcome_note: Option<String>,
-    reviewed_at: Option<DateTime<Utc>>,
+    pub contact_proof: Option<String>,
+    pub safe: Option<bool>,
+    pub outcome: Option<String>,
+    pub outcome_note: Option<String>,
+    pub reviewed_at: Option<DateTime<Utc>>,
     /// The service was down while this fell due.
-    outage_from: Option<DateTime<Utc>>,
-    outage_to: Option<DateTime<Utc>>,
+    pub outage_from: Option<DateTime<Utc>>,
+    pub outage_to: Option<DateTime<Utc>>,
+    /// What the reader may do with it as it stands.
+    pub may: Vec<Possible>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct AlertDetail {
     #[serde(flatten)]
-    alert: Alert,
-    triggers: Vec<Trigger>,
-    steps: Vec<Step>,
-    timeline: Vec<TimelineEntry>,
-    told: Vec<Told>,
+    pub alert: Alert,
+    pub triggers: Vec<Trigger>,
+    pub steps: Vec<Step>,
+    pub timeline: Vec<TimelineEntry>,
+    pub told: Vec<Told>,
     /// Somebody says that she was away on a day of this alert, and nobody has confirmed it: it excuses nothing.
-    proposed_absence: Option<AbsenceWord>,
+    pub proposed_absence: Option<AbsenceWord>,
     /// She should have been back by a day of this alert, and nobody confirmed that: please call who reported it first.
-    unconfirmed_return: Option<AbsenceWord>,
+    pub unconfirmed_return: Option<AbsenceWord>,
     /// The door and the phone, for those who may call; the key for those whom the ladder has told and for staff.
     #[serde(skip_serializing_if = "Option::is_none")]
-    door: Option<Door>,
+    pub door: Option<Door>,
     /// Whom to phone, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
-    contacts: Option<Vec<Contact>>,
+    pub contacts: Option<Vec<Contact>>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Trigger {
-    id: Uuid,
-    kind: TriggerKind,
-    cause: Cause,
-    local_date: NaiveDate,
-    slot: Option<String>,
-    note: Option<String>,
-    at: DateTime<Utc>,
+pub struct Trigger {
+    pub id: Uuid,
+    pub kind: TriggerKind,
+    pub cause: Cause,
+    pub local_date: NaiveDate,
+    pub slot: Option<String>,
+    pub note: Option<String>,
+    pub at: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Step {
-    epoch: i64,
+pub struct Step {
+    pub epoch: i64,
     /// Its number within the epoch.
     #[serde(rename = "step")]
-    number: i64,
-    level: i64,
-    act: StepAct,
-    due_at: DateTime<Utc>,
-    state: StepState,
-    fired_at: Option<DateTime<Utc>>,
-    told: i64,
+    pub number: i64,
+    pub level: i64,
+    pub act: StepAct,
+    pub due_at: DateTime<Utc>,
+    pub state: StepState,
+    pub fired_at: Option<DateTime<Utc>>,
+    pub told: i64,
 }
 
 #[derive(Serialize, ToSchema)]
-struct TimelineEntry {
-    at: DateTime<Utc>,
-    kind: TimelineKind,
-    actor_id: Option<Uuid>,
-    actor_called: Option<String>,
-    detail: BTreeMap<String, String>,
+pub struct TimelineEntry {
+    pub at: DateTime<Utc>,
+    pub kind: TimelineKind,
+    pub actor_id: Option<Uuid>,
+    pub actor_called: Option<String>,
+    pub detail: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Told {
-    recipient_id: Uuid,
-    recipient_called: String,
-    level: i64,
-    key: String,
-    state: String,
-    channel: Option<String>,
-    sent_at: Option<DateTime<Utc>>,
-    call_no: Option<i64>,
+pub struct Told {
+    pub recipient_id: Uuid,
+    pub recipient_called: String,
+    pub level: i64,
+    pub key: String,
+    pub state: String,
+    pub channel: Option<String>,
+    pub sent_at: Option<DateTime<Utc>>,
+    pub call_no: Option<i64>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Door {
-    name: String,
-    phone: Option<String>,
-    floor: Option<i64>,
-    room: String,
-    window_hint: String,
-    hearing_hint: String,
-    key_holder: Option<String>,
-    key_holder_phone: Option<String>,
+pub struct Door {
+    pub name: String,
+    pub phone: Option<String>,
+    pub floor: Option<i64>,
+    pub room: String,
+    pub window_hint: String,
+    pub hearing_hint: String,
+    pub key_holder: Option<String>,
+    pub key_holder_phone: Option<String>,
     /// Without it nobody enters: 110 is called instead.
-    entry_consent: bool,
+    pub entry_consent: bool,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = AlertContact)]
-struct Contact {
-    position: i64,
-    name: String,
-    relation: String,
-    phone: String,
-    minutes_away: Option<i64>,
+pub struct Contact {
+    pub position: i64,
+    pub name: String,
+    pub relation: String,
+    pub phone: String,
+    pub minutes_away: Option<i64>,
 }
 
 /// How it ended is a word about health (domain.md §9): others learn that it is over.
@@ -147,14 +150,22 @@ fn reads_outcome(item: &AlertItem, relation: &Relation, reader: Uuid) -> bool {
 
 impl Alert {
     /// The fields that this reader may see.
-    pub fn seen_by(item: AlertItem, relation: &Relation, reader: Uuid) -> Self {
+    pub fn seen_by(item: AlertItem, relation: &Relation, reader: Uuid, now: DateTime<Utc>) -> Self {
+        let may = possible(item.standing(now), relation, reader);
         let alert = if reads_outcome(&item, relation, reader) { item } else { item.without_outcome() };
-        Self::from(alert)
+        Self { may, ..Self::from(alert) }
     }
 }
 
 /// Everything about one alert that this reader may see.
-pub async fn detail(tx: &mut Tx, site: Uuid, item: AlertItem, relation: &Relation, reader: Uuid) -> Result<AlertDetail> {
+pub async fn detail(
+    tx: &mut Tx,
+    site: Uuid,
+    item: AlertItem,
+    relation: &Relation,
+    reader: Uuid,
+    now: DateTime<Utc>,
+) -> Result<AlertDetail> {
     let (id, senior) = (item.id, item.senior_id);
     let outcome = reads_outcome(&item, relation, reader);
     let triggers = alert::triggers(tx, site, id).await?;
@@ -182,7 +193,7 @@ pub async fn detail(tx: &mut Tx, site: Uuid, item: AlertItem, relation: &Relatio
         None
     };
     let contacts = if sensitive { Some(alert::contacts(tx, site, senior).await?.into_iter().map(Contact::from).collect()) } else { None };
-    let alert = Alert::seen_by(item, relation, reader);
+    let alert = Alert::seen_by(item, relation, reader, now);
     Ok(AlertDetail { alert, triggers, steps, timeline, told, proposed_absence, unconfirmed_return, door, contacts })
 }
 
@@ -217,6 +228,41 @@ impl Told {
 /// What the keys of all stand-downs begin with; alone it says only that it is over.
 const STAND_DOWN: &str = "notice.stand_down";
 
+impl From<AlertItem> for Alert {
+    fn from(item: AlertItem) -> Self {
+        Self {
+            id: item.id,
+            senior_id: item.senior_id,
+            called: item.called,
+            building: item.building,
+            unit: item.unit,
+            state: item.state,
+            ladder: item.ladder,
+            cause: item.cause,
+            epoch: item.epoch,
+            level: item.level,
+            trial: item.trial,
+            drill: item.drill,
+            opened_at: item.opened_at,
+            claimed_by: item.claimed_by,
+            claimed_by_called: item.claimed_by_called,
+            claim_until: item.claim_until,
+            emergency_at: item.emergency_at,
+            sensor_noted_at: item.sensor_noted_at,
+            resolved_at: item.resolved_at,
+            resolved_by: item.resolved_by,
+            contact_proof: item.contact_proof,
+            safe: item.safe,
+            outcome: item.outcome,
+            outcome_note: item.outcome_note,
+            reviewed_at: item.reviewed_at,
+            outage_from: item.outage_from,
+            outage_to: item.outage_to,
+            may: Vec::new(),
+        }
+    }
+}
+
 impl From<alert::StepItem> for Step {
     fn from(item: alert::StepItem) -> Self {
         Self {
@@ -243,9 +289,6 @@ macro_rules! same_fields {
     };
 }
 
-same_fields!(AlertItem => Alert { id, senior_id, called, building, unit, state, ladder, cause, epoch, level, trial, drill, opened_at, claimed_by,
-    claimed_by_called, claim_until, emergency_at, sensor_noted_at, resolved_at, resolved_by, contact_proof, safe, outcome, outcome_note,
-    reviewed_at, outage_from, outage_to });
 same_fields!(alert::TriggerItem => Trigger { id, kind, cause, local_date, slot, note, at });
 same_fields!(alert::ToldItem => Told { recipient_id, recipient_called, level, key, state, channel, sent_at, call_no });
 same_fields!(alert::DoorItem => Door { name, phone, floor, room, window_hint, hearing_hint, key_holder, key_holder_phone, entry_consent });
