@@ -32,6 +32,7 @@ pub mod refusal;
 pub mod register;
 pub mod roster;
 pub mod rules;
+pub mod search;
 pub mod signal;
 pub mod silence;
 pub mod statistics;

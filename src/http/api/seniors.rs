@@ -3,13 +3,15 @@
 //! A list shows masked names to staff and full ones to the people who go; contacts and consents are opened with a reason,
 //! and each opening is on record.
 
-mod absences;
-mod agreements;
+pub mod absences;
+pub mod agreements;
 mod consents;
 mod contacts;
-mod days;
-mod pairings;
-mod view;
+pub mod days;
+pub mod pairings;
+pub mod view;
+
+use std::collections::BTreeMap;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -20,17 +22,19 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use self::view::SeniorView;
+pub use self::view::SeniorView;
 use super::entry::{self, by};
 use crate::app::App;
 use crate::domain::access::{Capability, Relation};
 use crate::domain::refusal::Refusal;
+use crate::domain::search::{Findable, Hit, Query};
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
+use crate::http::value::Text;
 use crate::store::register::Page as RowPage;
 use crate::store::register::consent::{self, Consent};
 use crate::store::register::contact::{self, Contact};
@@ -67,6 +71,10 @@ struct ListQuery {
     /// Those whom nobody has seen or heard for more than a week; false: all the others.
     #[serde(default)]
     contact_overdue: Option<bool>,
+    /// Her name, its pinyin or initials, house and room, or four digits of her phone; the list is then in walking order.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    q: Option<Text<60>>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -119,9 +127,16 @@ async fn require_home(tx: &mut Tx, caller: &Caller, home_id: Uuid) -> crate::sto
     caller.place(tx, home.building_id, Capability::SeniorWrite).await
 }
 
-/// The seniors whom the caller sees, in the order of their ids.
+/// The seniors whom the caller sees, in the order of their ids; those whom a search finds in walking order.
 #[utoipa::path(get, path = "/api/v1/seniors", tag = "seniors", params(ListQuery), responses((status = 200, body = Page<SeniorView>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    if let Some(words) = query.q {
+        if query.home.is_some() || query.contact_overdue.is_some() {
+            return Err(Refusal::invalid("q", "register.search_alone").into());
+        }
+        let search = Search { words: words.0, place: query.place, with_ended: query.with_ended, limit: query.limit, after: query.cursor };
+        return Ok(Answer::ok(&searched(&app, &caller, search).await?));
+    }
     let filter = SeniorFilter { id: None, home_id: query.home, under: query.place, with_ended: query.with_ended };
     let (page, wanted, now) = (entry::page(query.cursor, query.limit), query.contact_overdue, app.clock.now());
     let rows = looked_up!(app, |tx| {
@@ -130,6 +145,65 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         shown(&mut tx, &caller, kept).await?
     });
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
+}
+
+/// What somebody looks for. Nothing typed means everybody.
+pub struct Search {
+    pub words: String,
+    pub place: Option<Uuid>,
+    pub with_ended: bool,
+    pub limit: Limit,
+    /// The last one of the page before.
+    pub after: Option<Cursor<Uuid>>,
+}
+
+/// Whom a search finds, in walking order.
+pub async fn searched(app: &App, caller: &Caller, search: Search) -> Result<Page<SeniorView>, HttpError> {
+    let (caller, now, limit) = (caller.clone(), app.clock.now(), search.limit);
+    let rows = looked_up!(app, |tx| {
+        let ids = hits(&mut tx, &caller, &search).await?;
+        let mut rows: BTreeMap<Uuid, senior::AtHome> =
+            senior::these(&mut tx, caller.site_id, &ids).await?.into_iter().map(|row| (row.senior.id, row)).collect();
+        let contacts = unheard::of(&mut tx, caller.site_id, &ids, caller.timezone, now).await?;
+        let row = |id: &Uuid| rows.remove(id).map(|row| Found { id: *id, row, contact: contacts.get(id).copied().unwrap_or_default() });
+        let found = ids.iter().filter_map(row).collect();
+        shown(&mut tx, &caller, found).await?
+    });
+    Ok(Page::cut(rows, limit, |row| row.id))
+}
+
+/// The ids of one page and one more, if there is one.
+async fn hits(tx: &mut Tx, caller: &Caller, search: &Search) -> crate::store::Result<Vec<Uuid>> {
+    let query = Query::of(&search.words);
+    let everybody = senior::findable(tx, &caller.who(), search.place, search.with_ended).await?;
+    let mut ids = Vec::new();
+    // Whoever has left the list since stands nowhere in it: then there is nothing after her.
+    let start = search.after.as_ref().map_or(Some(0), |last| everybody.iter().position(|row| row.id == last.0).map(|at| at + 1));
+    for row in everybody.iter().skip(start.unwrap_or(usize::MAX)) {
+        let hit = query.finds(&findable(row));
+        let found = match hit {
+            Some(Hit::ByPhone) => caller.senior(tx, row.id, Capability::SeniorRead).await?.may(Capability::PhoneRead),
+            found => found.is_some(),
+        };
+        if found {
+            ids.push(row.id);
+        }
+        if i64::try_from(ids.len()).is_ok_and(|count| count >= search.limit.rows()) {
+            break;
+        }
+    }
+    Ok(ids)
+}
+
+fn findable(row: &senior::FoundRow) -> Findable<'_> {
+    Findable {
+        name: &row.name,
+        called: &row.called,
+        building: &row.building,
+        unit: &row.unit,
+        room: &row.room,
+        phone: row.phone.as_deref(),
+    }
 }
 
 /// A row of the list before it is known what the caller may see of it.
@@ -159,12 +233,17 @@ async fn shown(tx: &mut Tx, caller: &Caller, found: Vec<Found>) -> crate::store:
 #[utoipa::path(get, path = "/api/v1/seniors/{id}", tag = "seniors", params(("id" = Uuid, Path)),
     responses((status = 200, body = SeniorView), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let now = app.clock.now();
-    let view = looked_up!(app, |tx| {
-        let relation = caller.senior(&mut tx, id, Capability::SeniorRead).await?;
-        view_of(&mut tx, &caller, id, &relation, now).await?
-    });
+    let (view, _) = opened(&app, &caller, id).await?;
     Ok(Answer::ok(&view).version(view.version))
+}
+
+/// The senior as this caller sees her, with her tie.
+pub async fn opened(app: &App, caller: &Caller, id: Uuid) -> Result<(SeniorView, Relation), HttpError> {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    Ok(looked_up!(app, |tx| {
+        let relation = caller.senior(&mut tx, id, Capability::SeniorRead).await?;
+        (view_of(&mut tx, &caller, id, &relation, now).await?, relation)
+    }))
 }
 
 async fn view_of(tx: &mut Tx, caller: &Caller, id: Uuid, relation: &Relation, now: DateTime<Utc>) -> crate::store::Result<SeniorView> {

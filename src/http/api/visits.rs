@@ -33,31 +33,31 @@ pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(due)).routes(routes!(get))
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, IntoParams, Default)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+pub struct ListQuery {
     #[serde(default)]
-    senior: Option<Uuid>,
+    pub senior: Option<Uuid>,
     #[serde(default)]
-    alert: Option<Uuid>,
+    pub alert: Option<Uuid>,
     /// Visits that began on this local date or later.
     #[serde(default)]
     #[param(value_type = Option<String>, format = Date)]
-    from: Option<Day>,
+    pub from: Option<Day>,
     /// Visits that began on this local date or earlier.
     #[serde(default)]
     #[param(value_type = Option<String>, format = Date)]
-    to: Option<Day>,
+    pub to: Option<Day>,
     /// Also records that were corrected by a later one.
     #[serde(default)]
-    with_replaced: bool,
+    pub with_replaced: bool,
     #[serde(default)]
     #[param(inline, required = false)]
-    limit: Limit,
+    pub limit: Limit,
     #[serde(default)]
     #[param(value_type = Option<String>)]
-    cursor: Option<Cursor<Uuid>>,
+    pub cursor: Option<Cursor<Uuid>>,
 }
 
 /// A record as it was taken in.
@@ -129,6 +129,12 @@ async fn require(tx: &mut Tx, caller: &Caller, visit: &NewVisit) -> crate::store
 /// Visits of the seniors whom the caller sees, in the order of their ids.
 #[utoipa::path(get, path = "/api/v1/visits", tag = "visits", params(ListQuery), responses((status = 200, body = Page<Visit>)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    Ok(Answer::ok(&listed(&app, &caller, query).await?))
+}
+
+/// The same for the senior's page.
+pub async fn listed(app: &App, caller: &Caller, query: ListQuery) -> Result<Page<Visit>, HttpError> {
+    let caller = caller.clone();
     let begins = |date: Option<NaiveDate>| date.and_then(|date| day::day_start(caller.timezone, date));
     let filter = VisitFilter {
         id: None,
@@ -144,7 +150,7 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         let relations = caller.seniors(&mut tx, visits.iter().map(|visit| visit.senior_id)).await?;
         visits.into_iter().map(|visit| readable(visit, &caller, &relations)).collect()
     });
-    Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
+    Ok(Page::cut(rows, query.limit, |row| row.id))
 }
 
 /// Without the right to read about health a record says that somebody came, unless one wrote it oneself.
@@ -163,28 +169,33 @@ fn readable(mut visit: Visit, caller: &Caller, relations: &BTreeMap<Uuid, Relati
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct DueQuery {
+pub struct DueQuery {
     /// Due on this date or before; today if left out.
     #[serde(default)]
     #[param(value_type = Option<String>, format = Date)]
-    until: Option<Day>,
+    pub until: Option<Day>,
     #[serde(default)]
-    band: Option<RiskBand>,
+    pub band: Option<RiskBand>,
     /// This place and below.
     #[serde(default)]
-    place: Option<Uuid>,
+    pub place: Option<Uuid>,
     #[serde(default)]
     #[param(inline, required = false)]
-    limit: Limit,
+    pub limit: Limit,
     #[serde(default)]
     #[param(value_type = Option<String>)]
-    cursor: Option<Cursor<(NaiveDate, Uuid)>>,
+    pub cursor: Option<Cursor<(NaiveDate, Uuid)>>,
 }
 
 /// Seniors whose visit is due, the longest waiting first; `band` picks one of red, yellow and green.
 #[utoipa::path(get, path = "/api/v1/visits/due", tag = "visits", params(DueQuery),
     responses((status = 200, body = Page<Due>), (status = 403, body = Problem)))]
 async fn due(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<DueQuery>) -> Result<Answer, HttpError> {
+    Ok(Answer::ok(&due_of(&app, &caller, query).await?))
+}
+
+/// The same for the page.
+pub async fn due_of(app: &App, caller: &Caller, query: DueQuery) -> Result<Page<Due>, HttpError> {
     caller.require(Capability::HealthRead)?;
     let filter = DueFilter {
         until: query.until.map_or(caller.today, |day| day.0),
@@ -193,8 +204,9 @@ async fn due(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQ
         after: query.cursor.map(|cursor| cursor.0),
         limit: query.limit.rows(),
     };
-    let rows = looked_up!(app, |tx| visit::due(&mut tx, &caller.who(), &filter).await?);
-    Ok(Answer::ok(&Page::cut(rows, query.limit, Due::sort_key)))
+    let who = caller.who();
+    let rows = looked_up!(app, |tx| visit::due(&mut tx, &who, &filter).await?);
+    Ok(Page::cut(rows, query.limit, Due::sort_key))
 }
 
 /// One visit.

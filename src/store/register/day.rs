@@ -86,3 +86,19 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, from: NaiveDate, 
     }
     Ok(days)
 }
+
+/// How one morning went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
+pub struct Morning {
+    #[sqlx(rename = "local_date")]
+    pub date: NaiveDate,
+    #[sqlx(try_from = "String")]
+    pub state: CheckState,
+}
+
+/// The morning checks from `from` to `to`, both included, oldest first.
+pub async fn mornings(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, from: NaiveDate, to: NaiveDate) -> Result<Vec<Morning>> {
+    let sql = "select local_date, state from daily_check where site_id = $1 and senior_id = $2 and local_date >= $3 and local_date <= $4
+            and slot = 'morning' order by local_date";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior_id).bind(from).bind(to).fetch_all(conn).await)?)
+}

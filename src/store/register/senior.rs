@@ -16,7 +16,7 @@ use crate::domain::place::{Category, Purpose, RiskBand};
 use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, HINT_CHARS_MAX};
 use crate::domain::silence::Silenced;
-use crate::store::{Result, Tx, audit, silence};
+use crate::store::{Result, Tx, audit, bulk, silence};
 use crate::{on, visible_seniors, words};
 
 words! {
@@ -225,16 +225,23 @@ pub struct AtHome {
     pub misfit_id: Option<Uuid>,
 }
 
-/// The seniors that a member sees, in the order of ids.
-pub async fn visible(tx: &mut Tx, who: &Who, filter: SeniorFilter, page: Page) -> Result<Vec<AtHome>> {
-    let sql = concat!(
+/// The columns and joins of [`AtHome`].
+macro_rules! at_home {
+    () => {
         "select s.id, s.home_id, s.name, s.called, s.phone, s.birth_year, s.categories, s.risk_band, s.hearing_hint, s.purpose,
             s.ended_at, s.ended_why, s.version, s.created_at, h.building_id, p.name as building_name, h.unit, h.room, h.window_hint,
             h.walk_order, (select f.id from finding f where f.site_id = s.site_id and f.senior_id = s.id and f.kind = 'agreement'
                 and f.closed_at is null order by f.created_at limit 1) as misfit_id
         from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
-        join place p on p.site_id = h.site_id and p.id = h.building_id
-        where s.site_id = $1 and ($4 is null or s.id > $4) and ($5 is null or s.id = $5) and ($6 is null or s.home_id = $6)
+        join place p on p.site_id = h.site_id and p.id = h.building_id"
+    };
+}
+
+/// The seniors that a member sees, in the order of ids.
+pub async fn visible(tx: &mut Tx, who: &Who, filter: SeniorFilter, page: Page) -> Result<Vec<AtHome>> {
+    let sql = concat!(
+        at_home!(),
+        " where s.site_id = $1 and ($4 is null or s.id > $4) and ($5 is null or s.id = $5) and ($6 is null or s.home_id = $6)
             and (s.ended_at is null or $7)
             and ($8 is null or h.building_id in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $8))
             and s.id in (",
@@ -251,6 +258,48 @@ pub async fn visible(tx: &mut Tx, who: &Who, filter: SeniorFilter, page: Page) -
         .bind(filter.with_ended)
         .bind(filter.under)
         .bind(page.limit)
+        .fetch_all(conn)
+        .await)?)
+}
+
+/// These seniors of a site, in any order; the caller has asked whether they may be seen.
+pub async fn these(tx: &mut Tx, site_id: Uuid, ids: &[Uuid]) -> Result<Vec<AtHome>> {
+    let wanted = bulk::part(tx, "select {id:uuid} from {rows}", 2);
+    let sql = format!(concat!(at_home!(), " where s.site_id = $1 and s.id in ({})"), wanted);
+    let rows = serde_json::Value::from(bulk::ids(ids)).to_string();
+    Ok(on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(site_id).bind(rows).fetch_all(conn).await)?)
+}
+
+/// A senior as she can be found.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct FoundRow {
+    pub id: Uuid,
+    pub name: String,
+    pub called: String,
+    pub phone: Option<String>,
+    pub building: String,
+    pub unit: String,
+    pub room: String,
+}
+
+/// Everybody whom a member sees, in walking order, with no more than a search asks: thousands are read for one page.
+pub async fn findable(tx: &mut Tx, who: &Who, under: Option<Uuid>, with_ended: bool) -> Result<Vec<FoundRow>> {
+    let sql = concat!(
+        "select s.id, s.name, s.called, s.phone, p.name as building, h.unit, h.room
+        from senior s join home h on h.site_id = s.site_id and h.id = s.home_id
+        join place p on p.site_id = h.site_id and p.id = h.building_id
+        where s.site_id = $1 and (s.ended_at is null or $4)
+            and ($5 is null or h.building_id in (select descendant_id from place_closure where site_id = $1 and ancestor_id = $5))
+            and s.id in (",
+        visible_seniors!(),
+        ") order by p.walk_order, p.name, h.walk_order, s.id"
+    );
+    Ok(on!(tx, |conn| sqlx::query_as(sql)
+        .bind(who.site_id)
+        .bind(who.member_id)
+        .bind(who.today)
+        .bind(with_ended)
+        .bind(under)
         .fetch_all(conn)
         .await)?)
 }

@@ -111,6 +111,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("post", "seniors/{id}/contacts", KEEPERS),
     ("patch", "seniors/{id}/contacts/{contact}", KEEPERS),
     ("get", "seniors/{id}/days", AROUND),
+    ("get", "seniors/{id}/year", AROUND),
     ("get", "seniors/{id}/pairings", AROUND),
     ("post", "seniors/{id}/pairings", KEEPERS),
     ("patch", "seniors/{id}/pairings/{pairing}", KEEPERS),

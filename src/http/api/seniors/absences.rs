@@ -42,11 +42,17 @@ async fn create(
 #[utoipa::path(get, path = "/api/v1/seniors/{id}/absences", tag = "seniors", params(("id" = Uuid, Path)),
     responses((status = 200, body = Page<Absence>), (status = 404, body = Problem)))]
 async fn list(State(app): State<App>, caller: Caller, Segments(senior_id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let items = looked_up!(app, |tx| {
+    let items = listed(&app, &caller, senior_id).await?;
+    Ok(Answer::ok(&Page { items, next: None }))
+}
+
+/// The same for the senior's page.
+pub async fn listed(app: &App, caller: &Caller, senior_id: Uuid) -> Result<Vec<Absence>, HttpError> {
+    let caller = caller.clone();
+    Ok(looked_up!(app, |tx| {
         caller.senior(&mut tx, senior_id, Capability::SeniorRead).await?;
         absence::list(&mut tx, caller.site_id, senior_id).await?
-    });
-    Ok(Answer::ok(&Page { items, next: None }))
+    }))
 }
 
 /// Confirm an absence: it silences checks, so it needs the right to and a recent sign-in. If-Match makes a repeat harmless.

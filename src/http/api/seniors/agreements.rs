@@ -63,11 +63,17 @@ async fn create(
 #[utoipa::path(get, path = "/api/v1/seniors/{id}/agreements", tag = "seniors", params(("id" = Uuid, Path)),
     responses((status = 200, body = Page<Agreement>), (status = 404, body = Problem)))]
 async fn list(State(app): State<App>, caller: Caller, Segments(senior_id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let items = looked_up!(app, |tx| {
+    let items = listed(&app, &caller, senior_id).await?;
+    Ok(Answer::ok(&Page { items, next: None }))
+}
+
+/// The same for the senior's page.
+pub async fn listed(app: &App, caller: &Caller, senior_id: Uuid) -> Result<Vec<Agreement>, HttpError> {
+    let caller = caller.clone();
+    Ok(looked_up!(app, |tx| {
         caller.senior(&mut tx, senior_id, Capability::SeniorRead).await?;
         agreement::list(&mut tx, caller.site_id, senior_id).await?
-    });
-    Ok(Answer::ok(&Page { items, next: None }))
+    }))
 }
 
 /// End an agreement: nobody is looked for after that, so it needs the right to silence and a recent sign-in.

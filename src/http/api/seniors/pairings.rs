@@ -42,12 +42,18 @@ async fn create(
 #[utoipa::path(get, path = "/api/v1/seniors/{id}/pairings", tag = "seniors", params(("id" = Uuid, Path)),
     responses((status = 200, body = Page<Pairing>), (status = 404, body = Problem)))]
 async fn list(State(app): State<App>, caller: Caller, Segments(senior_id): Segments<Uuid>) -> Result<Answer, HttpError> {
-    let items = looked_up!(app, |tx| {
+    let items = listed(&app, &caller, senior_id).await?;
+    Ok(Answer::ok(&Page { items, next: None }))
+}
+
+/// The same for the senior's page.
+pub async fn listed(app: &App, caller: &Caller, senior_id: Uuid) -> Result<Vec<Pairing>, HttpError> {
+    let caller = caller.clone();
+    Ok(looked_up!(app, |tx| {
         caller.senior(&mut tx, senior_id, Capability::SeniorRead).await?;
         let filter = PairingFilter { senior_id: Some(senior_id), ..PairingFilter::default() };
         pairing::list(&mut tx, caller.site_id, filter, crate::store::register::Page::default()).await?
-    });
-    Ok(Answer::ok(&Page { items, next: None }))
+    }))
 }
 
 /// End a pairing: one person fewer is asked, so it needs the right to silence and a recent sign-in.
