@@ -540,6 +540,7 @@ create table notice (
     primary key (site_id, id)
 ) strict;
 create index notice_pending on notice (not_before) where state = 'pending';
+create index notice_failed on notice (site_id, created_at) where state = 'failed';
 create index notice_by_alert on notice (site_id, alert_id, epoch, step) where alert_id is not null;
 create index notice_by_message on notice (site_id, message_id) where message_id is not null;
 

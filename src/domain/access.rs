@@ -46,7 +46,9 @@ words! {
         MembersWrite = "members_write",
         Audit = "audit",
         /// The delivery log.
-        Notifications = "notifications"
+        Notifications = "notifications",
+        /// How the server itself is doing: no word about anybody.
+        SystemRead = "system_read"
     }
 }
 
@@ -106,7 +108,7 @@ pub fn allows(role: Role, capability: Capability) -> bool {
     use Capability as C;
     match role {
         Role::Administrator => true,
-        Role::BranchSecretary | Role::SocialWorker => !matches!(capability, C::Audit | C::MembersWrite),
+        Role::BranchSecretary | Role::SocialWorker => !matches!(capability, C::Audit | C::MembersWrite | C::SystemRead),
         Role::StreetDuty => matches!(
             capability,
             C::RegisterRead
@@ -135,7 +137,7 @@ pub fn allows(role: Role, capability: Capability) -> bool {
         // They see seniors by pairing, duty or a notice, not by their role.
         Role::Volunteer | Role::PartyHubHousehold | Role::PropertyStaff | Role::PropertyCommittee => capability == C::RegisterRead,
         // Runs the server; reads no register of people.
-        Role::Operator => matches!(capability, C::DevicesRead | C::Notifications),
+        Role::Operator => matches!(capability, C::DevicesRead | C::Notifications | C::SystemRead),
     }
 }
 

@@ -25,6 +25,54 @@ words! {
     }
 }
 
+words! {
+    /// A setting by which something would go wrong quietly, worst first.
+    pub enum Weakness {
+        /// Nobody would hear that the system itself is ill.
+        NoOperator = "no_operator",
+        /// Nobody outside notices when the whole machine is gone.
+        NoHeartbeat = "no_heartbeat",
+        /// A line in the log counts as "somebody was told".
+        LogCounts = "log_counts",
+        /// Passwords travel in the clear, unless people stay on this machine.
+        PlainHttp = "plain_http",
+        /// Links in messages do not know where this server is.
+        NoPublicUrl = "no_public_url",
+        /// Anybody on this machine may speak as a sensor.
+        AnonymousSensors = "anonymous_sensors",
+        /// Webhooks may be sent into the private network.
+        PrivateTargets = "private_targets"
+    }
+}
+
+/// What is set up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Setup {
+    pub has_operator: bool,
+    pub has_heartbeat: bool,
+    pub log_counts: bool,
+    pub has_public_url: bool,
+    pub is_encrypted: bool,
+    pub anonymous_sensors: bool,
+    pub private_targets: bool,
+}
+
+/// What somebody should set otherwise.
+pub fn weaknesses(setup: &Setup) -> Vec<Weakness> {
+    [
+        (!setup.has_operator, Weakness::NoOperator),
+        (!setup.has_heartbeat, Weakness::NoHeartbeat),
+        (setup.log_counts, Weakness::LogCounts),
+        (!setup.is_encrypted, Weakness::PlainHttp),
+        (!setup.has_public_url, Weakness::NoPublicUrl),
+        (setup.anonymous_sensors, Weakness::AnonymousSensors),
+        (setup.private_targets, Weakness::PrivateTargets),
+    ]
+    .into_iter()
+    .filter_map(|(holds, weakness)| holds.then_some(weakness))
+    .collect()
+}
+
 /// What was observed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vitals {

@@ -8,15 +8,25 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::check::{Cause, CheckState};
 use super::outcome::{Outcome, OutcomeClass};
 
-/// Checks of one date in one state.
+/// Checks of one date and building in one state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckCount {
     pub date: NaiveDate,
+    pub building: Uuid,
     pub state: CheckState,
+    pub count: i64,
+}
+
+/// How many seniors of a building had a due check on a date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeniorDays {
+    pub date: NaiveDate,
+    pub building: Uuid,
     pub count: i64,
 }
 
@@ -24,6 +34,7 @@ pub struct CheckCount {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertFact {
     pub date: NaiveDate,
+    pub building: Uuid,
     pub cause: Cause,
     pub outcome: Option<Outcome>,
     pub opened_at: DateTime<Utc>,
@@ -41,6 +52,8 @@ pub struct Statistics {
     pub checks: CheckFigures,
     pub alerts: AlertFigures,
     pub days: Vec<DayFigures>,
+    /// In walking order; only those with a check or an alert.
+    pub buildings: Vec<BuildingFigures>,
     pub causes: Vec<CauseFigures>,
     pub outcomes: Vec<OutcomeFigures>,
 }
@@ -96,6 +109,15 @@ pub struct DayFigures {
     pub alerts: AlertFigures,
 }
 
+/// A senior who moved counts where she lived on that date.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct BuildingFigures {
+    pub building_id: Uuid,
+    pub name: String,
+    pub checks: CheckFigures,
+    pub alerts: AlertFigures,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CauseFigures {
     pub cause: Cause,
@@ -112,18 +134,24 @@ pub struct OutcomeFigures {
     pub minutes_to_contact: Option<Minutes>,
 }
 
-/// `senior_days`: on each date, how many seniors had a due check.
+/// `buildings`: names in walking order.
 pub fn summarise(
     (from, to): (NaiveDate, NaiveDate),
+    buildings: Vec<(Uuid, String)>,
     checks: &[CheckCount],
-    senior_days: &BTreeMap<NaiveDate, i64>,
+    senior_days: &[SeniorDays],
     alerts: &[AlertFact],
 ) -> Statistics {
     let of = |keep: &dyn Fn(&AlertFact) -> bool| -> Vec<AlertFact> { alerts.iter().filter(|alert| keep(alert)).copied().collect() };
-    let days = from.iter_days().take_while(|date| *date <= to).map(|date| DayFigures {
-        date,
-        checks: CheckFigures::of(checks.iter().filter(|count| count.date == date)),
-        alerts: AlertFigures::of(&of(&|alert| alert.date == date), senior_days.get(&date).copied().unwrap_or_default()),
+    let by_day = Parts::by(checks, senior_days, alerts, |count| count.date, |days| days.date, |alert| alert.date);
+    let days = from.iter_days().take_while(|date| *date <= to).map(|date| {
+        let (checks, alerts) = by_day.figures(date);
+        DayFigures { date, checks, alerts }
+    });
+    let by_building = Parts::by(checks, senior_days, alerts, |count| count.building, |days| days.building, |alert| alert.building);
+    let buildings = buildings.into_iter().filter(|(id, _)| by_building.knows(*id)).map(|(building_id, name)| {
+        let (checks, alerts) = by_building.figures(building_id);
+        BuildingFigures { building_id, name, checks, alerts }
     });
     let causes = Cause::ALL.iter().map(|cause| (*cause, of(&|alert| alert.cause == *cause))).filter(|(_, alerts)| !alerts.is_empty());
     let classes = OutcomeClass::ALL.iter().copied().map(Some).chain([None]);
@@ -132,9 +160,10 @@ pub fn summarise(
     Statistics {
         from,
         to,
-        checks: CheckFigures::of(checks.iter()),
-        alerts: AlertFigures::of(alerts, senior_days.values().sum()),
+        checks: CheckFigures::of(checks.iter().map(|count| (count.state, count.count))),
+        alerts: AlertFigures::of(alerts, senior_days.iter().map(|days| days.count).sum()),
         days: days.collect(),
+        buildings: buildings.collect(),
         causes: causes
             .map(|(cause, alerts)| CauseFigures {
                 cause,
@@ -153,10 +182,52 @@ pub fn summarise(
     }
 }
 
+/// The rows of a period, sorted by what they are counted by.
+struct Parts<K> {
+    checks: BTreeMap<K, Vec<CheckCount>>,
+    senior_days: BTreeMap<K, i64>,
+    alerts: BTreeMap<K, Vec<AlertFact>>,
+}
+
+impl<K: Ord + Copy> Parts<K> {
+    fn by(
+        checks: &[CheckCount],
+        senior_days: &[SeniorDays],
+        alerts: &[AlertFact],
+        of_check: impl Fn(&CheckCount) -> K,
+        of_days: impl Fn(&SeniorDays) -> K,
+        of_alert: impl Fn(&AlertFact) -> K,
+    ) -> Self {
+        let mut parts = Self { checks: BTreeMap::new(), senior_days: BTreeMap::new(), alerts: BTreeMap::new() };
+        for count in checks {
+            parts.checks.entry(of_check(count)).or_default().push(*count);
+        }
+        for days in senior_days {
+            *parts.senior_days.entry(of_days(days)).or_default() += days.count;
+        }
+        for alert in alerts {
+            parts.alerts.entry(of_alert(alert)).or_default().push(*alert);
+        }
+        parts
+    }
+
+    fn knows(&self, key: K) -> bool {
+        self.checks.contains_key(&key) || self.alerts.contains_key(&key)
+    }
+
+    fn figures(&self, key: K) -> (CheckFigures, AlertFigures) {
+        let checks = self.checks.get(&key).map(Vec::as_slice).unwrap_or_default();
+        let alerts = self.alerts.get(&key).map(Vec::as_slice).unwrap_or_default();
+        let senior_days = self.senior_days.get(&key).copied().unwrap_or_default();
+        (CheckFigures::of(checks.iter().map(|count| (count.state, count.count))), AlertFigures::of(alerts, senior_days))
+    }
+}
+
 impl CheckFigures {
-    fn of<'a>(counts: impl Iterator<Item = &'a CheckCount>) -> Self {
+    /// Of numbers of checks, by state.
+    pub fn of(counts: impl Iterator<Item = (CheckState, i64)>) -> Self {
         let mut figures = Self::default();
-        for CheckCount { state, count, .. } in counts {
+        for (state, count) in counts {
             *match state {
                 CheckState::Ok => &mut figures.ok,
                 CheckState::OkLate => &mut figures.ok_late,
@@ -174,6 +245,16 @@ impl CheckFigures {
         figures.due = judged + figures.undecided;
         figures.completion_percent = share(looked, judged);
         figures
+    }
+
+    /// Seen, in time or late.
+    pub fn seen(&self) -> i64 {
+        self.ok + self.ok_late
+    }
+
+    /// The cutoff has passed and nothing good was seen.
+    pub fn missed(&self) -> i64 {
+        self.not_open + self.not_seen + self.not_observed + self.help + self.not_judged
     }
 }
 
@@ -227,15 +308,21 @@ mod tests {
         NaiveDate::from_ymd_opt(2026, 11, day).unwrap()
     }
 
+    fn home() -> Uuid {
+        Uuid::from_u128(3)
+    }
+
     fn alert(date: NaiveDate, cause: Cause, claimed: Option<i64>, outcome: Option<Outcome>) -> AlertFact {
         let opened_at = date.and_hms_opt(1, 45, 0).unwrap().and_utc();
         let claimed_at = claimed.map(|minutes| opened_at + TimeDelta::minutes(minutes));
-        AlertFact { date, cause, outcome, opened_at, claimed_at, contact_at: claimed_at.map(|at| at + TimeDelta::minutes(10)) }
+        AlertFact { date, building: home(), cause, outcome, opened_at, claimed_at, contact_at: claimed_at.map(|at| at + TimeDelta::minutes(10)) }
     }
 
     #[test]
     fn a_figure_says_how_many_windows_were_looked_at_and_how_long_people_waited() {
-        let count = |date, state, count| CheckCount { date, state, count };
+        let count = |date, state, count| CheckCount { date, building: home(), state, count };
+        let days = |date, count| SeniorDays { date, building: home(), count };
+        let names = vec![(Uuid::from_u128(9), "empty".to_owned()), (home(), "3".to_owned())];
         let checks = [
             count(day(2), CheckState::Ok, 7),
             count(day(2), CheckState::NotOpen, 1),
@@ -246,7 +333,7 @@ mod tests {
         let alerts: Vec<AlertFact> = (1..=10).map(|n| alert(day(2), Cause::NotObserved, Some(n), Some(Outcome::Overslept))).collect();
         let unclaimed = alert(day(3), Cause::NotOpen, None, None);
         let all: Vec<AlertFact> = alerts.into_iter().chain([unclaimed]).collect();
-        let figures = summarise((day(2), day(4)), &checks, &BTreeMap::from([(day(2), 10), (day(3), 10)]), &all);
+        let figures = summarise((day(2), day(4)), names, &checks, &[days(day(2), 10), days(day(3), 10)], &all);
 
         assert_eq!((figures.checks.due, figures.checks.excused, figures.checks.undecided), (20, 5, 10));
         assert_eq!(figures.checks.completion_percent, Some(80.0), "8 of the 10 that the cutoff has judged");
@@ -255,6 +342,8 @@ mod tests {
         assert_eq!(figures.alerts.minutes_to_contact, Some(Minutes { count: 10, median: 15.0, p90: 19.0 }));
         assert_eq!(figures.days.len(), 3);
         assert_eq!(figures.days[2].checks.completion_percent, None, "nothing happened, which is not the same as nothing done");
+        let buildings: Vec<_> = figures.buildings.iter().map(|of| (of.name.as_str(), of.checks.due, of.alerts.alerts)).collect();
+        assert_eq!(buildings, [("3", 20, 11)], "a building without a check or an alert has no figures");
         let causes: Vec<_> = figures.causes.iter().map(|of| (of.cause, of.alerts)).collect();
         assert_eq!(causes, [(Cause::NotObserved, 10), (Cause::NotOpen, 1)]);
         let outcomes: Vec<_> = figures.outcomes.iter().map(|of| (of.class, of.alerts)).collect();

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -61,9 +62,23 @@ async fn ready(State(app): State<App>) -> impl IntoResponse {
     }
 }
 
-async fn probe(app: &App) -> Result<(), String> {
+/// Why requests should not come now.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    #[error("the database is damaged; stop the server, see what `chenlian verify` finds, and restore a backup")]
+    Damaged,
+    #[error("{0}")]
+    Database(store::Error),
+    #[error("the watch has not committed a pass since {0}")]
+    Watch(DateTime<Utc>),
+    #[error("sensors cannot be heard: mqtt.url")]
+    Sensors,
+}
+
+/// Whether requests may come.
+pub async fn probe(app: &App) -> Result<(), NotReady> {
     if app.is_damaged() {
-        return Err("the database is damaged; stop the server, see what `chenlian verify` finds, and restore a backup".to_owned());
+        return Err(NotReady::Damaged);
     }
     let now = app.clock.now();
     let written = app.write(move |mut tx| async move {
@@ -72,12 +87,12 @@ async fn probe(app: &App) -> Result<(), String> {
         store::health::passed(&mut tx, "probe", now, "").await?;
         Ok((tx, ()))
     });
-    written.await.map_err(|error| error.to_string())?;
+    written.await.map_err(NotReady::Database)?;
     let passed_at = app.watch_passed_at();
     if !is_fresh(passed_at, app.config.heartbeat.period.0, now) {
-        return Err(format!("the watch has not committed a pass since {passed_at}"));
+        return Err(NotReady::Watch(passed_at));
     }
-    if app.sensors_heard.load(Ordering::Relaxed) { Ok(()) } else { Err("sensors cannot be heard: mqtt.url".to_owned()) }
+    if app.sensors_heard.load(Ordering::Relaxed) { Ok(()) } else { Err(NotReady::Sensors) }
 }
 
 async fn numbers() -> impl IntoResponse {

@@ -18,7 +18,7 @@ use crate::domain::place::Role;
 use crate::domain::{day, id, ladder};
 use crate::store::case;
 use crate::store::plan::SitePlan;
-use crate::store::proof::{self, Planned};
+use crate::store::proof;
 use crate::store::{Result, Tx, health, plan, roster, unheard};
 
 /// How many notices a pass wrote.
@@ -136,11 +136,8 @@ async fn unresolved(tx: &mut Tx, site_id: Uuid, (today, at): (NaiveDate, NaiveTi
 /// One notice per building without a walker tomorrow, to the branch secretary; to the operators where there is none.
 async fn uncovered(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<Utc>) -> Result<Vec<NewNotice>> {
     let Some(tomorrow) = today.succ_opt() else { return Ok(Vec::new()) };
-    let mut open = proof::planned(tx, site_id, tomorrow).await?;
-    let rosters = roster::load(tx, site_id, &seniors_of(&open), tomorrow).await?;
-    let weekday = day::weekday_bit(tomorrow);
-    open.retain(|check| rosters.get(&check.senior_id).is_none_or(|roster| roster.walkers(check.slot, weekday).is_empty()));
-    let people = roster::load(tx, site_id, &seniors_of(&open), today).await?;
+    let open = proof::uncovered(tx, site_id, tomorrow).await?;
+    let people = roster::load(tx, site_id, &proof::seniors_of(&open), today).await?;
     let operators = roster::operators(tx, site_id, today).await?;
     // (person, building) → name and number of seniors.
     let mut gaps: BTreeMap<(Uuid, Uuid), (String, Vec<Uuid>)> = BTreeMap::new();
@@ -159,11 +156,4 @@ async fn uncovered(tx: &mut Tx, site_id: Uuid, today: NaiveDate, now: DateTime<U
         NewNotice::report(id, member, "notice.no_cover", arguments([("building", name), ("count", seniors.len().to_string())]), now)
     });
     Ok(notices.collect())
-}
-
-fn seniors_of(checks: &[Planned]) -> Vec<Uuid> {
-    let mut seniors: Vec<Uuid> = checks.iter().map(|check| check.senior_id).collect();
-    seniors.sort_unstable();
-    seniors.dedup();
-    seniors
 }

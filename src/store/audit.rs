@@ -104,6 +104,8 @@ pub struct Search {
     pub actor_id: Option<Uuid>,
     pub object_id: Option<Uuid>,
     pub act: Option<String>,
+    pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// Rows of a site, newest first.
@@ -111,6 +113,7 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, search: &Search, rows_max: i64) ->
     let sql = "select seq, id, at, actor_id, act, object_kind, object_id, fields from audit
         where site_id = $1 and ($2 is null or seq < $2) and ($3 is null or actor_id = $3)
             and ($4 is null or object_id = $4) and ($5 is null or act = $5)
+            and ($7 is null or at >= $7) and ($8 is null or at < $8)
         order by seq desc limit $6";
     Ok(on!(tx, |conn| sqlx::query_as(sql)
         .bind(site_id)
@@ -119,6 +122,14 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, search: &Search, rows_max: i64) ->
         .bind(search.object_id)
         .bind(&search.act)
         .bind(rows_max)
+        .bind(search.since)
+        .bind(search.until)
         .fetch_all(conn)
         .await)?)
+}
+
+/// Everybody who may have done something: the members of the site, by what they are called.
+pub async fn actors(tx: &mut Tx, site_id: Uuid) -> Result<Vec<(Uuid, String)>> {
+    let sql = "select id, called from member where site_id = $1 order by called, id";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).fetch_all(conn).await)?)
 }

@@ -26,6 +26,7 @@ pub mod plan;
 pub mod roster;
 
 pub mod alert;
+pub mod board;
 pub mod case;
 pub mod check;
 pub mod outbox;

@@ -1,6 +1,8 @@
 //! How a sentence names people: a senior as she is called, with building and unit, and nothing else (domain.md §5, I34); a member as
 //! she is called.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -38,4 +40,13 @@ pub async fn member(tx: &mut Tx, site_id: Uuid, member: Uuid) -> Result<String> 
     let sql = "select called from member where site_id = $1 and id = $2";
     let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member).fetch_optional(conn).await)?;
     Ok(called.unwrap_or_default())
+}
+
+/// What each of these members is called.
+pub async fn members(tx: &mut Tx, site_id: Uuid, ids: &BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, String>> {
+    let rows: Vec<Value> = ids.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
+    let rows = Value::from(rows).to_string();
+    let sql = bulk::text(tx, "select m.id, m.called from {rows} join member m on m.site_id = {site:uuid} and m.id = {id:uuid}");
+    let found: Vec<(Uuid, String)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    Ok(found.into_iter().collect())
 }

@@ -6,8 +6,9 @@ use chrono::NaiveDate;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Result, Tx};
+use super::{Result, Tx, roster};
 use crate::domain::check::Slot;
+use crate::domain::day;
 use crate::on;
 
 /// One person's numbers of a morning, over the seniors of all her places and grids. Canaries are in no statistic.
@@ -126,4 +127,19 @@ pub async fn planned(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<Vec<
             and a.from_date <= $2 and a.return_date > $2 and a.confirmed_at is not null and a.cancelled_at is null)
         order by b.id, d.senior_id, d.slot";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(date).fetch_all(conn).await)?)
+}
+
+/// The checks of a date for which nobody walks: no duty, and whoever is paired is away without anybody standing in.
+pub async fn uncovered(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<Vec<Planned>> {
+    let mut open = planned(tx, site_id, date).await?;
+    let rosters = roster::load(tx, site_id, &seniors_of(&open), date).await?;
+    let weekday = day::weekday_bit(date);
+    open.retain(|check| rosters.get(&check.senior_id).is_none_or(|roster| roster.walkers(check.slot, weekday).is_empty()));
+    Ok(open)
+}
+
+/// The seniors of these checks, each once.
+pub fn seniors_of(checks: &[Planned]) -> Vec<Uuid> {
+    let seniors: BTreeSet<Uuid> = checks.iter().map(|check| check.senior_id).collect();
+    seniors.into_iter().collect()
 }

@@ -26,6 +26,7 @@ pub mod sessions;
 pub mod signals;
 pub mod sites;
 pub mod statistics;
+pub mod system;
 pub mod visits;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -57,4 +58,5 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(findings::routes())
         .merge(reachability::routes())
         .merge(statistics::routes())
+        .merge(system::routes())
 }

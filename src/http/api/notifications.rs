@@ -49,70 +49,84 @@ struct ListQuery {
 
 /// One message to one person over one channel.
 #[derive(Serialize, ToSchema)]
-struct Notification {
-    id: Uuid,
-    recipient_id: Uuid,
-    channel: String,
+pub struct Notification {
+    pub id: Uuid,
+    pub recipient_id: Uuid,
+    pub channel: String,
     /// A short number to quote on the phone.
-    call_no: i64,
-    state: String,
-    sealed_at: DateTime<Utc>,
+    pub call_no: i64,
+    pub state: String,
+    pub sealed_at: DateTime<Utc>,
     /// When the next try is due, while it is ready.
-    next_at: DateTime<Utc>,
+    pub next_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sent_at: Option<DateTime<Utc>>,
+    pub sent_at: Option<DateTime<Utc>>,
     /// A try of unknown outcome came before.
-    repeated: bool,
+    pub repeated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_error: Option<String>,
-    says: Vec<NotificationPart>,
-    attempts: Vec<NotificationAttempt>,
+    pub last_error: Option<String>,
+    pub says: Vec<NotificationPart>,
+    pub attempts: Vec<NotificationAttempt>,
 }
 
 /// What it says, as the key of the sentence.
 #[derive(Serialize, ToSchema)]
-struct NotificationPart {
+pub struct NotificationPart {
     #[serde(skip_serializing_if = "Option::is_none")]
-    alert_id: Option<Uuid>,
-    key: String,
-    class: String,
-    level: i64,
+    pub alert_id: Option<Uuid>,
+    pub key: String,
+    pub class: String,
+    pub level: i64,
 }
 
 #[derive(Serialize, ToSchema)]
-struct NotificationAttempt {
-    at: DateTime<Utc>,
-    outcome: String,
-    detail: String,
+pub struct NotificationAttempt {
+    pub at: DateTime<Utc>,
+    pub outcome: String,
+    pub detail: String,
 }
 
 /// Messages, newest first: of the whole site, or about the seniors in the caller's scope.
 #[utoipa::path(get, path = "/api/v1/notifications", tag = "notifications", params(ListQuery),
     responses((status = 200, body = Page<Notification>), (status = 401, body = Problem), (status = 403, body = Problem)))]
 async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<ListQuery>) -> Result<Answer, HttpError> {
+    let ListQuery { limit, cursor, state, recipient_id, alert_id } = query;
+    Ok(Answer::ok(&of(&app, &caller, Asked { limit, cursor, state, recipient_id, alert_id }).await?))
+}
+
+/// Which messages somebody asks for.
+pub struct Asked {
+    pub limit: Limit,
+    pub cursor: Option<Cursor<(DateTime<Utc>, Uuid)>>,
+    pub state: Option<MessageState>,
+    pub recipient_id: Option<Uuid>,
+    pub alert_id: Option<Uuid>,
+}
+
+/// Messages, newest first, as far as the caller may read them.
+pub async fn of(app: &App, caller: &Caller, asked: Asked) -> Result<Page<Notification>, HttpError> {
     caller.require(Capability::Notifications)?;
     let search = Search {
         whole_site: caller.require_site(Capability::Notifications).is_ok(),
-        state: query.state.map(|state| state.to_string()),
-        recipient_id: query.recipient_id,
-        alert_id: query.alert_id,
-        before: query.cursor.map(|cursor| cursor.0),
+        state: asked.state.map(|state| state.to_string()),
+        recipient_id: asked.recipient_id,
+        alert_id: asked.alert_id,
+        before: asked.cursor.map(|cursor| cursor.0),
     };
-    let page = app
-        .read(move |mut tx| async move {
-            let rows = delivery_log::list(&mut tx, &caller.who(), &search, query.limit.rows()).await?;
-            let page = Page::cut(rows, query.limit, |row| (row.sealed_at, row.id));
-            let ids: Vec<Uuid> = page.items.iter().map(|row| row.id).collect();
-            let mut says = delivery_log::said(&mut tx, caller.site_id, &ids).await?;
-            let mut tries = delivery_log::tries(&mut tx, caller.site_id, &ids).await?;
-            let shown = page.map(|row| {
-                let (says, tries) = (says.remove(&row.id).unwrap_or_default(), tries.remove(&row.id).unwrap_or_default());
-                shown(row, says, tries)
-            });
-            Ok((tx, shown))
-        })
-        .await?;
-    Ok(Answer::ok(&page))
+    let (who, limit) = (caller.who(), asked.limit);
+    let page = app.read(move |mut tx| async move {
+        let rows = delivery_log::list(&mut tx, &who, &search, limit.rows()).await?;
+        let page = Page::cut(rows, limit, |row| (row.sealed_at, row.id));
+        let ids: Vec<Uuid> = page.items.iter().map(|row| row.id).collect();
+        let mut says = delivery_log::said(&mut tx, who.site_id, &ids).await?;
+        let mut tries = delivery_log::tries(&mut tx, who.site_id, &ids).await?;
+        let shown = page.map(|row| {
+            let (says, tries) = (says.remove(&row.id).unwrap_or_default(), tries.remove(&row.id).unwrap_or_default());
+            shown(row, says, tries)
+        });
+        Ok((tx, shown))
+    });
+    Ok(page.await?)
 }
 
 fn shown(row: Sent, says: Vec<delivery_log::Said>, tries: Vec<delivery_log::Try>) -> Notification {

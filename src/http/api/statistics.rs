@@ -51,18 +51,31 @@ struct Query {
 #[utoipa::path(get, path = "/api/v1/statistics", tag = "statistics", params(Query),
     responses((status = 200, body = Statistics), (status = 400, body = Problem), (status = 403, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<Query>) -> Result<Answer, HttpError> {
+    let asked = Asked { from: query.from.map(|day| day.0), to: query.to.map(|day| day.0), place: query.place };
+    Ok(Answer::ok(&of(&app, &caller, asked).await?))
+}
+
+/// Which figures somebody asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    pub from: Option<NaiveDate>,
+    pub to: Option<NaiveDate>,
+    pub place: Option<Uuid>,
+}
+
+/// The figures of a period over the places for which the caller's roles answer.
+pub async fn of(app: &App, caller: &Caller, asked: Asked) -> Result<Statistics, HttpError> {
     caller.require(Capability::HealthRead)?;
-    let to: NaiveDate = query.to.map_or(caller.today, |day| day.0);
-    let from = query.from.map_or(to - TimeDelta::days(DAYS_DEFAULT - 1), |day| day.0);
+    let to = asked.to.unwrap_or(caller.today);
+    let from = asked.from.unwrap_or(to - TimeDelta::days(DAYS_DEFAULT - 1));
     if from > to || (to - from).num_days() >= DAYS_MAX {
         return Err(Refusal::invalid("to", "register.days_span").with("days", DAYS_MAX).into());
     }
-    let period = Period { from, to, zone: caller.timezone, place: query.place };
-    let figures = looked_up!(app, |tx| {
-        if let Some(place) = query.place {
+    let (period, caller) = (Period { from, to, zone: caller.timezone, place: asked.place }, caller.clone());
+    Ok(looked_up!(app, |tx| {
+        if let Some(place) = asked.place {
             caller.place(&mut tx, place, Capability::HealthRead).await?;
         }
         statistics::statistics(&mut tx, &caller.who(), &period).await?
-    });
-    Ok(Answer::ok(&figures))
+    }))
 }

@@ -29,21 +29,27 @@ pub struct Way {
     pub is_here: bool,
 }
 
+/// Whoever keeps the register finds it among her settings; the operator has nothing else to do here.
+const SYSTEM: &str = "/system";
+
 /// The menu in its order: who sees what. An entry without a capability is everybody's.
-const WAYS: [(&str, &str, Option<Capability>); 7] = [
+const WAYS: [(&str, &str, Option<Capability>); 8] = [
     ("/board", "page.way_board", Some(Capability::MembersRead)),
     ("/round", "page.way_round", None),
     ("/alerts", "page.way_alerts", None),
     ("/seniors", "page.way_seniors", Some(Capability::MembersRead)),
-    ("/charts", "page.way_charts", Some(Capability::MembersRead)),
+    ("/charts", "page.way_charts", Some(Capability::HealthRead)),
     ("/admin", "page.way_admin", Some(Capability::RegisterWrite)),
+    (SYSTEM, "page.way_system", Some(Capability::SystemRead)),
     ("/me", "page.way_me", None),
 ];
 
 impl Frame {
     /// Of a signed-in reader; `here` is the menu's entry that this page belongs to.
     pub fn of(caller: &Caller, here: &str) -> Self {
-        let shown = WAYS.into_iter().filter(|(_, _, needs)| needs.is_none_or(|needs| caller.may(needs)));
+        let may = |needs: Option<Capability>| needs.is_none_or(|needs| caller.may(needs));
+        let is_elsewhere = |path: &str| path == SYSTEM && caller.may(Capability::RegisterWrite);
+        let shown = WAYS.into_iter().filter(|(path, _, needs)| may(*needs) && !is_elsewhere(path));
         Self {
             locale: caller.locale,
             timezone: caller.timezone,

@@ -16,9 +16,14 @@
 //! Every word is `frame.say("key")` from `locales/page.*.yml`. Refusals become a page in `problem`.
 
 pub mod assets;
+mod audit;
+mod board;
+mod charts;
+mod filter;
 pub mod frame;
 mod problem;
 mod sign_in;
+mod system;
 
 use askama::Template;
 use axum::Router;
@@ -41,12 +46,18 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// All pages and their assets.
 pub fn routes() -> Router<HttpState> {
     // What is compressed holds no secret that a stranger's input could be weighed against.
-    Router::new().route("/", get(first)).merge(sign_in::routes()).merge(assets::routes()).layer(CompressionLayer::new())
+    Router::new().route("/", get(first)).merge(sign_in::routes()).merge(assets::routes()).merge(desk()).layer(CompressionLayer::new())
+}
+
+/// What is looked at on a desk.
+fn desk() -> Router<HttpState> {
+    board::routes().merge(charts::routes()).merge(system::routes()).merge(audit::routes())
 }
 
 /// Everybody begins where her work is.
 async fn first(caller: Caller) -> Redirect {
-    Redirect::to(if caller.may(Capability::MembersRead) { "/board" } else { "/round" })
+    let work = [(Capability::MembersRead, "/board"), (Capability::SystemRead, "/system")];
+    Redirect::to(work.into_iter().find(|(needs, _)| caller.may(*needs)).map_or("/round", |(_, path)| path))
 }
 
 /// A rendered page with its headers.

@@ -24,6 +24,7 @@ const COMMAND: &str = "y-----yy--y-";
 const KEEPERS: &str = "y-----yy----";
 const ADMINISTRATOR: &str = "y-----------";
 const DEVICES: &str = "y-----yy---y";
+const SYSTEM: &str = "y----------y";
 const DELIVERY: &str = "y-----yy--yy";
 
 /// Each route with those who may use it. Lists that show everybody her own are for anybody; whose they show, other tests say.
@@ -121,6 +122,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "sites/{id}", ANYBODY),
     ("patch", "sites/{id}", KEEPERS),
     ("get", "statistics", KEEPERS),
+    ("get", "system", SYSTEM),
     ("get", "visits", ANYBODY),
     ("get", "visits/due", KEEPERS),
     ("post", "visits", AROUND),

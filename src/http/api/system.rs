@@ -1,0 +1,145 @@
+//! How the server itself is doing, for the operator and the administrator: what `/ready` and the heartbeat say, what waits, which
+//! clock, which versions, and which settings would go wrong quietly. No word about anybody.
+
+use axum::extract::State;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::access::Capability;
+use crate::domain::health::{Ailment, Setup, Weakness, weaknesses};
+use crate::http::answer::Answer;
+use crate::http::caller::Caller;
+use crate::http::error::{HttpError, Problem};
+use crate::http::ops::{self, NotReady};
+use crate::http::{HttpState, is_tls};
+use crate::jobs::heartbeat;
+use crate::store::{clock, health, roster};
+use crate::words;
+
+words! {
+    /// Why requests should not come now.
+    pub enum Unready { Damaged = "damaged", Database = "database", Watch = "watch", Sensors = "sensors" }
+}
+
+/// A server that gave no sign of life for this long is not counted.
+const ALIVE_WITHIN: TimeDelta = TimeDelta::minutes(2);
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(get))
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct System {
+    pub version: String,
+    /// As it names itself.
+    pub database: String,
+    pub instance: Uuid,
+    pub started_at: DateTime<Utc>,
+    pub now: DateTime<Utc>,
+    /// Seconds by which this clock is ahead of the database's, where that is another one.
+    pub clock_ahead_seconds: Option<f64>,
+    /// Null: requests may come.
+    pub unready: Option<Unready>,
+    /// What holds the heartbeat back; empty: healthy.
+    pub ailments: Vec<Ailment>,
+    pub weaknesses: Vec<Weakness>,
+    /// Of this server.
+    pub watch_passed_at: DateTime<Utc>,
+    pub heartbeat_sent: bool,
+    pub servers_alive: i64,
+    pub jobs: Vec<JobPass>,
+    pub backlog: Backlog,
+    pub planned_through: Option<NaiveDate>,
+    pub seniors: i64,
+    pub devices: i64,
+    /// How many operators of the site a message would reach; 0 is red.
+    pub operators_reachable: usize,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct JobPass {
+    pub job: String,
+    pub at: DateTime<Utc>,
+}
+
+/// What is due and not done yet.
+#[derive(Serialize, ToSchema)]
+pub struct Backlog {
+    pub checks: i64,
+    pub alerts: i64,
+    pub notices: i64,
+    pub messages: i64,
+    pub oldest_due_at: Option<DateTime<Utc>>,
+}
+
+/// Health, versions, clock and backlog of the server.
+#[utoipa::path(get, path = "/api/v1/system", tag = "system",
+    responses((status = 200, body = System), (status = 401, body = Problem), (status = 403, body = Problem)))]
+async fn get(State(app): State<App>, caller: Caller) -> Result<Answer, HttpError> {
+    Ok(Answer::ok(&of(&app, &caller).await?))
+}
+
+/// The same for the page.
+pub async fn of(app: &App, caller: &Caller) -> Result<System, HttpError> {
+    caller.require_site(Capability::SystemRead)?;
+    let unready = ops::probe(app).await.err().map(|why| match why {
+        NotReady::Damaged => Unready::Damaged,
+        NotReady::Database(_) => Unready::Database,
+        NotReady::Watch(_) => Unready::Watch,
+        NotReady::Sensors => Unready::Sensors,
+    });
+    let ailments = heartbeat::look(app).await?;
+    let (now, site_id, today, log_counts) = (app.clock.now(), caller.site_id, caller.today, app.config.outbox.log_counts);
+    let found = looked_up!(app, |tx| {
+        let operators = roster::operators(&mut tx, site_id, today).await?;
+        let reachable = roster::reachable(&mut tx, log_counts, site_id).await?;
+        (
+            health::database_version(&mut tx).await?,
+            clock::shown(&mut tx).await?,
+            health::passes(&mut tx).await?,
+            health::backlog(&mut tx, now - ALIVE_WITHIN, now).await?,
+            health::extent(&mut tx, site_id).await?,
+            operators.iter().filter(|operator| reachable.contains(operator)).count(),
+        )
+    });
+    let (database, shown, passes, backlog, extent, operators_reachable) = found;
+    let health::Backlog { checks, alerts, notices, messages, oldest_due_at, servers } = backlog;
+    Ok(System {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        database,
+        instance: app.instance,
+        started_at: app.started_at,
+        now,
+        clock_ahead_seconds: shown.map(|shown| (now - shown).as_seconds_f64()),
+        unready,
+        ailments,
+        weaknesses: weaknesses(&setup(app, operators_reachable > 0)),
+        watch_passed_at: app.watch_passed_at(),
+        heartbeat_sent: !app.config.heartbeat.url.is_empty(),
+        servers_alive: servers,
+        jobs: passes.into_iter().map(|(job, at)| JobPass { job, at }).collect(),
+        backlog: Backlog { checks, alerts, notices, messages, oldest_due_at },
+        planned_through: extent.planned_through,
+        seniors: extent.seniors,
+        devices: extent.devices,
+        operators_reachable,
+    })
+}
+
+fn setup(app: &App, has_operator: bool) -> Setup {
+    let config = &app.config;
+    Setup {
+        has_operator,
+        has_heartbeat: !config.heartbeat.url.is_empty(),
+        log_counts: config.outbox.log_counts,
+        has_public_url: !config.http.public_url.is_empty(),
+        is_encrypted: is_tls(app),
+        anonymous_sensors: config.mqtt.anonymous_loopback,
+        private_targets: config.outbox.allow_private_targets,
+    }
+}
