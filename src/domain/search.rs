@@ -89,7 +89,9 @@ mod tests {
     use super::*;
 
     const HER: Findable =
-        Findable { name: "张桂英", called: "张奶奶", building: "锦绣苑3号楼", unit: "2单元", room: "401", phone: Some("13511112222") };
+        Findable {
+            name: "张桂英", called: "张奶奶", building: "锦绣苑3号楼", unit: "2单元", room: "401", phone: Some("13511112222")
+        };
 
     #[test]
     fn she_is_found_by_name_initials_syllables_door_and_phone() {

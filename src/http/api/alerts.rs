@@ -29,7 +29,7 @@ use crate::store::case;
 
 mod view;
 
-pub use view::{Alert, AlertDetail};
+pub use view::{Alert, AlertDetail, TimelineEntry, Told};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new()

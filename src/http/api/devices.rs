@@ -39,31 +39,31 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Device {
-    id: Uuid,
+pub struct Device {
+    pub id: Uuid,
     /// MQTT user name and topic part of native devices, friendly name of others.
-    name: String,
-    ecosystem: Ecosystem,
-    role: DeviceRole,
-    senior_id: Option<Uuid>,
-    gateway_id: Option<Uuid>,
-    base_topic: Option<String>,
-    calibrated_at: Option<DateTime<Utc>>,
-    status: DeviceStatus,
-    last_seen_at: Option<DateTime<Utc>>,
+    pub name: String,
+    pub ecosystem: Ecosystem,
+    pub role: DeviceRole,
+    pub senior_id: Option<Uuid>,
+    pub gateway_id: Option<Uuid>,
+    pub base_topic: Option<String>,
+    pub calibrated_at: Option<DateTime<Utc>>,
+    pub status: DeviceStatus,
+    pub last_seen_at: Option<DateTime<Utc>>,
     /// Silence beyond this is a maintenance item, never a statement about a person.
-    silent_after: Option<DateTime<Utc>>,
-    battery_percent: Option<i64>,
+    pub silent_after: Option<DateTime<Utc>>,
+    pub battery_percent: Option<i64>,
     /// Two readings in a row were low, and no new cells are in yet.
-    battery_low: bool,
-    tampered_at: Option<DateTime<Utc>>,
-    firmware: Option<String>,
-    level: Option<String>,
-    lost_events: i64,
-    clock_suspect: bool,
-    expected_interval_seconds: i64,
-    revoked_at: Option<DateTime<Utc>>,
-    version: i64,
+    pub battery_low: bool,
+    pub tampered_at: Option<DateTime<Utc>>,
+    pub firmware: Option<String>,
+    pub level: Option<String>,
+    pub lost_events: i64,
+    pub clock_suspect: bool,
+    pub expected_interval_seconds: i64,
+    pub revoked_at: Option<DateTime<Utc>>,
+    pub version: i64,
 }
 
 /// What the device must be given; shown once.
@@ -87,11 +87,11 @@ struct Created {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Listed {
+pub struct Listed {
     #[serde(flatten)]
-    device: Device,
+    pub device: Device,
     /// Why somebody should look after it; empty: nothing is known to be wrong.
-    care: Vec<Care>,
+    pub care: Vec<Care>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -122,8 +122,21 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
     };
     let devices =
         looked_up!(app, |tx| full_page!(page, |after| device::list(&mut tx, caller.site_id, after, now).await?, |row| asked(&row.care)));
-    let shown = |row: device::Listed| Listed { device: Device::from(row.device), care: row.care };
     Ok(Answer::ok(&Page::cut(devices, query.limit, |row| row.id).map(shown)))
+}
+
+fn shown(row: device::Listed) -> Listed {
+    Listed { device: Device::from(row.device), care: row.care }
+}
+
+/// Those bound to one senior, for her page.
+pub async fn of_senior(app: &App, caller: &Caller, senior_id: Uuid) -> Result<Vec<Listed>, HttpError> {
+    let (caller, now) = (caller.clone(), app.clock.now());
+    let devices = looked_up!(app, |tx| {
+        caller.senior(&mut tx, senior_id, Capability::DevicesRead).await?;
+        device::of_senior(&mut tx, caller.site_id, senior_id, now).await?
+    });
+    Ok(devices.into_iter().map(shown).collect())
 }
 
 #[derive(Deserialize, Validate, ToSchema)]

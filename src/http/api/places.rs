@@ -79,6 +79,14 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
     Ok(Answer::ok(&Page::cut(rows, query.limit, |row| row.id)))
 }
 
+/// The places of the site, for choosing one on a page.
+pub async fn all(app: &App, caller: &Caller) -> Result<Vec<Place>, HttpError> {
+    caller.require(Capability::RegisterRead)?;
+    let site = caller.site_id;
+    let every = crate::store::register::Page::default();
+    Ok(looked_up!(app, |tx| place::list(&mut tx, site, PlaceFilter::default(), every).await?))
+}
+
 /// One place.
 #[utoipa::path(get, path = "/api/v1/places/{id}", tag = "places", params(("id" = Uuid, Path)),
     responses((status = 200, body = Place), (status = 404, body = Problem)))]

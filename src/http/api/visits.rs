@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::entry::{self, by};
 use crate::app::App;
 use crate::domain::access::{Capability, Relation};
+use crate::domain::alert::TimelineKind;
 use crate::domain::day;
 use crate::domain::place::RiskBand;
 use crate::domain::refusal::{Refusal, RefusalKind};
@@ -24,9 +25,12 @@ use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, Limit, Page};
 use crate::http::value::Day;
-use crate::store::register::JsonText;
+use crate::store::alert::{self, AlertItem};
+use crate::store::register::home::{self, Home};
+use crate::store::register::pairing::{self, PairingFilter};
+use crate::store::register::{JsonText, senior};
 use crate::store::visit::{self, Due, DueFilter, NewVisit, Rights, Visit, VisitFilter};
-use crate::store::{Error, Tx};
+use crate::store::{Error, Tx, naming};
 use crate::text;
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -109,18 +113,91 @@ fn aside(visit: &Visit, rights: Rights, locale: &str) -> Option<String> {
     }
 }
 
-/// Whoever went because she was called may hand in her record also after somebody else has closed the alert.
-async fn require(tx: &mut Tx, caller: &Caller, visit: &NewVisit) -> crate::store::Result<Relation> {
-    let relation = match caller.senior(tx, visit.senior_id, Capability::VisitCreate).await {
-        Err(Error::Refused(refusal)) if matches!(refusal.kind, RefusalKind::NotFound | RefusalKind::Forbidden) => {
-            return match visit.alert_id {
-                Some(alert) if visit::was_called(tx, &caller.who(), alert, visit.senior_id).await? => Ok(Relation::default()),
-                _ => Err(refusal.into()),
-            };
-        }
-        other => other?,
+/// What is known before a record is written.
+pub struct Begun {
+    pub senior_id: Uuid,
+    pub called: String,
+    pub building: String,
+    pub unit: String,
+    /// What the register knows of the window; for whoever sees the senior.
+    pub home: Option<Home>,
+    pub alert: Option<AlertItem>,
+    /// When the reader said that she goes, or that she is there.
+    pub went_at: Option<DateTime<Utc>>,
+    /// Nobody has visited her yet.
+    pub is_first: bool,
+    /// Who may have gone along: the reader first, then those paired with the senior.
+    pub people: Vec<(Uuid, String)>,
+    pub relation: Relation,
+}
+
+/// What the form of a record is filled in with, for whoever may hand one in.
+pub async fn begun(app: &App, caller: &Caller, senior: Option<Uuid>, alert: Option<Uuid>) -> Result<Begun, HttpError> {
+    let caller = caller.clone();
+    Ok(looked_up!(app, |tx| known(&mut tx, &caller, senior, alert).await?))
+}
+
+async fn known(tx: &mut Tx, caller: &Caller, senior: Option<Uuid>, alert: Option<Uuid>) -> crate::store::Result<Begun> {
+    let site = caller.site_id;
+    let alert = match alert {
+        Some(id) => Some(alert::get(tx, site, id).await?),
+        None => None,
     };
-    if visit.resolve.is_some() && !relation.may(Capability::AlertAct) {
+    let senior_id = senior.or(alert.as_ref().map(|alert| alert.senior_id)).ok_or_else(Refusal::not_found)?;
+    if alert.as_ref().is_some_and(|alert| alert.senior_id != senior_id) {
+        return Err(Refusal::not_found().into());
+    }
+    let relation = may_record(tx, caller, senior_id, alert.as_ref().map(|alert| alert.id)).await?;
+    let row = senior::get(tx, site, senior_id).await?;
+    let home = home::get(tx, site, row.home_id).await?;
+    let mut went_at = None;
+    if let Some(alert) = &alert {
+        let going = |kind| matches!(kind, TimelineKind::Claimed | TimelineKind::OnSite);
+        let timeline = alert::timeline(tx, site, alert.id).await?;
+        went_at = timeline.iter().rfind(|row| going(row.kind) && row.actor_id == Some(caller.member_id)).map(|row| row.at);
+    }
+    let filter = VisitFilter { senior_id: Some(senior_id), ..VisitFilter::default() };
+    let one = crate::store::register::Page { after: None, limit: 1 };
+    let is_first = visit::visible(tx, &caller.who(), filter, one).await?.is_empty();
+    let mut people = vec![(caller.member_id, naming::member(tx, site, caller.member_id).await?)];
+    let filter = PairingFilter { senior_id: Some(senior_id), on: Some(caller.today), ..PairingFilter::default() };
+    for pairing in pairing::list(tx, site, filter, crate::store::register::Page::default()).await? {
+        if pairing.member_id != caller.member_id {
+            people.push((pairing.member_id, naming::member(tx, site, pairing.member_id).await?));
+        }
+    }
+    let door = naming::door(tx, site, senior_id).await?;
+    let said = |name: &str| door.get(name).cloned().unwrap_or_default();
+    let home = Some(home).filter(|_| relation.may(Capability::SeniorRead));
+    Ok(Begun {
+        senior_id,
+        called: row.called,
+        building: said("building"),
+        unit: said("unit"),
+        home,
+        alert,
+        went_at,
+        is_first,
+        people,
+        relation,
+    })
+}
+
+/// Whoever went because she was called may hand in her record also after somebody else has closed the alert.
+async fn may_record(tx: &mut Tx, caller: &Caller, senior_id: Uuid, alert: Option<Uuid>) -> crate::store::Result<Relation> {
+    match caller.senior(tx, senior_id, Capability::VisitCreate).await {
+        Err(Error::Refused(refusal)) if matches!(refusal.kind, RefusalKind::NotFound | RefusalKind::Forbidden) => match alert {
+            Some(alert) if visit::was_called(tx, &caller.who(), alert, senior_id).await? => Ok(Relation::default()),
+            _ => Err(refusal.into()),
+        },
+        other => other,
+    }
+}
+
+async fn require(tx: &mut Tx, caller: &Caller, visit: &NewVisit) -> crate::store::Result<Relation> {
+    let relation = may_record(tx, caller, visit.senior_id, visit.alert_id).await?;
+    // Whoever came after the alert was over closes nothing any more; the record says what became of it.
+    if visit.resolve.is_some() && relation != Relation::default() && !relation.may(Capability::AlertAct) {
         return Err(Refusal::forbidden("problem.forbidden").into());
     }
     Ok(relation)

@@ -78,6 +78,21 @@ impl Frame {
         self.say(&format!("page.{list}_{word}"))
     }
 
+    /// The word of a closed list of another area: `word("door.cause", "help")` is the text of `door.cause_help`.
+    pub fn word(&self, list: &str, word: impl fmt::Display) -> Said {
+        self.say(&format!("{list}_{word}"))
+    }
+
+    /// How long something has lasted, as people say it.
+    pub fn length(&self, from: &DateTime<Utc>, to: &DateTime<Utc>) -> Said {
+        let minutes = (*to - *from).num_minutes().max(0);
+        match minutes {
+            0..60 => self.say("door.minutes").with("minutes", minutes),
+            60..1440 => self.say("door.hours").with("hours", minutes / 60).with("minutes", minutes % 60),
+            _ => self.say("door.days").with("days", minutes / 1440),
+        }
+    }
+
     /// A moment by the site's clock: `06:41`.
     pub fn time(&self, at: &DateTime<Utc>) -> String {
         at.with_timezone(&self.timezone).format("%H:%M").to_string()

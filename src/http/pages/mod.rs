@@ -15,15 +15,22 @@
 //!
 //! Every word is `frame.say("key")` from `locales/page.*.yml`. Refusals become a page in `problem`.
 
+mod alert;
+mod alerts;
 pub mod assets;
 mod audit;
 mod board;
+mod calendar;
 mod charts;
 mod filter;
 pub mod frame;
 mod problem;
+mod senior;
+mod seniors;
 mod sign_in;
 mod system;
+mod visit;
+mod visits;
 
 use askama::Template;
 use axum::Router;
@@ -46,12 +53,23 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// All pages and their assets.
 pub fn routes() -> Router<HttpState> {
     // What is compressed holds no secret that a stranger's input could be weighed against.
-    Router::new().route("/", get(first)).merge(sign_in::routes()).merge(assets::routes()).merge(desk()).layer(CompressionLayer::new())
+    Router::new()
+        .route("/", get(first))
+        .merge(sign_in::routes())
+        .merge(assets::routes())
+        .merge(desk())
+        .merge(door())
+        .layer(CompressionLayer::new())
 }
 
 /// What is looked at on a desk.
 fn desk() -> Router<HttpState> {
     board::routes().merge(charts::routes()).merge(system::routes()).merge(audit::routes())
+}
+
+/// What is looked at on the way and at the door.
+fn door() -> Router<HttpState> {
+    alerts::routes().merge(alert::routes()).merge(visit::routes()).merge(visits::routes()).merge(seniors::routes()).merge(senior::routes())
 }
 
 /// Everybody begins where her work is.

@@ -112,6 +112,17 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, page: Page, now: DateTime<Utc>) ->
     let sql = concat!("select ", columns!(), " from device where site_id = $1 and id > $2 order by id limit $3");
     let after = page.after.unwrap_or(Uuid::nil());
     let devices: Vec<Device> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(after).bind(page.limit).fetch_all(conn).await)?;
+    with_care(tx, site_id, devices, now).await
+}
+
+/// The devices in use that are bound to one senior.
+pub async fn of_senior(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: DateTime<Utc>) -> Result<Vec<Listed>> {
+    let sql = concat!("select ", columns!(), " from device where site_id = $1 and senior_id = $2 and revoked_at is null order by id");
+    let devices: Vec<Device> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(senior_id).fetch_all(conn).await)?;
+    with_care(tx, site_id, devices, now).await
+}
+
+async fn with_care(tx: &mut Tx, site_id: Uuid, devices: Vec<Device>, now: DateTime<Utc>) -> Result<Vec<Listed>> {
     let ids: Vec<Uuid> = devices.iter().map(|device| device.id).collect();
     let quarantined = quarantined_lately(tx, site_id, &ids, now).await?;
     let listed = |device: Device| Listed { id: device.id, care: device.care(quarantined.contains(&device.id)), device };
