@@ -16,7 +16,7 @@ const ROUNDS: usize = 3;
 
 pub async fn measure(app: App) {
     let street = Street::planned(&app, "http://127.0.0.1:1/nobody?").await;
-    let token = token(&app, &street).await;
+    let token = token(&app, street.world.site, street.world.primary).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/api/v1/signals", listener.local_addr().expect("bound"));
     let stop = CancellationToken::new();
@@ -40,9 +40,9 @@ pub async fn measure(app: App) {
     let _ = serving.await;
 }
 
-/// Everybody of the site may be seen by who speaks for it.
-async fn token(app: &App, street: &Street) -> String {
-    let (site_id, member_id, now) = (street.world.site, street.world.primary, app.clock.now());
+/// A sign-in of a member.
+pub async fn token(app: &App, site_id: Uuid, member_id: Uuid) -> String {
+    let now = app.clock.now();
     app.write(move |mut tx| async move {
         let token = Token::random();
         let new = NewSession {

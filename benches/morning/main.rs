@@ -1,6 +1,6 @@
 //! Two thousand checks due at one moment: how long until all alerts and their first notices are committed, how long until the
 //! first notice stands at its receiver, and how that compares with what the machine can do at best: the same rows, written once
-//! more by plain inserts in one transaction. Then how many looks a second come in over HTTP.
+//! more by plain inserts in one transaction. Then how many looks a second come in over HTTP, and how long the pages of a desk take.
 //!
 //! `cargo bench --bench morning` measures SQLite; `bash tests/pg cargo bench --bench morning` measures PostgreSQL as well.
 
@@ -21,6 +21,7 @@ mod harness;
 #[expect(dead_code, reason = "this receiver only ever says yes")]
 mod receiver;
 
+mod desk;
 mod intake;
 mod street;
 
@@ -44,16 +45,22 @@ const WRITTEN: [(&str, &str); 7] = [
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // `cargo bench --bench morning -- desk` measures the pages alone.
+    let only_desk = std::env::args().any(|argument| argument == "desk");
     runtime.block_on(async {
-        engine("SQLite", None).await;
+        engine("SQLite", None, only_desk).await;
         match needs::postgres() {
-            Some(server) => engine("PostgreSQL", Some(&server)).await,
+            Some(server) => engine("PostgreSQL", Some(&server), only_desk).await,
             None => println!("PostgreSQL: not measured; run `bash tests/pg cargo bench --bench morning`"),
         }
     });
 }
 
-async fn engine(name: &str, server: Option<&str>) {
+async fn engine(name: &str, server: Option<&str>, only_desk: bool) {
+    if only_desk {
+        println!("{name}");
+        return on_fresh(server, desk::measure).await;
+    }
     println!("{name}: {SENIORS} checks due at one moment, seen shut, each with a helper of its own; {RUNS} runs");
     let (mut passes, mut floors, mut firsts, mut lasts, mut statements) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..RUNS {
@@ -84,6 +91,7 @@ async fn engine(name: &str, server: Option<&str>) {
     line("pass begins -> first notice at its receiver", &mut firsts);
     line("pass begins -> last notice at its receiver", &mut lasts);
     on_fresh(server, intake::measure).await;
+    on_fresh(server, desk::measure).await;
 }
 
 async fn on_fresh(server: Option<&str>, measure: impl AsyncFnOnce(App)) {

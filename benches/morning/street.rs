@@ -39,8 +39,12 @@ impl Street {
     }
 
     pub async fn planned(app: &App, url: &str) -> Self {
+        Self::planned_for(app, url, SENIORS).await
+    }
+
+    pub async fn planned_for(app: &App, url: &str, seniors: usize) -> Self {
         let world = World::seed(app, 0).await;
-        let seniors: Vec<Uuid> = (0..SENIORS).map(|_| Uuid::now_v7()).collect();
+        let seniors: Vec<Uuid> = (0..seniors).map(|_| Uuid::now_v7()).collect();
         let now = app.clock.now();
         let rows: Vec<Value> = seniors
             .iter()
@@ -100,7 +104,7 @@ impl Street {
     }
 }
 
-const PEOPLE: [&str; 6] = [
+const PEOPLE: [&str; 7] = [
     "insert into member (site_id, id, name, called, phone, locale, version, created_at)
         select {site:uuid}, {member:uuid}, '某某', '某师傅', {phone:text}, 'zh-CN', 1, {at:time} from {rows}",
     "insert into member_channel (site_id, id, member_id, position, channel, address, secret_sealed, verified_at, version, created_at)
@@ -109,6 +113,8 @@ const PEOPLE: [&str; 6] = [
         select {site:uuid}, {home:uuid}, {building:uuid}, '2单元', 4, {phone:text}, '左二窗', {number:int}, 1, {at:time} from {rows}",
     "insert into senior (site_id, id, home_id, name, called, phone, categories, risk_band, hearing_hint, purpose, version, created_at)
         select {site:uuid}, {id:uuid}, {home:uuid}, {name:text}, {name:text}, '0351000000', '[]', 'yellow', '', 'real', 1, {at:time} from {rows}",
+    "insert into senior_residence (site_id, id, senior_id, home_id, from_date, created_at)
+        select {site:uuid}, {id:uuid}, {id:uuid}, {home:uuid}, {from:date}, {at:time} from {rows}",
     "insert into agreement (site_id, id, senior_id, slot, weekdays, expected_sign, sensor_policy, require_change, from_date, content_hash, created_at)
         select {site:uuid}, {agreement:uuid}, {id:uuid}, 'morning', 127, 'open', 'sufficient', {no:bool}, {from:date}, {secret:bytes}, {at:time}
         from {rows}",

@@ -315,7 +315,15 @@ mod tests {
     fn alert(date: NaiveDate, cause: Cause, claimed: Option<i64>, outcome: Option<Outcome>) -> AlertFact {
         let opened_at = date.and_hms_opt(1, 45, 0).unwrap().and_utc();
         let claimed_at = claimed.map(|minutes| opened_at + TimeDelta::minutes(minutes));
-        AlertFact { date, building: home(), cause, outcome, opened_at, claimed_at, contact_at: claimed_at.map(|at| at + TimeDelta::minutes(10)) }
+        AlertFact {
+            date,
+            building: home(),
+            cause,
+            outcome,
+            opened_at,
+            claimed_at,
+            contact_at: claimed_at.map(|at| at + TimeDelta::minutes(10)),
+        }
     }
 
     #[test]

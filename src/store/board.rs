@@ -83,14 +83,7 @@ pub struct Waiting {
 
 /// Whom nobody has looked at although the round has begun (`unseen`), or whose sign was missing or could not be seen before the
 /// cutoff. The next deadline first, then as one walks.
-pub async fn waiting(
-    tx: &mut Tx,
-    who: &Who,
-    place: Option<Uuid>,
-    unseen: bool,
-    rows_max: i64,
-    now: DateTime<Utc>,
-) -> Result<Vec<Waiting>> {
+pub async fn waiting(tx: &mut Tx, who: &Who, place: Option<Uuid>, unseen: bool, rows_max: i64, now: DateTime<Utc>) -> Result<Vec<Waiting>> {
     let sql = concat!(
         "select s.id as senior_id, s.called, b.name as building, h.unit, h.room, d.state, d.deadline_at, count(*) over () as total
         from daily_check d
@@ -130,13 +123,8 @@ pub async fn open_alerts(tx: &mut Tx, who: &Who, place: Option<Uuid>) -> Result<
         cause: Cause,
         count: i64,
     }
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(who.site_id)
-        .bind(who.member_id)
-        .bind(who.today)
-        .bind(place)
-        .fetch_all(conn)
-        .await)?;
+    let rows: Vec<Row> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(who.site_id).bind(who.member_id).bind(who.today).bind(place).fetch_all(conn).await)?;
     Ok(rows.into_iter().map(|row| (row.cause, row.count)).collect())
 }
 
@@ -156,13 +144,7 @@ pub struct Unfinished {
 }
 
 /// Alerts opened since then that are closed without an outcome, and those that nobody has reviewed.
-pub async fn unfinished(
-    tx: &mut Tx,
-    who: &Who,
-    place: Option<Uuid>,
-    since: DateTime<Utc>,
-    rows_max: i64,
-) -> Result<Vec<Unfinished>> {
+pub async fn unfinished(tx: &mut Tx, who: &Who, place: Option<Uuid>, since: DateTime<Utc>, rows_max: i64) -> Result<Vec<Unfinished>> {
     let sql = concat!(
         "select a.id, s.called, b.name as building, h.unit, a.opened_at, a.resolved_at, a.outcome is null as outcome_missing,
             count(case when a.outcome is null then 1 end) over () as missing_total, count(*) over () as total

@@ -84,7 +84,10 @@ async fn checks(tx: &mut Tx, who: &Who, period: &Period) -> Result<Vec<CheckCoun
         .bind(period.to)
         .fetch_all(conn)
         .await)?;
-    Ok(rows.into_iter().map(|row| CheckCount { date: row.local_date, building: row.building_id, state: row.state, count: row.count }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| CheckCount { date: row.local_date, building: row.building_id, state: row.state, count: row.count })
+        .collect())
 }
 
 async fn senior_days(tx: &mut Tx, who: &Who, period: &Period) -> Result<Vec<SeniorDays>> {

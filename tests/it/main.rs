@@ -6,6 +6,7 @@ mod care;
 mod cli;
 mod compound;
 mod deploy;
+mod desk;
 mod door;
 mod end_to_end;
 mod harness;

@@ -26,11 +26,7 @@ use crate::http::error::HttpError;
 use crate::http::json::StrictQuery;
 
 pub fn routes() -> Router<HttpState> {
-    Router::new()
-        .route("/board", get(board))
-        .route("/board/now", get(part_now))
-        .route("/board/care", get(part_care))
-        .merge(lists::routes())
+    Router::new().route("/board", get(board)).route("/board/now", get(part_now)).route("/board/care", get(part_care)).merge(lists::routes())
 }
 
 #[derive(Deserialize)]

@@ -126,7 +126,11 @@ fn by_day(frame: &Frame, figures: &Statistics) -> Vec<Chart> {
     let spots: Vec<Spot> = figures
         .days
         .iter()
-        .map(|day| Spot { name: frame.say("charts.day").with("date", day.date.format("%-m-%-d")).to_string(), checks: &day.checks, alerts: &day.alerts })
+        .map(|day| Spot {
+            name: frame.say("charts.day").with("date", day.date.format("%-m-%-d")).to_string(),
+            checks: &day.checks,
+            alerts: &day.alerts,
+        })
         .collect();
     ["completion_by_day", "rate_by_day", "claim_by_day", "contact_by_day"].into_iter().map(|id| chart(frame, id, &spots, columns)).collect()
 }
@@ -149,7 +153,9 @@ fn chart(frame: &Frame, id: &'static str, spots: &[Spot], draw: impl Fn(&Values)
     };
     let minutes: Vec<Option<Minutes>> = spots.iter().map(|spot| of_minutes(spot.alerts)).collect();
     let (series, columns): (Vec<Vec<Option<f64>>>, &[&str]) = match what {
-        "completion" => (vec![spots.iter().map(|spot| spot.checks.completion_percent).collect()], &["due", "seen", "missed", "excused", "completion"]),
+        "completion" => {
+            (vec![spots.iter().map(|spot| spot.checks.completion_percent).collect()], &["due", "seen", "missed", "excused", "completion"])
+        }
         "rate" => (vec![spots.iter().map(|spot| spot.alerts.per_100_senior_days).collect()], &["alerts", "senior_days", "rate"]),
         _ => {
             let part = |pick: fn(&Minutes) -> f64| minutes.iter().map(|of| of.as_ref().map(pick)).collect();
@@ -184,7 +190,9 @@ fn chart(frame: &Frame, id: &'static str, spots: &[Spot], draw: impl Fn(&Values)
         table: spots
             .iter()
             .zip(&minutes)
-            .map(|(spot, minutes)| [spot.name.clone()].into_iter().chain(columns.iter().map(|column| cell(column, spot, minutes.as_ref()))).collect())
+            .map(|(spot, minutes)| {
+                [spot.name.clone()].into_iter().chain(columns.iter().map(|column| cell(column, spot, minutes.as_ref()))).collect()
+            })
             .collect(),
     }
 }

@@ -79,7 +79,8 @@ mod tests {
             parent_id: parent.map(id),
         };
         // The parent of the first is out of scope.
-        let places = [place(1, "a", Some(9)), place(4, "b2", Some(2)), place(2, "b", None), place(3, "b1", Some(2)), place(5, "b11", Some(3))];
+        let places =
+            [place(1, "a", Some(9)), place(4, "b2", Some(2)), place(2, "b", None), place(3, "b1", Some(2)), place(5, "b11", Some(3))];
         let listed = choices(&places, Some(id(3)));
         let names: Vec<&str> = listed.iter().map(|choice| choice.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "b · b2", "b · b1", "b · b1 · b11"]);

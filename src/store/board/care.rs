@@ -166,13 +166,7 @@ pub async fn doors(tx: &mut Tx, who: &Who, place: Option<Uuid>) -> Result<Vec<Do
         on_board!(),
         " order by b.walk_order, b.name, h.walk_order, s.id"
     );
-    Ok(on!(tx, |conn| sqlx::query_as(sql)
-        .bind(who.site_id)
-        .bind(who.member_id)
-        .bind(who.today)
-        .bind(place)
-        .fetch_all(conn)
-        .await)?)
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(who.site_id).bind(who.member_id).bind(who.today).bind(place).fetch_all(conn).await)?)
 }
 
 /// Those whom nobody has seen or heard for too long, with the last time.
