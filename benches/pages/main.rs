@@ -47,7 +47,8 @@ async fn engine(name: &str, server: Option<&str>) {
         page.time("/round, 500 windows", "/round".to_owned(), page.world.primary).await;
     })
     .await;
-    measure(server, BOARD_SENIORS, async |page| page.time("/board, 5,000 seniors", "/board".to_owned(), page.world.social_worker).await).await;
+    measure(server, BOARD_SENIORS, async |page| page.time("/board, 5,000 seniors", "/board".to_owned(), page.world.social_worker).await)
+        .await;
 }
 
 struct Pages {

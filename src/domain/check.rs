@@ -36,6 +36,11 @@ impl CheckState {
         self.is_undecided() || self == Self::Unmonitored
     }
 
+    /// Somebody on the round should look, or go: all that is not settled well.
+    pub fn wants_a_look(self) -> bool {
+        !matches!(self, Self::Ok | Self::OkLate | Self::Excused | Self::NotEvaluated)
+    }
+
     /// The cause of the missed trigger, for states that need one.
     pub fn missed_cause(self) -> Option<Cause> {
         match self {

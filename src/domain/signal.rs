@@ -34,6 +34,17 @@ impl Sign {
     }
 }
 
+impl Sign {
+    /// What somebody reports who looked and did not see this sign; it always contradicts.
+    pub fn missed_by(self) -> SignalKind {
+        match self {
+            Self::Open => SignalKind::Closed,
+            Self::Closed => SignalKind::Open,
+            Self::Card | Self::Bag | Self::Flag | Self::Report => SignalKind::NoSign,
+        }
+    }
+}
+
 words! {
     /// How a signal came in. A sheet is paper typed in later.
     pub enum Source { Member = "member", Sheet = "sheet", Device = "device" }

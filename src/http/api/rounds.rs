@@ -53,60 +53,80 @@ struct RoundQuery {
 
 /// One window. Names of one's own round are not masked.
 #[derive(Serialize, ToSchema)]
-struct Stop {
-    senior_id: Uuid,
-    check_id: Uuid,
-    name: String,
-    called: String,
-    phone: Option<String>,
-    hearing_hint: String,
-    building_id: Uuid,
-    building: String,
-    unit: String,
-    floor: Option<i64>,
-    room: String,
-    window_hint: String,
-    state: CheckState,
-    expected_sign: Sign,
-    window_opens_at: DateTime<Utc>,
-    deadline_at: DateTime<Utc>,
-    cutoff_at: DateTime<Utc>,
+pub struct Stop {
+    pub senior_id: Uuid,
+    pub check_id: Uuid,
+    pub name: String,
+    pub called: String,
+    pub phone: Option<String>,
+    pub hearing_hint: String,
+    pub building_id: Uuid,
+    pub building: String,
+    pub unit: String,
+    pub floor: Option<i64>,
+    pub room: String,
+    pub window_hint: String,
+    pub state: CheckState,
+    pub expected_sign: Sign,
+    pub window_opens_at: DateTime<Utc>,
+    pub deadline_at: DateTime<Utc>,
+    pub cutoff_at: DateTime<Utc>,
     /// What a sensor has shown in this slot, if anything.
-    sensor_kind: Option<String>,
-    sensor_at: Option<DateTime<Utc>>,
+    pub sensor_kind: Option<String>,
+    pub sensor_at: Option<DateTime<Utc>>,
     /// Her sensor is silent, which is a matter of the device: please look at the window.
-    sensor_silent: bool,
+    pub sensor_silent: bool,
     /// Somebody says that she is away, and nobody has confirmed it: please look as usual.
-    proposed_absence: Option<AbsenceWord>,
+    pub proposed_absence: Option<AbsenceWord>,
     /// When a person last saw her or heard her voice.
-    last_contact_at: Option<DateTime<Utc>>,
+    pub last_contact_at: Option<DateTime<Utc>>,
     /// Nobody has seen or heard her for more than a week: please ring.
-    contact_overdue: bool,
+    pub contact_overdue: bool,
     /// On a list to print.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sheet: Option<Lines>,
+    pub sheet: Option<Lines>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct Round {
-    date: NaiveDate,
-    slot: Slot,
+pub struct Round {
+    pub date: NaiveDate,
+    pub slot: Slot,
     /// Checks that need no more look.
-    done: usize,
-    stops: Vec<Stop>,
+    pub done: usize,
+    pub stops: Vec<Stop>,
 }
 
 /// The round of a date and slot.
 #[utoipa::path(get, path = "/api/v1/rounds", tag = "rounds", params(RoundQuery),
     responses((status = 200, body = Round), (status = 403, body = Problem), (status = 404, body = Problem)))]
 async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<RoundQuery>) -> Result<Answer, HttpError> {
-    let date = query.date.map_or(caller.today, |day| day.0);
-    let slot = query.slot.unwrap_or(Slot::Morning);
+    let asked = Asked {
+        date: query.date.map_or(caller.today, |day| day.0),
+        slot: query.slot.unwrap_or(Slot::Morning),
+        place: query.place,
+        sheet: query.sheet,
+    };
+    Ok(Answer::ok(&of(&app, caller, asked).await?))
+}
+
+/// Whose round of which day.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub date: NaiveDate,
+    pub slot: Slot,
+    /// `None`: the caller's own.
+    pub place: Option<Uuid>,
+    pub sheet: bool,
+}
+
+/// The same for the pages.
+pub async fn of(app: &App, caller: Caller, asked: Asked) -> Result<Round, HttpError> {
+    let Asked { date, slot, place, sheet } = asked;
     let now = app.clock.now();
-    let stops = match (query.sheet, query.place) {
+    let stops = match (sheet, place) {
         (false, _) => {
             app.read(move |mut tx| async move {
-                let stops = match query.place {
+                let stops = match place {
                     None => round::of_member(&mut tx, caller.site_id, caller.member_id, date, slot).await?,
                     Some(place) => {
                         caller.place(&mut tx, place, Capability::PhoneRead).await?;
@@ -119,10 +139,10 @@ async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQ
             .await?
         }
         (true, None) => return Err(Refusal::invalid("place", "register.sheet_place").into()),
-        (true, Some(place)) => sheet(&app, caller, place, date, slot).await?,
+        (true, Some(place)) => of_sheet(app, caller, place, date, slot).await?,
     };
-    let done = stops.iter().filter(|stop| matches!(stop.state, CheckState::Ok | CheckState::OkLate | CheckState::Excused)).count();
-    Ok(Answer::ok(&Round { date, slot, done, stops }))
+    let done = stops.iter().filter(|stop| !stop.state.wants_a_look()).count();
+    Ok(Round { date, slot, done, stops })
 }
 
 async fn shown(tx: &mut Tx, caller: &Caller, stops: Vec<round::Stop>, now: DateTime<Utc>) -> store::Result<Vec<Stop>> {
@@ -137,7 +157,7 @@ async fn shown(tx: &mut Tx, caller: &Caller, stops: Vec<round::Stop>, now: DateT
 
 /// A sheet that lacks somebody is worse than none: what is not planned yet is planned first, and a day that cannot be planned yet
 /// is refused and not answered with an empty page.
-async fn sheet(app: &App, caller: Caller, place: Uuid, date: NaiveDate, slot: Slot) -> Result<Vec<Stop>, HttpError> {
+async fn of_sheet(app: &App, caller: Caller, place: Uuid, date: NaiveDate, slot: Slot) -> Result<Vec<Stop>, HttpError> {
     if date > caller.today + Days::new(SHEET_DAYS_AHEAD_MAX) {
         return Err(Refusal::invalid("date", "register.too_far_ahead").with("days", SHEET_DAYS_AHEAD_MAX).into());
     }

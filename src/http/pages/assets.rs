@@ -29,8 +29,9 @@ pub fn address(path: &str) -> String {
 }
 
 /// The file itself, for the few that need an address of their own (the service worker).
-pub fn body(path: &str) -> Option<(String, Vec<u8>)> {
-    Static::get(path).map(|file| (file.metadata.mimetype().to_owned(), file.data.into_owned()))
+/// The file itself, for those that need an address of their own (the service worker).
+pub fn body(path: &str) -> Option<Vec<u8>> {
+    Static::get(path).map(|file| file.data.into_owned())
 }
 
 fn version(file: &EmbeddedFile) -> String {

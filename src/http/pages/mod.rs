@@ -24,7 +24,9 @@ mod calendar;
 mod charts;
 mod filter;
 pub mod frame;
+mod offline;
 mod problem;
+mod round;
 mod senior;
 mod seniors;
 mod sign_in;
@@ -57,6 +59,8 @@ pub fn routes() -> Router<HttpState> {
         .route("/", get(first))
         .merge(sign_in::routes())
         .merge(assets::routes())
+        .merge(offline::routes())
+        .merge(round::routes())
         .merge(desk())
         .merge(door())
         .layer(CompressionLayer::new())

@@ -1,0 +1,138 @@
+//! 今早看窗: the reader's round, as it is walked: one hand, outdoors, perhaps without a network. What she taps is kept and sent by
+//! `static/round.js`; `static/sw.js` keeps the page itself.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use serde::Deserialize;
+
+use super::frame::{Frame, Said};
+use super::page;
+use crate::app::App;
+use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceKind};
+use crate::domain::check::{CheckState, Slot};
+use crate::domain::signal::SignalKind;
+use crate::http::HttpState;
+use crate::http::api::rounds::{self, Asked, Stop};
+use crate::http::caller::Caller;
+use crate::http::error::HttpError;
+use crate::http::json::StrictQuery;
+use crate::http::value::Day;
+use crate::store::naming;
+
+pub fn routes() -> Router<HttpState> {
+    Router::new().route("/round", get(round))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoundQuery {
+    /// Today if left out; another day is only read.
+    #[serde(default)]
+    date: Option<Day>,
+    #[serde(default)]
+    slot: Option<Slot>,
+}
+
+#[derive(Template)]
+#[template(path = "round.html")]
+struct RoundPage {
+    frame: Frame,
+    caller: Caller,
+    called: String,
+    now: DateTime<Utc>,
+    date: NaiveDate,
+    slot: Slot,
+    done: usize,
+    all: usize,
+    /// What is left, and what is done, each in walking order.
+    left: Vec<Entrance>,
+    seen: Vec<Entrance>,
+    tomorrow: NaiveDate,
+    latest_return: NaiveDate,
+}
+
+/// The windows of one entrance, which are looked at from one place.
+struct Entrance {
+    building: String,
+    unit: String,
+    stops: Vec<Stop>,
+}
+
+impl RoundPage {
+    fn is_today(&self) -> bool {
+        self.date == self.frame.today
+    }
+
+    /// What may be tapped besides the agreed sign and its absence, in this order.
+    fn more() -> [SignalKind; 3] {
+        [SignalKind::SeenInPerson, SignalKind::SpokeWithPerson, SignalKind::NoAnswer]
+    }
+
+    fn absences() -> &'static [AbsenceKind] {
+        AbsenceKind::ALL
+    }
+
+    /// Minutes to the agreed time, in words.
+    fn time_left(&self, stop: &Stop) -> Said {
+        let minutes = (stop.deadline_at - self.now).num_minutes();
+        match minutes {
+            1.. if stop.deadline_at > self.now => {
+                self.frame.say("round.until").with("time", self.frame.time(&stop.deadline_at)).with("minutes", minutes)
+            }
+            _ if stop.deadline_at > self.now => self.frame.say("round.until_now").with("time", self.frame.time(&stop.deadline_at)),
+            _ => self.frame.say("round.past").with("time", self.frame.time(&stop.deadline_at)),
+        }
+    }
+
+    /// The chip's colour; the words beside it say the same.
+    fn tone(state: &CheckState) -> &'static str {
+        match state {
+            CheckState::Ok | CheckState::OkLate | CheckState::Excused => "good",
+            CheckState::Expected | CheckState::NotEvaluated => "",
+            CheckState::Tentative | CheckState::TentativeBlind | CheckState::Unmonitored => "wait",
+            CheckState::NotObserved | CheckState::NotOpen | CheckState::NotSeen | CheckState::Help => "bad",
+        }
+    }
+}
+
+async fn round(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<RoundQuery>) -> Result<Response, HttpError> {
+    let asked =
+        Asked { date: query.date.map_or(caller.today, |day| day.0), slot: query.slot.unwrap_or(Slot::Morning), place: None, sheet: false };
+    let round = rounds::of(&app, caller.clone(), asked).await?;
+    let (site_id, member_id) = (caller.site_id, caller.member_id);
+    let called =
+        app.read(move |mut tx| async move { naming::member(&mut tx, site_id, member_id).await.map(|called| (tx, called)) }).await?;
+    let (all, done) = (round.stops.len(), round.done);
+    let (left, seen): (Vec<Stop>, Vec<Stop>) = round.stops.into_iter().partition(|stop| stop.state.wants_a_look());
+    let after = |days| caller.today.checked_add_days(Days::new(days)).unwrap_or(caller.today);
+    page(&RoundPage {
+        frame: Frame::of(&caller, "/round"),
+        called,
+        now: app.clock.now(),
+        date: asked.date,
+        slot: asked.slot,
+        done,
+        all,
+        left: entrances(left),
+        seen: entrances(seen),
+        tomorrow: after(1),
+        latest_return: after(ABSENCE_DAYS_MAX.unsigned_abs()),
+        caller,
+    })
+}
+
+/// Neighbours in walking order under one heading.
+fn entrances(stops: Vec<Stop>) -> Vec<Entrance> {
+    let mut entrances: Vec<Entrance> = Vec::new();
+    for stop in stops {
+        match entrances.last_mut() {
+            Some(last) if last.building == stop.building && last.unit == stop.unit => last.stops.push(stop),
+            _ => entrances.push(Entrance { building: stop.building.clone(), unit: stop.unit.clone(), stops: vec![stop] }),
+        }
+    }
+    entrances
+}
