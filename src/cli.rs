@@ -5,6 +5,7 @@ mod arguments;
 mod console;
 mod keep;
 mod people;
+mod why;
 
 use std::io::IsTerminal;
 use std::path::Path;

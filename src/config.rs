@@ -6,10 +6,13 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
+use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::refusal::Refusal;
 use crate::domain::rules::{CheckRules, LadderRules, Rules, Span};
+use crate::text;
 
 mod limits;
 
@@ -144,13 +147,19 @@ pub enum LogLevel {
     Trace,
 }
 
-/// What stops the start. The text names key, value and what is allowed.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    #[error("{0}")]
-    Read(String),
-    #[error("{key} is {value}; allowed: {allowed}")]
-    Value { key: String, value: String, allowed: String },
+/// What stops the start: sentences by their keys, each under the setting that it is about.
+#[derive(Debug)]
+pub struct ConfigError(pub Vec<Refusal>);
+
+impl ConfigError {
+    /// A line for each setting.
+    pub fn text(&self, locale: &str) -> String {
+        let line = |wrong: &Refusal| {
+            let sentence = text::render(locale, wrong.key, &wrong.arguments);
+            wrong.field.as_ref().map_or(sentence.clone(), |key| format!("{key}: {sentence}"))
+        };
+        self.0.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
 }
 
 impl Config {
@@ -159,15 +168,12 @@ impl Config {
         let mut figment = Figment::from(Toml::string(DEFAULTS));
         if let Some(path) = file {
             if !path.is_file() {
-                return Err(ConfigError::Read(format!("--config {}: there is no such file", path.display())));
+                return Err(ConfigError(vec![Refusal::invalid(format!("--config {}", path.display()), "why.not_found")]));
             }
             figment = figment.merge(Toml::file_exact(path));
         }
         figment = figment.merge(Env::prefixed("CHENLIAN_").split("__").ignore(&["TEST_POSTGRES"]));
-        let config: Self = figment.extract().map_err(|errors| {
-            let lines: Vec<String> = errors.into_iter().map(|error| explain(&error)).collect();
-            ConfigError::Read(lines.join("\n"))
-        })?;
+        let config: Self = figment.extract().map_err(|errors| ConfigError(errors.into_iter().map(|error| explain(&error)).collect()))?;
         config.validate()?;
         Ok(config)
     }
@@ -222,10 +228,19 @@ impl Config {
     }
 }
 
-fn explain(error: &figment::Error) -> String {
-    let key = error.path.join(".");
-    let source = error.metadata.as_ref().map_or_else(String::new, |metadata| format!(" (from {})", metadata.name));
-    if key.is_empty() { format!("{}{source}", error.kind) } else { format!("{key}: {}{source}", error.kind) }
+/// What was typed is not repeated: it may be a secret.
+fn explain(error: &figment::Error) -> Refusal {
+    let mut key = error.path.join(".");
+    if let Some(path) = error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref()?.file_path()) {
+        key = format!("{} {key}", path.display()).trim_end().to_owned();
+    }
+    match &error.kind {
+        Kind::UnknownField(name, known) => Refusal::invalid(key, "config.unknown").with("name", name).with("known", known.join(", ")),
+        Kind::UnknownVariant(_, known) => Refusal::invalid(key, "config.word").with("known", known.join(", ")),
+        // Only the syntax of a file is wrong without a path.
+        Kind::Message(said) if error.path.is_empty() => Refusal::invalid(key, "why.said").with("said", said),
+        _ => Refusal::invalid(key, "config.misread"),
+    }
 }
 
 #[cfg(test)]
@@ -247,8 +262,8 @@ mod tests {
             ("[http]\nops_listen = \"0.0.0.0:81\"", "http.ops_listen"),
             ("[mqtt]\nmode = \"broker\"", "mqtt.mode"),
             ("[watch]\ntick = \"11s\"", "watch.tick"),
-            ("[outbox]\nlease = \"3s\"\nattempt_timeout = \"6s\"", "outbox.lease is \"3s\""),
-            ("[outbox]\nlease = \"24s\"", "outbox.lease is \"24s\""),
+            ("[outbox]\nlease = \"3s\"\nattempt_timeout = \"6s\"", "outbox.lease: is \"3s\""),
+            ("[outbox]\nlease = \"24s\"", "outbox.lease: is \"24s\""),
             ("[site]\ntimezone = \"Asia/Peking\"", "site.timezone"),
             ("[site]\nlatitude = 999.0", "site.latitude"),
             ("[site]\nname = \" \"", "site.name"),
@@ -277,7 +292,7 @@ mod tests {
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), toml).unwrap();
-            let error = Config::load(Some(file.path())).unwrap_err().to_string();
+            let error = Config::load(Some(file.path())).unwrap_err().text("en");
             assert!(error.contains(key), "{toml}: {error}");
             assert!(!error.to_lowercase().contains("change"), "what was typed for a secret is not repeated: {error}");
         }

@@ -5,6 +5,7 @@ use std::env;
 use std::io::Write;
 use std::path::Path;
 
+use super::why;
 use crate::config::ConfigError;
 use crate::domain::refusal::Refusal;
 use crate::ingest::running::StartError as SensorsError;
@@ -68,20 +69,19 @@ impl Console {
     }
 
     pub fn settings_failure(self, error: &ConfigError) -> Failure {
-        Failure { code: USAGE, text: self.render("console.settings_wrong", &[("why", &error.to_string())]) }
+        Failure { code: USAGE, text: self.render("console.settings_wrong", &[("why", &error.text(self.locale))]) }
     }
 
     pub fn start_failure(self, error: &StartError) -> Failure {
-        let why = error.to_string();
         match error {
             StartError::Open(error) => self.open_failure(error),
             StartError::Store(error) => self.store_failure(error),
             StartError::Folder { path, source } | StartError::Key(SealError::File { path, source }) => self.file_failure(path, source),
-            StartError::Key(_) => self.failure("console.key_wrong", &[("why", &why)]),
+            StartError::Key(error) => self.failure("console.key_wrong", &[("why", &self.render(why::key(error), &[]))]),
             StartError::KeyMissing { path } => self.failure("console.key_missing", &[("path", path)]),
             StartError::Outdated { pending } => self.failure("console.outdated", &[("pending", &pending.join(", "))]),
             StartError::Listen { key, address, source } => {
-                let (address, why) = (address.to_string(), source.to_string());
+                let (address, why) = (address.to_string(), self.why(why::io(source), source));
                 self.failure("console.listen_failed", &[("key", key), ("address", &address), ("why", &why)])
             }
             StartError::Sensors(error) => self.sensors_failure(error),
@@ -94,16 +94,15 @@ impl Console {
     fn sensors_failure(self, error: &SensorsError) -> Failure {
         match error {
             SensorsError::Listen { listen, source } => {
-                let (address, why) = (listen.to_string(), source.to_string());
+                let (address, why) = (listen.to_string(), self.why(why::io(source), source));
                 self.failure("console.listen_failed", &[("key", "mqtt.listen"), ("address", &address), ("why", &why)])
             }
             SensorsError::File { path, source } => self.file_failure(path, source),
-            other => Failure { code: USAGE, text: self.render("console.settings_wrong", &[("why", &other.to_string())]) },
+            other => Failure { code: USAGE, text: self.render("console.settings_wrong", &[("why", &self.why(None, other))]) },
         }
     }
 
     pub fn open_failure(self, error: &OpenError) -> Failure {
-        let why = error.to_string();
         match error {
             OpenError::Url { url } => Failure { code: USAGE, text: self.render("console.url_wrong", &[("url", url)]) },
             OpenError::InUse { path } => self.failure("console.in_use", &[("path", path)]),
@@ -113,8 +112,8 @@ impl Console {
             OpenError::NotDurable { setting, value, needed } => {
                 self.failure("console.not_durable", &[("setting", setting), ("value", value), ("needed", needed)])
             }
-            OpenError::Database(_) => self.failure("console.database_failed", &[("why", &why)]),
-            OpenError::Migrate(_) => self.failure("console.migrate_failed", &[("why", &why)]),
+            OpenError::Database(error) => self.database_failure(error),
+            OpenError::Migrate(error) => self.failure("console.migrate_failed", &[("why", &self.why(why::migration(error), error))]),
         }
     }
 
@@ -122,7 +121,8 @@ impl Console {
         match error {
             store::Error::Refused(refusal) => Failure::new(self.refusal(refusal)),
             store::Error::Busy => self.failure("console.busy", &[]),
-            other => self.failure("console.database_failed", &[("why", &other.to_string())]),
+            store::Error::Database(error) | store::Error::Unknown(error) => self.database_failure(error),
+            other => self.failure("console.database_failed", &[("why", &self.why(None, other))]),
         }
     }
 
@@ -142,12 +142,23 @@ impl Console {
             BackupError::NotEmpty => self.failure("console.not_empty", &[]),
             BackupError::NoTool { program, command } => self.failure("console.no_tool", &[("program", program), ("command", command)]),
             BackupError::Tool { program, why } => self.failure("console.tool_failed", &[("program", program), ("why", why)]),
-            BackupError::Database(error) => self.failure("console.database_failed", &[("why", &error.to_string())]),
+            BackupError::Database(error) => self.database_failure(error),
         }
     }
 
     fn file_failure(self, path: &str, source: &std::io::Error) -> Failure {
-        self.failure("console.file_failed", &[("path", path), ("why", &source.to_string())])
+        self.failure("console.file_failed", &[("path", path), ("why", &self.why(why::io(source), source))])
+    }
+
+    fn database_failure(self, error: &sqlx::Error) -> Failure {
+        self.failure("console.database_failed", &[("why", &self.why(why::database(error), error))])
+    }
+
+    /// The known reason in the reader's words, with the system's own in the log; an unknown one can only be quoted.
+    fn why(self, known: why::Known, error: &dyn std::fmt::Display) -> String {
+        let Some(key) = known else { return self.render("why.said", &[("said", &error.to_string())]) };
+        tracing::error!(why = %error, "what the system says about it");
+        self.render(key, &[])
     }
 }
 

@@ -3,10 +3,10 @@
 use chrono::TimeDelta;
 
 use super::{Config, ConfigError, MqttMode};
+use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Span;
 use crate::store::open::redact;
-use crate::text;
 
 const CONNECTIONS_MAX: usize = 100_000;
 const TICK_MAX: TimeDelta = TimeDelta::seconds(10);
@@ -31,10 +31,7 @@ impl Config {
         self.require_addresses()?;
         self.require_numbers()?;
         self.require_site()?;
-        self.rules().check().map_err(|refusal| {
-            let key = refusal.field.clone().unwrap_or_default();
-            wrong(&key, self.value_of(&key), &text::render("en", refusal.key, &refusal.arguments))
-        })
+        self.rules().check().map_err(|refusal| ConfigError(vec![refusal]))
     }
 
     /// No setting still says what an example says.
@@ -44,7 +41,7 @@ impl Config {
             for (key, value) in keys.as_object().into_iter().flatten() {
                 let Some(value) = value.as_str() else { continue };
                 if plain(value).contains(PLACEHOLDERS[0]) {
-                    return Err(wrong(&format!("{section}.{key}"), "a placeholder".to_owned(), "a value of your own"));
+                    return Err(wrong(&format!("{section}.{key}"), "…", "config.allowed_own_value"));
                 }
             }
         }
@@ -54,7 +51,7 @@ impl Config {
             ("database.url", password_of(&self.database.url)),
         ] {
             if secret.is_some_and(|secret| PLACEHOLDERS.contains(&plain(secret).as_str())) {
-                return Err(wrong(key, "a placeholder".to_owned(), "a password of your own"));
+                return Err(wrong(key, "…", "config.allowed_own_password"));
             }
         }
         Ok(())
@@ -64,30 +61,30 @@ impl Config {
         let (http, mqtt) = (&self.http, &self.mqtt);
         let ops = http.ops_listen;
         if !ops.ip().is_loopback() {
-            return Err(wrong("http.ops_listen", ops.to_string(), "a loopback address: metrics and health are not for others"));
+            return Err(wrong("http.ops_listen", ops.to_string(), "config.allowed_loopback"));
         }
         if http.listen == ops && ops.port() != 0 {
-            return Err(wrong("http.ops_listen", ops.to_string(), "another address than http.listen"));
+            return Err(wrong("http.ops_listen", ops.to_string(), "config.allowed_other_address"));
         }
         if !http.listen.ip().is_loopback() && !http.trusted_proxy {
-            let allowed = "a loopback address, or any with http.trusted_proxy = true (TLS in front)";
+            let allowed = "config.allowed_loopback_or_proxy";
             return Err(wrong("http.listen", http.listen.to_string(), allowed));
         }
         if mqtt.anonymous_loopback && !mqtt.listen.ip().is_loopback() {
-            return Err(wrong("mqtt.anonymous_loopback", "true".to_owned(), "false, or a loopback address as mqtt.listen"));
+            return Err(wrong("mqtt.anonymous_loopback", "true".to_owned(), "config.allowed_anonymous"));
         }
         if mqtt.mode == MqttMode::External && !(mqtt.url.starts_with("mqtt://") || mqtt.url.starts_with("mqtts://")) {
-            let allowed = "mqtt://HOST[:PORT] or mqtts://HOST[:PORT] with mqtt.mode = \"external\"";
+            let allowed = "config.allowed_broker";
             return Err(wrong("mqtt.url", without_secrets(&mqtt.url), allowed));
         }
         for (key, url) in [("http.public_url", &http.public_url), ("heartbeat.url", &self.heartbeat.url)] {
             if !url.is_empty() && !is_web_address(url) {
-                return Err(wrong(key, without_secrets(url), "empty, or an address such as https://HOST"));
+                return Err(wrong(key, without_secrets(url), "config.allowed_web_address"));
             }
         }
         let database = &self.database.url;
         if !database.is_empty() && !DATABASES.iter().any(|scheme| database.starts_with(scheme)) {
-            let allowed = "empty, sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME";
+            let allowed = "config.allowed_database";
             return Err(wrong("database.url", without_secrets(database), allowed));
         }
         Ok(())
@@ -104,7 +101,7 @@ impl Config {
             ("outbox.concurrency", outbox.concurrency),
         ] {
             if !(1..=CONNECTIONS_MAX).contains(&number) {
-                return Err(wrong(key, self.value_of(key), &format!("1 to {CONNECTIONS_MAX}")));
+                return Err(outside(key, self.value_of(key), 1, CONNECTIONS_MAX));
             }
         }
         for (key, span) in [
@@ -117,26 +114,26 @@ impl Config {
             ("heartbeat.period", self.heartbeat.period),
         ] {
             if span.0 <= TimeDelta::zero() {
-                return Err(wrong(key, self.value_of(key), "longer than 0s"));
+                return Err(wrong(key, self.value_of(key), "config.allowed_longer"));
             }
         }
         if outbox.lease.0 < outbox.attempt_timeout.0 + LEASE_SLACK {
-            let allowed = "at least 10s longer than outbox.attempt_timeout, or one sender would take over from another";
+            let allowed = "config.allowed_lease";
             return Err(wrong("outbox.lease", self.value_of("outbox.lease"), allowed));
         }
         if self.watch.tick > Span(TICK_MAX) {
-            return Err(wrong("watch.tick", self.value_of("watch.tick"), "at most 10s"));
+            return Err(wrong("watch.tick", self.value_of("watch.tick"), "config.allowed_tick"));
         }
         Ok(())
     }
 
     fn require_site(&self) -> Result<(), ConfigError> {
         if register::name("site.name", &self.site.name).is_err() {
-            return Err(wrong("site.name", self.value_of("site.name"), "1 to 64 characters without line breaks"));
+            return Err(wrong("site.name", self.value_of("site.name"), "config.allowed_name"));
         }
         for (key, degrees, most) in [("site.latitude", self.site.latitude, 90.0), ("site.longitude", self.site.longitude, 180.0)] {
             if !(-most..=most).contains(&degrees) {
-                return Err(wrong(key, degrees.to_string(), &format!("-{most} to {most}")));
+                return Err(outside(key, degrees, -most, most));
             }
         }
         Ok(())
@@ -149,8 +146,13 @@ impl Config {
     }
 }
 
-fn wrong(key: &str, value: String, allowed: &str) -> ConfigError {
-    ConfigError::Value { key: key.to_owned(), value, allowed: allowed.to_owned() }
+fn wrong(key: &str, value: impl ToString, allowed: &'static str) -> ConfigError {
+    ConfigError(vec![Refusal::invalid(key, allowed).with("value", value)])
+}
+
+/// Outside of a range.
+fn outside(key: &str, value: impl ToString, least: impl ToString, most: impl ToString) -> ConfigError {
+    ConfigError(vec![Refusal::invalid(key, "config.allowed_range").with("value", value).with("least", least).with("most", most)])
 }
 
 fn plain(text: &str) -> String {

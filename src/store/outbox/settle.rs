@@ -245,7 +245,7 @@ async fn disable(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<(
 async fn tell_disabled(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     let leased = &attempt.leased;
     let called = naming::member(tx, leased.site_id, leased.recipient_id).await?;
-    let said = arguments([("member", called), ("why", attempt.outcome.detail.clone())]);
+    let said = arguments([("member", called)]);
     let reason = format!("channel/{}", leased.channel_id.unwrap_or_default());
     watch::tell_operators(tx, leased.site_id, "notice.channel_disabled", &reason, &said, now).await?;
     Ok(())
