@@ -10,8 +10,9 @@ use crate::store::case::{self, Span};
 use crate::store::watch::{self as due, Clockwork};
 use crate::store::{Error, Result, clock, health, life, plan};
 
-/// Seniors per transaction: short enough that a volunteer's tap does not wait.
-pub const CHUNK_SENIORS: i64 = 1_000;
+/// Seniors per transaction: short enough that a volunteer's tap does not wait, and that the first notice of a large street leaves
+/// while the others are still decided. With a hundred the whole pass is slower.
+pub const CHUNK_SENIORS: i64 = 250;
 /// A pass takes at most this many chunks before it lets others breathe.
 const CHUNKS_PER_PASS_MAX: usize = 1_000;
 

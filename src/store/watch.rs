@@ -20,9 +20,11 @@ pub enum Clockwork {
 pub async fn due_seniors(tx: &mut Tx, clockwork: Clockwork, site_id: Uuid, now: DateTime<Utc>, limit: i64) -> Result<Vec<Uuid>> {
     let sql = match clockwork {
         Clockwork::Checks => {
-            "select senior_id from daily_check where site_id = $1 and next_action_at <= $2 order by next_action_at limit $3"
+            "select senior_id from daily_check where site_id = $1 and next_action_at <= $2 order by next_action_at, senior_id limit $3"
         }
-        Clockwork::Alerts => "select senior_id from alert where site_id = $1 and next_action_at <= $2 order by next_action_at limit $3",
+        Clockwork::Alerts => {
+            "select senior_id from alert where site_id = $1 and next_action_at <= $2 order by next_action_at, senior_id limit $3"
+        }
     };
     let mut seniors: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(now).bind(limit).fetch_all(conn).await)?;
     seniors.sort_unstable();

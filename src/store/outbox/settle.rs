@@ -225,6 +225,7 @@ async fn disable(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<(
         .await
         .map(|done| done.rows_affected()))?;
     if changed > 0 {
+        tracing::warn!(?channel, why = attempt.outcome.detail, "the receiver says that this address is gone");
         let fields = ["disabled_at", "disabled_why"];
         let entry = audit::Entry {
             site_id,

@@ -81,7 +81,8 @@ async fn a_channel_that_its_receiver_has_switched_off_is_told_to_the_operator() 
         tell(&app, world.site, &[world.primary], 1).await;
         deliver::run_once(&app).await.expect("the outbox passes");
         let told = texts(&app, "select arguments from notice where key = 'notice.channel_disabled'").await;
-        assert!(told.len() == 1 && told[0].contains("status 410"), "{told:?}");
+        assert!(told.len() == 1 && told[0].contains("王师傅") && !told[0].contains("status"), "{told:?}");
+        assert_eq!(texts(&app, "select disabled_why from member_channel where disabled_at is not null").await, ["status 410"]);
     })
     .await;
 }
