@@ -18,6 +18,7 @@ mod contradiction;
 mod dossier;
 mod found;
 
+pub use contradiction::{Shown, shown_by};
 pub use dossier::{Dossier, DossierContact, DossierKeyHolder, Hearing, Mobility, Sight, minutes_away};
 pub use found::{DOSSIER, Finding, FindingKind, FindingState, Known, findings, reconcile};
 

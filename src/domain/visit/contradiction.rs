@@ -58,6 +58,27 @@ fn proves(proof: ContactProof, visit: &VisitFacts) -> bool {
     }
 }
 
+/// What a proof says by itself about the visit that gave it, so that nobody enters it twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    pub method: VisitMethod,
+    pub result: VisitResult,
+    pub contact_with: Option<ContactWith>,
+}
+
+/// The visit that a proof was had by; `None` where somebody else or something else gave it.
+pub fn shown_by(proof: ContactProof) -> Option<Shown> {
+    let met = |method, whom| Some(Shown { method, result: VisitResult::Met, contact_with: Some(whom) });
+    match proof {
+        ContactProof::SeenInPerson => met(VisitMethod::Door, ContactWith::Senior),
+        ContactProof::SpokeWithPerson => met(VisitMethod::Phone, ContactWith::Senior),
+        ContactProof::Video => met(VisitMethod::Video, ContactWith::Senior),
+        ContactProof::FamilyWithPerson => met(VisitMethod::Phone, ContactWith::Family),
+        ContactProof::HospitalConfirmed => Some(Shown { method: VisitMethod::Phone, result: VisitResult::Hospital, contact_with: None }),
+        ContactProof::AgreedSignSeenLate | ContactProof::SeenByNamedPerson | ContactProof::EmergencyServiceTookOver => None,
+    }
+}
+
 /// Whether the outcome tells the same story as the result.
 fn outcome_fits(outcome: Option<Outcome>, visit: &VisitFacts) -> bool {
     use Outcome as O;

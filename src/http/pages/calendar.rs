@@ -9,10 +9,10 @@ use crate::domain::check::CheckState;
 use crate::store::register::day::Morning;
 
 /// Sizes in units of the picture, which is scaled to its place.
-const LABEL_WIDTH: u32 = 40;
+const LABEL_WIDTH: u32 = 50;
 const DAY_WIDTH: u32 = 10;
-const ROW_HEIGHT: u32 = 22;
-const HEAD_HEIGHT: u32 = 16;
+const ROW_HEIGHT: u32 = 24;
+const HEAD_HEIGHT: u32 = 24;
 
 /// How a day looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,7 +15,7 @@ use super::page;
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::domain::visit::{
-    ConditionItem, ContactWith, Hearing, Mobility, NeedItem, SafetyItem, Sight, VisitKind, VisitMethod, VisitResult,
+    ConditionItem, ContactWith, Hearing, Mobility, NeedItem, SafetyItem, Shown, Sight, VisitKind, VisitMethod, VisitResult, shown_by,
 };
 use crate::http::HttpState;
 use crate::http::api::visits::{self, Begun};
@@ -50,6 +50,8 @@ struct VisitPage {
     /// The alert waits, and the reader may close it.
     may_resolve: bool,
     resolves: bool,
+    /// What the end of the alert says about the visit, if the reader may know it.
+    known: Option<Shown>,
 }
 
 /// Rows for contacts of a first visit.
@@ -72,6 +74,18 @@ impl VisitPage {
 
     fn started_at(&self) -> DateTime<Utc> {
         self.begun.went_at.unwrap_or(self.now)
+    }
+
+    fn is_method(&self, method: &VisitMethod) -> bool {
+        self.known.map_or(VisitMethod::Door, |known| known.method) == *method
+    }
+
+    fn is_result(&self, result: &VisitResult) -> bool {
+        self.known.is_some_and(|known| known.result == *result)
+    }
+
+    fn is_contact(&self, whom: &ContactWith) -> bool {
+        self.known.is_some_and(|known| known.contact_with == Some(*whom))
     }
 
     fn methods(&self) -> &'static [VisitMethod] {
@@ -117,7 +131,11 @@ async fn new(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQ
     let waits = begun.alert.as_ref().is_some_and(|alert| alert.resolved_at.is_none());
     let may_resolve = waits && begun.relation.may(Capability::AlertAct);
     let goes = begun.alert.as_ref().is_some_and(|alert| alert.claimed_by == Some(caller.member_id));
+    let reads = begun.relation.may(Capability::HealthRead);
+    let told = begun.alert.as_ref().filter(|alert| reads || alert.resolved_by == Some(caller.member_id));
+    let proof = told.and_then(|alert| alert.contact_proof.as_deref()?.parse().ok());
     page(&VisitPage {
+        known: proof.and_then(shown_by),
         frame: Frame::of(&caller, if begun.alert.is_some() { "/alerts" } else { "/seniors" }),
         now: app.clock.now(),
         kind,
