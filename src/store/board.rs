@@ -107,8 +107,16 @@ pub async fn waiting(tx: &mut Tx, who: &Who, place: Option<Uuid>, unseen: bool, 
         .await)?)
 }
 
+/// Open alerts of one cause.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct Open {
+    #[sqlx(try_from = "String")]
+    pub cause: Cause,
+    pub count: i64,
+}
+
 /// How many alerts are open, by cause.
-pub async fn open_alerts(tx: &mut Tx, who: &Who, place: Option<Uuid>) -> Result<Vec<(Cause, i64)>> {
+pub async fn open_alerts(tx: &mut Tx, who: &Who, place: Option<Uuid>) -> Result<Vec<Open>> {
     let sql = concat!(
         "select a.cause, count(*) as count from alert a
         join senior s on s.site_id = a.site_id and s.id = a.senior_id
@@ -117,12 +125,6 @@ pub async fn open_alerts(tx: &mut Tx, who: &Who, place: Option<Uuid>) -> Result<
         on_board!(),
         " group by a.cause"
     );
-    #[derive(FromRow)]
-    struct Row {
-        #[sqlx(try_from = "String")]
-        cause: Cause,
-        count: i64,
-    }
     let rows: Vec<Row> =
         on!(tx, |conn| sqlx::query_as(sql).bind(who.site_id).bind(who.member_id).bind(who.today).bind(place).fetch_all(conn).await)?;
     Ok(rows.into_iter().map(|row| (row.cause, row.count)).collect())

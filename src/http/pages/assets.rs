@@ -35,8 +35,7 @@ pub fn body(path: &str) -> Option<Vec<u8>> {
 }
 
 fn version(file: &EmbeddedFile) -> String {
-    let digits = file.metadata.sha256_hash().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    digits[..VERSION_DIGITS].to_owned()
+    crate::store::signal::hex(&file.metadata.sha256_hash())[..VERSION_DIGITS].to_owned()
 }
 
 async fn file(Path((asked, path)): Path<(String, String)>) -> Result<Response, HttpError> {

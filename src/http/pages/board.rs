@@ -75,14 +75,14 @@ async fn part_now(State(app): State<App>, caller: Caller, StrictQuery(query): St
     caller.require(Capability::MembersRead)?;
     let frame = Frame::of(&caller, "/board");
     let now = now::read(&app, &caller, &frame, query.place).await?;
-    page(&NowFragment { now, frame })
+    page(&NowFragment { frame, now })
 }
 
 async fn part_care(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<BoardQuery>) -> Result<Response, HttpError> {
     caller.require(Capability::MembersRead)?;
     let frame = Frame::of(&caller, "/board");
     let care = care::read(&app, &caller, &frame, query.place).await?;
-    page(&CareFragment { care, frame })
+    page(&CareFragment { frame, care })
 }
 
 /// `?place=…` of a link that keeps the filter.

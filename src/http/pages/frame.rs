@@ -112,7 +112,6 @@ impl Frame {
     }
 
     /// Where a file of `static/` is; the address changes with its content.
-    #[expect(clippy::unused_self, reason = "templates call methods of what they hold")]
     pub fn asset(&self, path: &str) -> String {
         assets::address(path)
     }

@@ -134,7 +134,7 @@ pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>
     });
     let (counted, alerts, open, shut, unseen, unfinished) = found.await?;
     let (unlooked, looked): (Vec<AlertItem>, Vec<AlertItem>) = alerts.into_iter().partition(|item| item.cause == Cause::NotObserved);
-    let total_of = |nobody: bool| open.iter().filter(|(cause, _)| (*cause == Cause::NotObserved) == nobody).map(|(_, count)| count).sum();
+    let total_of = |nobody: bool| open.iter().filter(|of| (of.cause == Cause::NotObserved) == nobody).map(|of| of.count).sum();
     let missing_total = unfinished.first().map_or(0, |first| first.missing_total);
     let all_unfinished = unfinished.first().map_or(0, |first| first.total);
     Ok(NowPart {
