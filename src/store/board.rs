@@ -125,9 +125,7 @@ pub async fn open_alerts(tx: &mut Tx, who: &Who, place: Option<Uuid>) -> Result<
         on_board!(),
         " group by a.cause"
     );
-    let rows: Vec<Row> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(who.site_id).bind(who.member_id).bind(who.today).bind(place).fetch_all(conn).await)?;
-    Ok(rows.into_iter().map(|row| (row.cause, row.count)).collect())
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(who.site_id).bind(who.member_id).bind(who.today).bind(place).fetch_all(conn).await)?)
 }
 
 /// A closed alert about which something is left to write down.

@@ -103,6 +103,8 @@ pub struct UnfinishedRow {
     pub who: String,
     pub resolved: String,
     pub outcome_missing: bool,
+    /// What it was is written: she has only to look it over.
+    pub may_review: bool,
 }
 
 pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>) -> Result<NowPart, HttpError> {
@@ -149,7 +151,7 @@ pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>
         is_planned: !counted.is_empty(),
         missing_total,
         review_total: all_unfinished - missing_total,
-        unfinished: unfinished.into_iter().map(|row| unfinished_row(frame, row)).collect(),
+        unfinished: unfinished.into_iter().map(|row| unfinished_row(frame, caller, row)).collect(),
     })
 }
 
@@ -247,12 +249,13 @@ fn waiting_list(frame: &Frame, items: Vec<Waiting>) -> WaitingList {
     WaitingList { total, more: (total - i64::try_from(rows.len()).unwrap_or(total)).max(0), rows }
 }
 
-fn unfinished_row(frame: &Frame, row: Unfinished) -> UnfinishedRow {
+fn unfinished_row(frame: &Frame, caller: &Caller, row: Unfinished) -> UnfinishedRow {
     UnfinishedRow {
         id: row.id,
         who: person(frame, &row.building, &row.unit, &row.called),
         resolved: frame.when(&row.resolved_at),
         outcome_missing: row.outcome_missing,
+        may_review: !row.outcome_missing && caller.may(Capability::AlertCommand),
     }
 }
 
