@@ -235,7 +235,7 @@ pub(super) async fn furnish(app: &App, world: &World) {
 }
 
 /// A member of a site without any role.
-pub(super) async fn roleless(app: &App, site: Uuid) -> Uuid {
+pub async fn roleless(app: &App, site: Uuid) -> Uuid {
     let (id, now) = (Uuid::now_v7(), app.clock.now());
     app.write(move |mut tx| async move {
         let sql = "insert into member (site_id, id, name, called, phone, locale, version, created_at)
