@@ -39,7 +39,15 @@ pub struct Server {
 
 impl Server {
     pub async fn start(app: &App) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        Self::start_at(app, "127.0.0.1:0".parse().expect("an address")).await
+    }
+
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    pub async fn start_at(app: &App, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the loopback port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let stop = CancellationToken::new();
         tokio::spawn(http::serve(app.clone(), listener, stop.clone()));

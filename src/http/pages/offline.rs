@@ -33,7 +33,12 @@ async fn offline(headers: HeaderMap) -> Result<Response, HttpError> {
 /// not kept from phones by an old one.
 async fn worker() -> Result<Response, HttpError> {
     let file = assets::body("sw.js").ok_or(HttpError::NotFound)?;
-    let kept = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    let kept = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        // A worker fetches under the policy of its own file.
+        (header::CONTENT_SECURITY_POLICY, super::POLICY),
+    ];
     Ok((kept.map(|(name, value)| (name, HeaderValue::from_static(value))), file).into_response())
 }
 

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use chenlian::app::App;
 use chenlian::clock::Clock;
 use chenlian::config::Config;
+use chenlian::domain::case::Actor;
 use chenlian::jobs::plan_day;
 use chenlian::on;
 use chenlian::seal::SealKey;
-use chenlian::store::open;
+use chenlian::store::{case, open};
 use chrono::Timelike;
 use uuid::Uuid;
 
@@ -46,15 +47,47 @@ impl Stage {
 
     /// A browser with a profile of this name, signed in as a member by the sign-in page.
     pub async fn browser(&self, screen: Screen, member: Uuid, name: &str) -> Option<Browser> {
-        let phone = format!("1390000{:04}", member.as_u128() % 10_000);
-        set_password(&self.app, member, &phone).await;
         let browser = self.stranger(screen, name).await?;
+        self.sign_in(&browser, member).await;
+        Some(browser)
+    }
+
+    pub async fn sign_in(&self, browser: &Browser, member: Uuid) {
+        let phone = self.phone_of(member);
+        set_password(&self.app, member, &phone).await;
         browser.go("/sign-in").await;
         browser.write("input[name=phone]", &phone).await;
         browser.write("input[name=password]", PASSWORD).await;
         browser.tap("form button").await;
         browser.wait("somebody is signed in", "return !location.pathname.startsWith('/sign-in')", Vec::new()).await;
-        Some(browser)
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a question to the stage")]
+    pub fn phone_of(&self, member: Uuid) -> String {
+        format!("1390000{:04}", member.as_u128() % 10_000)
+    }
+
+    /// Somebody should look at the first senior: an alert that her people have been told of.
+    pub async fn alarm(&self) {
+        let (site, senior, now) = (self.world.site, self.world.seniors[0], self.app.clock.now());
+        let actor = Actor { id: self.world.social_worker, may_silence: false, may_confirm: false };
+        crate::done!(self.app, |tx| case::raise(&mut tx, site, senior, actor, Uuid::now_v7(), None, now)).expect("an alert opens");
+        crate::morning::all_told(&self.app).await;
+    }
+
+    /// The server stops answering, as if the phone had lost its network.
+    pub async fn network_off(&mut self) {
+        self.server.stop();
+        let started = tokio::time::Instant::now();
+        while tokio::net::TcpStream::connect(self.server.address).await.is_ok() {
+            assert!(started.elapsed().as_secs() < 20, "the server stops");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
+    /// It answers again, at the same address.
+    pub async fn network_on(&mut self) {
+        self.server = Server::start_at(&self.app, self.server.address).await;
     }
 
     pub async fn stranger(&self, screen: Screen, name: &str) -> Option<Browser> {

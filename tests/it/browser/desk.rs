@@ -1,0 +1,51 @@
+//! At the desk: the board that lives, and every page looked at in both sizes.
+
+use super::driver::{Browser, Screen};
+use super::stage::Stage;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_board_shows_a_new_alert_by_itself_says_that_its_line_is_dead_and_recovers() {
+    let mut stage = Stage::set(2).await;
+    let Some(desk) = stage.browser(Screen::Desk, stage.world.social_worker, "desk").await else { return };
+    desk.wait("the board is her first page", "return location.pathname === '/board'", Vec::new()).await;
+    desk.wait("the line lives", "return document.getElementById('board-line').dataset.line === 'live'", Vec::new()).await;
+    desk.look("board").await;
+    stage.alarm().await;
+    desk.read("张奶奶").await;
+    desk.look("board-alert").await;
+    stage.network_off().await;
+    desk.see("#board-dead").await;
+    desk.look("board-dead").await;
+    stage.network_on().await;
+    desk.see_gone("#board-dead").await;
+}
+
+async fn look_at_all(browser: &Browser, who: &str, paths: &[String]) {
+    for path in paths {
+        browser.go(path).await;
+        browser.look(&format!("{who}{}", path.split('?').next().unwrap_or_default().replace('/', "-"))).await;
+        assert_eq!(browser.complaints().await, Vec::<String>::new(), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_page_is_readable_reachable_and_silent_on_the_console() {
+    let stage = Stage::set(2).await;
+    stage.alarm().await;
+    let senior = stage.world.seniors[0];
+    let staff = ["/board", "/charts", "/alerts", "/seniors", "/visits/due", "/board/devices", "/board/deliveries"];
+    let mut staff: Vec<String> = staff.map(str::to_owned).into();
+    staff.extend([format!("/seniors/{senior}"), format!("/visits/new?senior={senior}")]);
+    let office: Vec<String> = ["/system", "/audit"].map(str::to_owned).into();
+    let walk: Vec<String> = ["/round", "/round?slot=evening", "/alerts", "/offline"].map(str::to_owned).into();
+    for screen in [Screen::Phone, Screen::Desk] {
+        let Some(worker) = stage.browser(screen, stage.world.social_worker, &format!("worker-{screen:?}")).await else { return };
+        look_at_all(&worker, "staff", &staff).await;
+        drop(worker);
+        let administrator = stage.browser(screen, stage.world.administrator, &format!("administrator-{screen:?}")).await.expect("a browser");
+        look_at_all(&administrator, "office", &office).await;
+        drop(administrator);
+        let volunteer = stage.browser(screen, stage.world.primary, &format!("volunteer-{screen:?}")).await.expect("a browser");
+        look_at_all(&volunteer, "walk", &walk).await;
+    }
+}

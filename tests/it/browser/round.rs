@@ -1,0 +1,147 @@
+//! Under the windows: the round with a network, without one, and with a phone whose battery falls out.
+
+use serde_json::{Value, json};
+
+use super::driver::{Browser, Screen};
+use super::stage::Stage;
+use crate::http::{PASSWORD, count};
+
+const SIGNALS: &str = "select count(*) from signal";
+
+/// Waits until the server holds so many signals.
+async fn arrived(stage: &Stage, signals: i64) {
+    let started = tokio::time::Instant::now();
+    while count(&stage.app, SIGNALS).await != signals {
+        let waited = started.elapsed().as_secs();
+        assert!(waited < 40, "{} of {signals} signals are there after {waited} s", count(&stage.app, SIGNALS).await);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+fn stop(number: usize) -> String {
+    format!(".entrance li:nth-child({number})")
+}
+
+async fn tap(browser: &Browser, number: usize, kind: &str) {
+    browser.tap(&format!("{} [data-kind={kind}]", stop(number))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_is_tapped_through_and_what_was_tapped_wrong_is_taken_back_or_corrected() {
+    let stage = Stage::set(3).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    phone.wait("the round is her first page", "return location.pathname === '/round'", Vec::new()).await;
+    phone.look("round").await;
+    phone.see("#no-offline, #count").await;
+    tap(&phone, 1, "open").await;
+    phone.wait("one of three is done", "return document.getElementById('done').textContent === '1'", Vec::new()).await;
+    phone.look("round-tapped").await;
+    phone.tap(&format!("{} [data-undo]", stop(1))).await;
+    phone.wait("it is taken back", "return document.getElementById('done').textContent === '0'", Vec::new()).await;
+    phone.see_gone("#unsent").await;
+    tap(&phone, 2, "closed").await;
+    phone.read("先打个电话").await;
+    phone.look("round-shut").await;
+    tap(&phone, 1, "open").await;
+    arrived(&stage, 2).await;
+    phone.tap(&format!("{} [data-correct]", stop(2))).await;
+    phone.look("round-correct").await;
+    phone.tap("#correct-kinds label:first-child").await;
+    phone.tap("#correct-form button.primary").await;
+    arrived(&stage, 3).await;
+    assert_eq!(count(&stage.app, "select count(*) from signal where replaces_id is not null and reason is not null").await, 1);
+    phone.wait("two of three are done", "return document.getElementById('done').textContent === '2'", Vec::new()).await;
+    assert_eq!(count(&stage.app, "select count(*) from daily_check where state = 'ok'").await, 2);
+    phone.go("/round").await;
+    phone.see("#seen").await;
+    assert_eq!(phone.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_network_nothing_that_was_tapped_is_lost_even_if_the_battery_falls_out() {
+    let mut stage = Stage::set(4).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    phone.see("#count").await;
+    let kept = "return caches.match('/round').then(page => page !== undefined && page !== null)";
+    phone.wait("the phone keeps the page", kept, Vec::new()).await;
+    stage.network_off().await;
+    tap(&phone, 1, "open").await;
+    tap(&phone, 2, "open").await;
+    phone.read("还有2条没传上去").await;
+    phone.look("round-unsent").await;
+    phone.kill();
+
+    let phone = stage.stranger(Screen::Phone, "phone").await.expect("the same browser as before");
+    phone.go("/round").await;
+    phone.read("还有2条没传上去").await;
+    phone.wait("what was tapped is shown", "return document.getElementById('done').textContent === '2'", Vec::new()).await;
+    tap(&phone, 3, "open").await;
+    phone.read("还有3条没传上去").await;
+    assert_eq!(count(&stage.app, SIGNALS).await, 0);
+    stage.network_on().await;
+    sign_in_again(&stage, &phone).await;
+    arrived(&stage, 3).await;
+    phone.see_gone("#unsent").await;
+    phone.go("/round").await;
+    phone.wait("the server says the same", "return document.getElementById('done').textContent === '3'", Vec::new()).await;
+    assert_eq!(count(&stage.app, SIGNALS).await, 3, "each once");
+}
+
+/// A browser that was killed may have forgotten its cookie: then the page says so, keeps what was tapped, and sends it after the
+/// sign-in.
+async fn sign_in_again(stage: &Stage, phone: &Browser) {
+    phone.tap("#send-now").await;
+    let settled = "return !document.getElementById('said-out').hidden || document.getElementById('unsent').hidden
+        || document.getElementById('send-now').hidden";
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(5), phone.wait("an answer", settled, Vec::new())).await;
+    let signed_out = phone.script("return !document.getElementById('said-out').hidden").await == Value::Bool(true);
+    if asked.is_err() || !signed_out {
+        return;
+    }
+    phone.read("登录过期了").await;
+    phone.tap("#said-out a").await;
+    phone.write("input[name=phone]", &stage.phone_of(stage.world.primary)).await;
+    phone.write("input[name=password]", PASSWORD).await;
+    phone.tap("form button").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_sign_in_keeps_what_was_tapped_and_another_member_does_not_send_it() {
+    let stage = Stage::set(2).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    phone.see("#count").await;
+    tap(&phone, 1, "open").await;
+    phone.client.delete_all_cookies().await.expect("the cookie is gone");
+    phone.read("登录过期了").await;
+    phone.look("round-signed-out").await;
+    assert_eq!(count(&stage.app, SIGNALS).await, 0);
+    stage.sign_in(&phone, stage.world.backup).await;
+    phone.go("/round").await;
+    phone.read("还有别人的1条没传").await;
+    assert_eq!(count(&stage.app, SIGNALS).await, 0);
+    phone.client.delete_all_cookies().await.expect("the cookie is gone");
+    stage.sign_in(&phone, stage.world.primary).await;
+    phone.go("/round").await;
+    arrived(&stage, 1).await;
+    let by = count(&stage.app, "select count(*) from signal s join pairing p on p.member_id = s.entered_by where p.kind = 'primary'").await;
+    assert!(by > 0, "it counts as hers who tapped it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_entry_says_why_and_stays_until_it_was_read() {
+    let stage = Stage::set(1).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    phone.see("#count").await;
+    let stranger = "const member = document.getElementById('round').dataset.member;
+        return chenlianQueue.add({ member, id: chenlian.uuid(), senior: chenlian.uuid(), kind: 'open', at: new Date().toISOString(), holdUntil: 0 })
+            .then(() => true)";
+    phone.script(stranger).await;
+    phone.go("/round").await;
+    phone.read("没记上").await;
+    phone.look("round-refused").await;
+    phone.go("/round").await;
+    phone.read("没记上").await;
+    phone.tap("#refused button").await;
+    phone.see_gone("#refused .notice").await;
+    assert_eq!(phone.script("return chenlianQueue.all('refused').then(all => all.length)").await, json!(0));
+}
