@@ -87,7 +87,8 @@
   }
 
   async function say() {
-    var waiting = await queue.all("waiting");
+    // What may still be taken back is not late.
+    var waiting = (await queue.all("waiting")).filter(function (item) { return item.holdUntil <= Date.now(); });
     var mine = waiting.filter(function (item) { return item.member === member; }).length;
     var box = byId("unsent");
     box.hidden = waiting.length === 0;

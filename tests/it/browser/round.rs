@@ -91,11 +91,9 @@ async fn without_a_network_nothing_that_was_tapped_is_lost_even_if_the_battery_f
 /// sign-in.
 async fn sign_in_again(stage: &Stage, phone: &Browser) {
     phone.tap("#send-now").await;
-    let settled = "return !document.getElementById('said-out').hidden || document.getElementById('unsent').hidden
-        || document.getElementById('send-now').hidden";
-    let asked = tokio::time::timeout(std::time::Duration::from_secs(5), phone.wait("an answer", settled, Vec::new())).await;
-    let signed_out = phone.script("return !document.getElementById('said-out').hidden").await == Value::Bool(true);
-    if asked.is_err() || !signed_out {
+    let settled = "return !document.getElementById('said-out').hidden || document.getElementById('unsent').hidden";
+    phone.wait("everything went, or the sign-in is asked for", settled, Vec::new()).await;
+    if phone.script("return document.getElementById('said-out').hidden").await == Value::Bool(true) {
         return;
     }
     phone.read("登录过期了").await;
