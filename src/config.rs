@@ -61,6 +61,8 @@ pub struct Http {
     pub requests_per_minute: NonZeroU32,
     pub session: Span,
     pub recent_authentication: Span,
+    pub invitation: Span,
+    pub totp_required: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,6 +29,7 @@ pub mod jobs;
 pub mod notify;
 pub mod seal;
 pub mod serve;
+pub mod sheet;
 pub mod store;
 
 pub mod ingest;

@@ -95,6 +95,9 @@
 
   function refuse(form, problem) {
     var rest = [];
+    // The code of the second factor is asked for only where there is one.
+    var code = problem.key === "http.code_needed" && form.querySelector("[data-code]");
+    if (code) { code.hidden = false; code.querySelector("input").focus(); }
     (problem.errors || []).forEach(function (error) {
       var input = form.elements[error.field];
       input = input && input.length !== undefined && input.tagName !== "SELECT" ? input[0] : input;
@@ -112,7 +115,7 @@
 
   // ---- A question, and the password once more ----
 
-  function ask(text, withPassword) {
+  function ask(text, withPassword, withCode) {
     return new Promise(function (answer) {
       var dialog = document.createElement("dialog");
       var form = document.createElement("form");
@@ -133,6 +136,18 @@
         label.append(input);
         form.append(label);
       }
+      var code = null;
+      if (withCode) {
+        var place = document.createElement("label");
+        place.className = "field";
+        place.textContent = say("Code");
+        code = document.createElement("input");
+        code.inputMode = "numeric";
+        code.autocomplete = "one-time-code";
+        code.required = true;
+        place.append(code);
+        form.append(place);
+      }
       var actions = document.createElement("div");
       actions.className = "actions";
       var no = document.createElement("button");
@@ -148,9 +163,16 @@
       function end(value) { dialog.close(); dialog.remove(); answer(value); }
       no.addEventListener("click", function () { end(null); });
       dialog.addEventListener("cancel", function () { end(null); });
-      form.addEventListener("submit", function (event) { event.preventDefault(); end(input ? input.value : true); });
+      form.addEventListener("submit", function (event) { event.preventDefault(); end(code ? { password: input.value, code: code.value } : input ? input.value : true); });
       dialog.showModal();
     });
+  }
+
+  // `given` is a password, or a password and a code; null: the person would rather not.
+  function confirmPassword(given) {
+    if (given === null) { return null; }
+    var typed = typeof given === "string" ? { password: given } : given;
+    return call("POST", "/api/v1/sessions/current/confirm", typed, { "Idempotency-Key": uuid() });
   }
 
   // Resolves to {ok, status, body}; body is the answer or the problem. Rejects only without a network.
@@ -162,11 +184,11 @@
     var answer = {};
     try { answer = text ? JSON.parse(text) : {}; } catch (_) { answer = { detail: say("Offline") }; }
     if (response.status === 403 && answer.key === "http.recent_sign_in_required") {
-      var password = await ask(say("Again"), true);
-      if (password !== null) {
-        var again = await call("POST", "/api/v1/sessions/current/confirm", { password: password }, { "Idempotency-Key": uuid() });
-        return again.ok ? call(method, path, body, headers) : again;
+      var again = await confirmPassword(await ask(say("Again"), true));
+      if (again && !again.ok && again.body.key === "http.code_needed") {
+        again = await confirmPassword(await ask(again.body.detail, true, true));
       }
+      if (again) { return again.ok ? call(method, path, body, headers) : again; }
     }
     return { ok: response.ok, status: response.status, body: answer };
   }
@@ -188,7 +210,7 @@
     try {
       var answer = await call(where[0], where[1], body, headers);
       if (answer.ok || answer.status < 500) { delete form.dataset.key; }
-      if (answer.status === 401 && !where[1].endsWith("/sessions")) {
+      if (answer.status === 401 && answer.body.key === "problem.sign_in_required") {
         location.href = "/sign-in?next=" + encodeURIComponent(location.pathname + location.search);
         return;
       }

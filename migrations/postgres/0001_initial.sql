@@ -115,11 +115,53 @@ create table session (
     created_at timestamptz not null,
     -- The last time that the member typed the password: silencing acts ask for a recent one.
     authenticated_at timestamptz,
+    -- When a code of the second factor was typed, where there is one.
+    second_factor_at timestamptz,
     expires_at timestamptz not null,
     revoked_at timestamptz,
     primary key (site_id, id)
 );
 create unique index session_token on session (token_hash);
+
+-- A way in without a password: a link that is used once. A new one ends those before it; only the SHA-256 of the token is kept.
+create table invitation (
+    site_id uuid not null,
+    id uuid not null,
+    member_id uuid not null,
+    token_hash bytea not null,
+    invited_by uuid not null,
+    created_at timestamptz not null,
+    expires_at timestamptz not null,
+    -- The sign-in that it opened: the same browser may ask once more if the answer got lost.
+    used_at timestamptz,
+    session_id uuid,
+    ended_at timestamptz,
+    primary key (site_id, id)
+);
+create unique index invitation_token on invitation (token_hash);
+create index invitation_by_member on invitation (site_id, member_id);
+
+-- The second factor of a member: a secret sealed with the key file, in force once its first code was typed.
+create table second_factor (
+    site_id uuid not null,
+    member_id uuid not null,
+    secret_sealed bytea not null,
+    confirmed_at timestamptz,
+    -- The time step of the last code that was taken: no code counts twice.
+    last_step bigint not null,
+    created_at timestamptz not null,
+    primary key (site_id, member_id)
+);
+
+-- One-time codes for the day on which the phone is lost, as a keyed hash.
+create table recovery_code (
+    site_id uuid not null,
+    member_id uuid not null,
+    code_hash bytea not null,
+    used_at timestamptz,
+    created_at timestamptz not null,
+    primary key (site_id, member_id, code_hash)
+);
 
 -- The ordered list of ways to reach a member.
 create table member_channel (

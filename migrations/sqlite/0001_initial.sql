@@ -115,11 +115,53 @@ create table session (
     created_at text not null,
     -- The last time that the member typed the password: silencing acts ask for a recent one.
     authenticated_at text,
+    -- When a code of the second factor was typed, where there is one.
+    second_factor_at text,
     expires_at text not null,
     revoked_at text,
     primary key (site_id, id)
 ) strict;
 create unique index session_token on session (token_hash);
+
+-- A way in without a password: a link that is used once. A new one ends those before it; only the SHA-256 of the token is kept.
+create table invitation (
+    site_id blob not null,
+    id blob not null,
+    member_id blob not null,
+    token_hash blob not null,
+    invited_by blob not null,
+    created_at text not null,
+    expires_at text not null,
+    -- The sign-in that it opened: the same browser may ask once more if the answer got lost.
+    used_at text,
+    session_id blob,
+    ended_at text,
+    primary key (site_id, id)
+) strict;
+create unique index invitation_token on invitation (token_hash);
+create index invitation_by_member on invitation (site_id, member_id);
+
+-- The second factor of a member: a secret sealed with the key file, in force once its first code was typed.
+create table second_factor (
+    site_id blob not null,
+    member_id blob not null,
+    secret_sealed blob not null,
+    confirmed_at text,
+    -- The time step of the last code that was taken: no code counts twice.
+    last_step integer not null,
+    created_at text not null,
+    primary key (site_id, member_id)
+) strict;
+
+-- One-time codes for the day on which the phone is lost, as a keyed hash.
+create table recovery_code (
+    site_id blob not null,
+    member_id blob not null,
+    code_hash blob not null,
+    used_at text,
+    created_at text not null,
+    primary key (site_id, member_id, code_hash)
+) strict;
 
 -- The ordered list of ways to reach a member.
 create table member_channel (

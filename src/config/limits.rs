@@ -108,6 +108,7 @@ impl Config {
             ("http.header_timeout", http.header_timeout),
             ("http.session", http.session),
             ("http.recent_authentication", http.recent_authentication),
+            ("http.invitation", http.invitation),
             ("watch.tick", self.watch.tick),
             ("outbox.lease", outbox.lease),
             ("outbox.attempt_timeout", outbox.attempt_timeout),

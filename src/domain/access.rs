@@ -141,9 +141,29 @@ pub fn allows(role: Role, capability: Capability) -> bool {
     }
 }
 
+/// Whether somebody may let another in: never one who may do more than herself, or the way in would be a way up.
+pub fn may_let_in(host: &[Grant], guest: &[Grant]) -> bool {
+    let may = |grants: &[Grant], capability: Capability, whole_site: bool| {
+        grants.iter().any(|grant| allows(grant.role, capability) && (grant.whole_site || !whole_site))
+    };
+    let needs = |grant: &Grant, capability: Capability| allows(grant.role, capability) && !may(host, capability, grant.whole_site);
+    !guest.iter().any(|grant| Capability::ALL.iter().any(|capability| needs(grant, *capability)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_lets_in_somebody_with_more_power() {
+        let grant = |role, whole_site| vec![Grant { role, place_id: None, grid_id: None, whole_site }];
+        let administrator = grant(Role::Administrator, true);
+        assert!(may_let_in(&administrator, &administrator) && may_let_in(&administrator, &grant(Role::Operator, true)));
+        assert!(!may_let_in(&grant(Role::SocialWorker, true), &administrator));
+        assert!(!may_let_in(&grant(Role::Administrator, false), &administrator), "of one compound, for one of the whole site");
+        assert!(may_let_in(&grant(Role::SocialWorker, false), &grant(Role::Volunteer, false)));
+        assert!(may_let_in(&[], &[]));
+    }
 
     #[test]
     fn no_role_of_hand_and_no_relation_can_make_the_system_silent() {

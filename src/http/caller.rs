@@ -15,6 +15,7 @@ use super::error::HttpError;
 use crate::app::App;
 use crate::domain::access::{Capability, Grant, Relation, Who, allows};
 use crate::domain::refusal::Refusal;
+use crate::domain::second_factor::in_force;
 use crate::store::session::{SessionKind, TokenHash};
 use crate::store::{self, Tx};
 
@@ -39,6 +40,8 @@ pub struct Caller {
     pub authenticated_at: Option<DateTime<Utc>>,
     /// To look again later whether the sign-in still holds.
     pub token: TokenHash,
+    /// A code of the second factor was typed in this sign-in.
+    pub typed_code: bool,
     recent: bool,
     /// The browser must be told; a program keeps its token as it is.
     prolonged: bool,
@@ -171,6 +174,7 @@ fn require_known_query(parts: &Parts, parameters: &Parameters) -> Result<(), Htt
 /// Looks a token up; `None`: unknown, ended, or of the other kind.
 pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Option<Caller>, store::Error> {
     let now = app.clock.now();
+    let code_required = app.config.http.totp_required;
     let found = app
         .read(move |mut tx| async move {
             let Some(session) = store::session::find(&mut tx, &token, now).await?.filter(|session| session.kind == via) else {
@@ -178,6 +182,9 @@ pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Optio
             };
             let today = now.with_timezone(&session.timezone).date_naive();
             let grants = store::session::grants(&mut tx, session.site_id, session.member_id, today).await?;
+            // A token made at the machine itself carries no password and no code.
+            let is_made_here = session.kind == SessionKind::Bearer && session.authenticated_at.is_none();
+            let grants = in_force(grants, code_required && !is_made_here, session.second_factor_at.is_some());
             Ok((tx, Some((session, today, grants))))
         })
         .await?;
@@ -205,6 +212,7 @@ pub async fn load(app: &App, token: TokenHash, via: SessionKind) -> Result<Optio
         grants,
         authenticated_at: session.authenticated_at,
         token,
+        typed_code: session.second_factor_at.is_some(),
         recent,
         prolonged,
     }))

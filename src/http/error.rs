@@ -33,6 +33,10 @@ pub enum HttpError {
     SignInRequired,
     /// 401: phone or password is wrong; which one stays unsaid.
     WrongPassword,
+    /// 401: phone and password are right, and this member also has a code to type.
+    CodeNeeded,
+    /// 401: that code is wrong, too old, or was used before.
+    WrongCode,
     /// 403: this act needs a password typed a moment ago.
     RecentSignInRequired,
     /// 403: a page of another site sent this.
@@ -123,7 +127,7 @@ impl HttpError {
                 RefusalKind::Forbidden => StatusCode::FORBIDDEN,
                 RefusalKind::Stale => StatusCode::PRECONDITION_FAILED,
             },
-            Self::SignInRequired | Self::WrongPassword => StatusCode::UNAUTHORIZED,
+            Self::SignInRequired | Self::WrongPassword | Self::CodeNeeded | Self::WrongCode => StatusCode::UNAUTHORIZED,
             Self::RecentSignInRequired | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -144,6 +148,8 @@ impl HttpError {
             Self::Refused(refusal) => refusal.key,
             Self::SignInRequired => "problem.sign_in_required",
             Self::WrongPassword => "http.wrong_password",
+            Self::CodeNeeded => "http.code_needed",
+            Self::WrongCode => "http.wrong_code",
             Self::RecentSignInRequired => "http.recent_sign_in_required",
             Self::CrossSite => "http.cross_site",
             Self::NotFound => "problem.not_found",

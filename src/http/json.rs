@@ -116,7 +116,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), HttpError> {
     if essence == "application/json" { Ok(()) } else { Err(HttpError::MediaType) }
 }
 
-async fn read_body(request: Request, bytes_max: usize, time: Duration) -> Result<Bytes, HttpError> {
+pub(super) async fn read_body(request: Request, bytes_max: usize, time: Duration) -> Result<Bytes, HttpError> {
     let body = Limited::new(request.into_body(), bytes_max).collect();
     match tokio::time::timeout(time, body).await {
         Err(_) => Err(HttpError::BodyTimeout),

@@ -79,11 +79,14 @@ pub mod value;
 pub mod json;
 mod object;
 pub mod page;
+pub mod upload;
 
 pub mod answer;
 
 pub mod caller;
+mod devices;
 pub mod password;
+pub mod qr;
 pub mod throttle;
 
 pub mod api;

@@ -22,6 +22,9 @@ const CURSOR_BYTES_MAX: usize = 512;
 pub struct Limit(i64);
 
 impl Limit {
+    /// As many as a page may hold.
+    pub const FULL: Self = Self(PAGE_ITEMS_MAX);
+
     /// Rows to ask the database for: one more than the page holds tells whether there is a next page.
     pub fn rows(self) -> i64 {
         self.0 + 1

@@ -17,9 +17,12 @@ pub mod feed;
 pub mod follow;
 pub mod health;
 pub mod idempotency;
+pub mod invitation;
 pub mod life;
 pub mod naming;
+pub mod second_factor;
 pub mod session;
+pub mod setup;
 pub mod silence;
 
 pub mod plan;

@@ -44,6 +44,9 @@ impl TokenHash {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == TOKEN_BYTES)?;
         Some(Self(Sha256::digest(bytes).into()))
     }
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// A session that is in force, with what a caller needs of its member and site.
@@ -54,6 +57,7 @@ pub struct Found {
     pub member_id: Uuid,
     pub kind: SessionKind,
     pub authenticated_at: Option<DateTime<Utc>>,
+    pub second_factor_at: Option<DateTime<Utc>>,
     pub expires_at: DateTime<Utc>,
     pub locale: String,
     pub timezone: chrono_tz::Tz,
@@ -67,6 +71,7 @@ struct FoundRow {
     #[sqlx(try_from = "String")]
     kind: SessionKind,
     authenticated_at: Option<DateTime<Utc>>,
+    second_factor_at: Option<DateTime<Utc>>,
     expires_at: DateTime<Utc>,
     locale: String,
     timezone: String,
@@ -74,7 +79,7 @@ struct FoundRow {
 
 /// The session of a token: not expired, not revoked, of a member who has not ended.
 pub async fn find(tx: &mut Tx, token: &TokenHash, now: DateTime<Utc>) -> Result<Option<Found>> {
-    let sql = "select s.site_id, s.id, s.member_id, s.kind, s.authenticated_at, s.expires_at, m.locale, t.timezone
+    let sql = "select s.site_id, s.id, s.member_id, s.kind, s.authenticated_at, s.second_factor_at, s.expires_at, m.locale, t.timezone
         from session s
         join member m on m.site_id = s.site_id and m.id = s.member_id
         join site t on t.id = s.site_id
@@ -88,6 +93,7 @@ pub async fn find(tx: &mut Tx, token: &TokenHash, now: DateTime<Utc>) -> Result<
             member_id: row.member_id,
             kind: row.kind,
             authenticated_at: row.authenticated_at,
+            second_factor_at: row.second_factor_at,
             expires_at: row.expires_at,
             locale: row.locale,
             timezone,
@@ -196,6 +202,14 @@ pub async fn create_bearer(
     Ok(token)
 }
 
+/// The password was typed once more in a sign-in, and perhaps a code.
+pub async fn confirm(tx: &mut Tx, site_id: Uuid, id: Uuid, now: DateTime<Utc>, with_code: bool) -> Result<()> {
+    let sql = "update session set authenticated_at = $3, second_factor_at = case when $4 then $3 else second_factor_at end
+        where site_id = $1 and id = $2 and revoked_at is null";
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(now).bind(with_code).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
 /// Rolling expiry: a session lasts as long as it is used.
 pub async fn renew(tx: &mut Tx, site_id: Uuid, id: Uuid, expires_at: DateTime<Utc>) -> Result<()> {
     let sql = "update session set expires_at = $3 where site_id = $1 and id = $2 and revoked_at is null";
@@ -258,4 +272,12 @@ pub async fn accounts(tx: &mut Tx, phone: &str, rows_max: i64) -> Result<Vec<Acc
     let sql = "select site_id, id as member_id, password_hash from member
         where phone = $1 and ended_at is null order by created_at, id limit $2";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(phone).bind(rows_max).fetch_all(conn).await)?)
+}
+
+/// One member by her id, with her phone number, under which her attempts are counted.
+pub async fn account(tx: &mut Tx, site_id: Uuid, member_id: Uuid) -> Result<Option<(Account, String)>> {
+    let sql = "select password_hash, phone from member where site_id = $1 and id = $2 and ended_at is null";
+    let row: Option<(Option<String>, String)> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).fetch_optional(conn).await)?;
+    Ok(row.map(|(password_hash, phone)| (Account { site_id, member_id, password_hash }, phone)))
 }

@@ -15,6 +15,7 @@ mod http;
 mod interleaving;
 mod invariants;
 mod morning;
+mod office;
 mod outbox;
 mod register;
 mod register_care;

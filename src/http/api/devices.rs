@@ -16,13 +16,13 @@ use crate::domain::access::Capability;
 use crate::domain::device::{Care, DeviceRole, DeviceStatus, Ecosystem};
 use crate::domain::evidence::Polarity;
 use crate::domain::refusal::Refusal;
-use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
 use crate::http::page::{Cursor, IfMatch, Limit, Page};
 use crate::http::value::Text;
+use crate::http::{HttpState, qr};
 use crate::store::device::{self, Credentials};
 
 /// A device without an interval of its own is expected at least this often.
@@ -75,6 +75,9 @@ struct Issued {
     /// 32 bytes, hexadecimal; signs the messages of native devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_hex: Option<String>,
+    /// All of it as a picture: the address of an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -384,12 +387,10 @@ async fn revoke(
 
 impl Issued {
     fn of(name: &str, credentials: &Credentials) -> Self {
-        Self {
-            kid: credentials.kid,
-            mqtt_user: name.to_owned(),
-            mqtt_password: credentials.password.clone(),
-            key_hex: credentials.key.map(|key| crate::store::signal::hex(&key)),
-        }
+        let key_hex = credentials.key.map(|key| crate::store::signal::hex(&key));
+        let (mqtt_user, mqtt_password) = (name.to_owned(), credentials.password.clone());
+        let all = serde_json::json!({"user": mqtt_user, "password": mqtt_password, "kid": credentials.kid, "key": key_hex});
+        Self { kid: credentials.kid, qr: qr::address(&all.to_string()), mqtt_user, mqtt_password, key_hex }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Members, their passwords and the ways to reach them. Everybody reads her own entry; administrators keep all of them.
 
 pub mod channels;
+pub mod sign_ins;
 
 use axum::extract::State;
 use garde::Validate;
@@ -24,7 +25,12 @@ use crate::http::password;
 use crate::store::register::member::{self, Member, MemberFilter, MemberPatch, NewMember};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(get, change)).routes(routes!(set_password)).merge(channels::routes())
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, change))
+        .routes(routes!(set_password))
+        .merge(channels::routes())
+        .merge(sign_ins::routes())
 }
 
 #[derive(Deserialize, IntoParams)]

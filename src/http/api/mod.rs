@@ -10,9 +10,12 @@ pub mod checks;
 pub mod devices;
 pub mod duties;
 pub mod events;
+pub mod exports;
 pub mod findings;
 pub mod grids;
 pub mod homes;
+pub mod imports;
+pub mod invitations;
 pub mod leaves;
 pub mod members;
 pub mod notifications;
@@ -21,6 +24,7 @@ mod quarantine;
 pub mod reachability;
 pub mod role_grants;
 pub mod rounds;
+pub mod second_factor;
 pub mod seniors;
 pub mod sessions;
 pub mod signals;
@@ -36,6 +40,10 @@ use super::HttpState;
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new()
         .merge(sessions::routes())
+        .merge(invitations::routes())
+        .merge(imports::routes())
+        .merge(exports::routes())
+        .merge(second_factor::routes())
         .merge(rounds::routes())
         .merge(checks::routes())
         .merge(signals::routes())

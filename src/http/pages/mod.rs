@@ -15,6 +15,7 @@
 //!
 //! Every word is `frame.say("key")` from `locales/page.*.yml`. Refusals become a page in `problem`.
 
+mod admin;
 mod alert;
 mod alerts;
 pub mod assets;
@@ -24,6 +25,8 @@ mod calendar;
 mod charts;
 mod filter;
 pub mod frame;
+mod join;
+mod me;
 mod offline;
 mod problem;
 mod round;
@@ -63,6 +66,7 @@ pub fn routes() -> Router<HttpState> {
         .merge(round::routes())
         .merge(desk())
         .merge(door())
+        .merge(office())
         .layer(CompressionLayer::new())
 }
 
@@ -74,6 +78,11 @@ fn desk() -> Router<HttpState> {
 /// What is looked at on the way and at the door.
 fn door() -> Router<HttpState> {
     alerts::routes().merge(alert::routes()).merge(visit::routes()).merge(visits::routes()).merge(seniors::routes()).merge(senior::routes())
+}
+
+/// How people come in, and what an administrator keeps.
+fn office() -> Router<HttpState> {
+    join::routes().merge(me::routes()).merge(admin::routes())
 }
 
 /// Everybody begins where her work is.

@@ -232,6 +232,19 @@ async fn find(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Absence>> {
     Ok(select(tx, site_id, Some(id), None).await?.pop())
 }
 
+/// Absences that nobody has confirmed and that are not over, each with the name of its senior, the earliest first.
+pub async fn unconfirmed(tx: &mut Tx, site_id: Uuid, today: NaiveDate) -> Result<Vec<(Absence, String)>> {
+    let sql = "select a.id, s.called from absence a join senior s on s.site_id = a.site_id and s.id = a.senior_id
+        where a.site_id = $1 and a.return_date > $2 and a.confirmed_at is null and a.cancelled_at is null and s.ended_at is null
+        order by a.from_date, a.id limit 200";
+    let rows: Vec<(Uuid, String)> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(today).fetch_all(conn).await)?;
+    let mut found = Vec::new();
+    for (id, called) in rows {
+        found.extend(find(tx, site_id, id).await?.map(|absence| (absence, called)));
+    }
+    Ok(found)
+}
+
 /// All absences of a senior, oldest first.
 pub async fn list(tx: &mut Tx, site_id: Uuid, senior_id: Uuid) -> Result<Vec<Absence>> {
     select(tx, site_id, None, Some(senior_id)).await

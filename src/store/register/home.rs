@@ -150,6 +150,12 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewHome) -> Result<Home> {
     get(tx, by.site_id, new.id).await
 }
 
+/// The home behind a door, if it is in the register.
+pub async fn at_door(tx: &mut Tx, site_id: Uuid, building_id: Uuid, unit: &str, room: &str) -> Result<Option<Uuid>> {
+    let sql = "select id from home where site_id = $1 and building_id = $2 and unit = $3 and room = $4 and ended_at is null";
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(building_id).bind(unit).bind(room).fetch_optional(conn).await)?)
+}
+
 /// Two entries of one door would be two rounds, two key holders and two alerts for one person. The unique index holds it when two
 /// people enter it at once.
 async fn require_free_door(tx: &mut Tx, site_id: Uuid, home: &NewHome) -> Result<()> {

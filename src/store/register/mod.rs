@@ -37,6 +37,8 @@ pub mod leave;
 
 pub mod agreement;
 
+pub mod intake;
+
 pub mod absence;
 
 pub mod day;

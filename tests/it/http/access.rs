@@ -15,9 +15,17 @@ use super::{Client, Server, count};
 use crate::harness::{World, on_each_engine};
 
 /// Routes that need no sign-in.
-const PUBLIC: &[(&str, &str)] = &[("post", "/api/v1/sessions")];
+const PUBLIC: &[(&str, &str)] = &[("post", "/api/v1/sessions"), ("post", "/api/v1/sessions/join")];
 /// Routes that show and change only what is the caller's own; a member without any role may use them.
-const OWN: &[&str] = &["/api/v1/sessions", "/api/v1/sessions/current", "/api/v1/sessions/{id}"];
+const OWN: &[&str] = &[
+    "/api/v1/sessions",
+    "/api/v1/sessions/join",
+    "/api/v1/sessions/current",
+    "/api/v1/sessions/current/confirm",
+    "/api/v1/sessions/{id}",
+    "/api/v1/second-factor",
+    "/api/v1/second-factor/confirm",
+];
 /// Answers that never end; only their head is read. They are tried in `events`.
 const STREAMS: &[&str] = &["/api/v1/events"];
 

@@ -58,6 +58,11 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("post", "duties", KEEPERS),
     ("get", "duties/{id}", AROUND),
     ("patch", "duties/{id}", KEEPERS),
+    ("get", "exports/agreements", KEEPERS),
+    ("get", "exports/alerts", KEEPERS),
+    ("get", "exports/members", ADMINISTRATOR),
+    ("get", "exports/seniors", KEEPERS),
+    ("get", "exports/visits", KEEPERS),
     ("get", "findings", KEEPERS),
     ("get", "findings/{id}", KEEPERS),
     ("patch", "findings/{id}", KEEPERS),
@@ -69,6 +74,10 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("post", "homes", KEEPERS),
     ("get", "homes/{id}", AROUND),
     ("patch", "homes/{id}", KEEPERS),
+    // Without a file: who may is told that there is none.
+    ("post", "imports", KEEPERS),
+    ("post", "imports/commit", KEEPERS),
+    ("get", "imports/template", KEEPERS),
     ("get", "leaves", ANYBODY),
     ("post", "leaves", KEEPERS),
     ("get", "leaves/{id}", AROUND),
@@ -80,7 +89,11 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "members/{id}/channels", ADMINISTRATOR),
     ("post", "members/{id}/channels", ADMINISTRATOR),
     ("patch", "members/{id}/channels/{channel}", ADMINISTRATOR),
+    ("post", "members/{id}/invitations", ADMINISTRATOR),
     ("put", "members/{id}/password", ADMINISTRATOR),
+    ("delete", "members/{id}/second-factor", ADMINISTRATOR),
+    ("get", "members/{id}/sessions", ADMINISTRATOR),
+    ("delete", "members/{id}/sessions", ADMINISTRATOR),
     ("get", "notifications", DELIVERY),
     ("get", "places", REGISTER),
     ("post", "places", KEEPERS),
@@ -129,9 +142,18 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "visits/{id}", AROUND),
 ];
 
-/// Routes about the caller's own sign-ins; `sessions` tries them. Streams never end; `events` tries them.
-const ELSEWHERE: &[(&str, &str)] =
-    &[("get", "sessions"), ("post", "sessions"), ("delete", "sessions/current"), ("delete", "sessions/{id}"), ("get", "events")];
+/// Routes about the caller's own sign-ins; `sessions` and `office` try them. Streams never end; `events` tries them.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("get", "sessions"),
+    ("post", "sessions"),
+    ("post", "sessions/join"),
+    ("delete", "sessions/current"),
+    ("post", "sessions/current/confirm"),
+    ("delete", "sessions/{id}"),
+    ("post", "second-factor"),
+    ("post", "second-factor/confirm"),
+    ("get", "events"),
+];
 
 fn name(operation: &Operation) -> (String, String) {
     let path = operation.path.trim_start_matches("/api/v1/").to_owned();
