@@ -5,7 +5,7 @@ use crate::words;
 
 mod door;
 
-pub use door::{DoorOutcome, DoorProof, codes as door_codes};
+pub use door::{DoorOutcome, DoorProof};
 
 words! {
     /// What proves that somebody saw or heard the senior.
