@@ -213,6 +213,8 @@ const LOOK: &str = r"
     const rules = { 'color-contrast-enhanced': { enabled: true }, 'color-contrast': { enabled: false } };
     const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
     const findings = wide > 0 ? ['wider than the screen by ' + wide] : [];
+    const key = document.body.innerText.match(/\b(page|round|door|board|charts|audit|office|import|export|system)\.[a-z0-9_]+/);
+    if (key) findings.push('a sentence is missing: ' + key[0]);
     for (const element of document.querySelectorAll('button, a.button, input, select, .ways a')) {
         const box = element.getBoundingClientRect();
         const target = element.closest('label') ? element.closest('label').getBoundingClientRect() : box;
