@@ -48,7 +48,8 @@ async fn with_a_second_factor_the_password_alone_lets_nobody_in_and_no_code_coun
         set_password(&app, world.social_worker, PHONE).await;
         let server = Server::start(&app).await;
         let (_, first) = sign_in(&server, None).await;
-        let client = Client { token: first["token"].as_str().map(str::to_owned), ..server.stranger() };
+        let mut client = server.stranger();
+        client.token = first["token"].as_str().map(str::to_owned);
         let (secret, recovery) = set_up(&app, &client).await;
         let (status, problem) = sign_in(&server, None).await;
         assert_eq!((status, &problem["key"]), (StatusCode::UNAUTHORIZED, &json!("http.code_needed")));
@@ -80,7 +81,8 @@ async fn where_administrators_must_have_one_nobody_is_an_administrator_without_i
     let server = Server::start(&app).await;
     let (status, first) = sign_in(&server, None).await;
     assert_eq!(status, StatusCode::CREATED, "{first}");
-    let client = Client { token: first["token"].as_str().map(str::to_owned), ..server.stranger() };
+    let mut client = server.stranger();
+    client.token = first["token"].as_str().map(str::to_owned);
     assert_eq!(client.get("/api/v1/audit").await.0, StatusCode::FORBIDDEN);
     set_up(&app, &client).await;
     assert_eq!(client.get("/api/v1/audit").await.0, StatusCode::OK);
@@ -95,7 +97,8 @@ async fn a_lost_second_factor_is_taken_away_by_the_administrator() {
         set_password(&app, world.social_worker, PHONE).await;
         let server = Server::start(&app).await;
         let (_, first) = sign_in(&server, None).await;
-        let client = Client { token: first["token"].as_str().map(str::to_owned), ..server.stranger() };
+        let mut client = server.stranger();
+        client.token = first["token"].as_str().map(str::to_owned);
         set_up(&app, &client).await;
         let administrator = server.client(&app, world.site, world.administrator).await;
         let path = format!("/api/v1/members/{}/second-factor", world.social_worker);
