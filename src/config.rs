@@ -234,7 +234,7 @@ impl Config {
 fn explain(error: &figment::Error) -> Refusal {
     let mut key = error.path.join(".");
     if let Some(path) = error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref()?.file_path()) {
-        key = format!("{} {key}", path.display()).trim_end().to_owned();
+        key = String::from(format!("{} {key}", path.display()).trim_end());
     }
     match &error.kind {
         Kind::UnknownField(name, known) => Refusal::invalid(key, "config.unknown").with("name", name).with("known", known.join(", ")),

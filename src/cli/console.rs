@@ -122,7 +122,7 @@ impl Console {
             store::Error::Refused(refusal) => Failure::new(self.refusal(refusal)),
             store::Error::Busy => self.failure("console.busy", &[]),
             store::Error::Database(error) | store::Error::Unknown(error) => self.database_failure(error),
-            other => self.failure("console.database_failed", &[("why", &self.why(None, other))]),
+            other @ store::Error::Broken { .. } => self.failure("console.database_failed", &[("why", &self.why(None, other))]),
         }
     }
 

@@ -48,13 +48,13 @@ pub struct NewContact {
 /// The cells of a line by their column, and what is wrong with them.
 struct Cells<'a> {
     row: usize,
-    cells: BTreeMap<Column, &'a str>,
+    by_column: BTreeMap<Column, &'a str>,
     problems: Vec<Problem>,
 }
 
 impl Cells<'_> {
     fn get(&self, column: Column) -> &str {
-        self.cells.get(&column).map_or("", |cell| cell.trim())
+        self.by_column.get(&column).map_or("", |cell| cell.trim())
     }
 
     fn wrong(&mut self, column: Column, key: &'static str) -> &mut Problem {
@@ -130,13 +130,13 @@ pub(super) fn read(
     known: &Known,
     this_year: i64,
 ) -> Result<Entry, Vec<Problem>> {
-    let mut cells = Cells { row: line.number, cells: BTreeMap::new(), problems: Vec::new() };
+    let mut cells = Cells { row: line.number, by_column: BTreeMap::new(), problems: Vec::new() };
     for (column, text) in columns.iter().zip(&line.cells) {
         let Some(column) = *column else { continue };
         if text.chars().count() > CELL_CHARS_MAX {
             cells.wrong(column, "register.text_length").arguments.insert("max", CELL_CHARS_MAX.to_string());
         } else {
-            cells.cells.insert(column, text);
+            cells.by_column.insert(column, text);
         }
     }
     for column in Column::ALL.iter().filter(|column| column.is_needed()) {

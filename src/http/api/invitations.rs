@@ -44,6 +44,7 @@ struct NewLink {
 
 /// A link that opens one sign-in, once. It is shown here and nowhere else.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 struct Link {
     id: Uuid,
     member_id: Uuid,

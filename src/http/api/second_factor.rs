@@ -33,6 +33,7 @@ struct Beginning {
 
 /// What the phone must know; it is shown here and nowhere else.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 struct Secret {
     /// To be typed by hand.
     secret: String,

@@ -15,6 +15,8 @@
 //!
 //! Every word is `frame.say("key")` from `locales/page.*.yml`. Refusals become a page in `problem`.
 
+#![expect(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "templates call methods of what they hold, by reference")]
+
 mod admin;
 mod alert;
 mod alerts;

@@ -68,7 +68,9 @@ pub async fn branches(app: &App, caller: &Caller) -> Result<Vec<Branch>, HttpErr
     for place in places.await?.into_iter().filter(|place| place.ended_at.is_none()) {
         by_parent.entry(place.parent_id).or_default().push(place);
     }
-    by_parent.values_mut().for_each(|places| places.sort_by(|a, b| (a.walk_order, &a.name).cmp(&(b.walk_order, &b.name))));
+    for places in by_parent.values_mut() {
+        places.sort_by(|a, b| (a.walk_order, &a.name).cmp(&(b.walk_order, &b.name)));
+    }
     let mut branches = Vec::new();
     grow(&mut by_parent, None, 0, &mut branches);
     Ok(branches)
