@@ -7,12 +7,6 @@ fn words() -> Vocabulary {
             .map(|(word, names)| ((*word).to_owned(), names.split('、').map(str::to_owned).collect()))
             .collect::<Vec<(String, Vec<String>)>>()
     };
-    fn typed<T: std::str::FromStr>(pairs: Vec<(String, Vec<String>)>) -> Vec<(T, Vec<String>)>
-    where
-        T::Err: std::fmt::Debug,
-    {
-        pairs.into_iter().map(|(word, names)| (word.parse().unwrap(), names)).collect()
-    }
     Vocabulary {
         columns: typed(all(&[
             ("building", "楼栋、楼号"),
@@ -85,9 +79,9 @@ fn a_full_row_is_understood_as_people_write_it() {
 
 #[test]
 fn every_bad_cell_of_a_table_is_named_with_row_and_column() {
+    use Column as C;
     let head = "楼栋|单元|楼层|房号|姓名|电话|出生年份|特殊群体|分级|联系人|结对党员|替补|约定时间\n";
     let bad = "9号楼||二十五层|402||12|38|穷|红、绿|李梅|赵六|刘桂芳|早上\n4号楼|1|1|1|甲|||||||13800000000|\n3号楼|2单元||401|张桂英||||||13800000000|13800000000|\n";
-    use Column as C;
     let row = |row, list: &[(C, &'static str)]| list.iter().map(|(column, key)| (Some(row), Some(*column), *key)).collect::<Vec<_>>();
     let mut expected = row(
         2,
@@ -155,4 +149,11 @@ fn times_years_and_floors_are_read_in_the_ways_in_which_they_are_written() {
     for (written, expected) in [("4", Some(4)), ("4层", Some(4)), ("-1", Some(-1)), ("４楼", Some(4)), ("4.5", None), ("四", None)] {
         assert_eq!(cell::floor(written), expected, "{written}");
     }
+}
+
+fn typed<T: std::str::FromStr>(pairs: Vec<(String, Vec<String>)>) -> Vec<(T, Vec<String>)>
+where
+    T::Err: std::fmt::Debug,
+{
+    pairs.into_iter().map(|(word, names)| (word.parse().unwrap(), names)).collect()
 }
