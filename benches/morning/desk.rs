@@ -67,7 +67,7 @@ async fn pages(app: &App, base: &str, token: &str, when: &str) {
             times.push(began.elapsed());
         }
         let requests = u32::try_from(REQUESTS).expect("few");
-        let processor = (processor_time() - processor) / requests;
+        let processor = processor_time().saturating_sub(processor) / requests;
         let statements = (app.statements() - statements) / u64::from(requests);
         times.sort_unstable();
         let (middle, last) = (times[times.len() / 2], times[times.len() * 99 / 100]);
