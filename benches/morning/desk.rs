@@ -1,4 +1,4 @@
-//! How long the pages of a desk take for a large site: five thousand seniors in a hundred buildings, a month of mornings behind
+//! How long the pages take for a large site, of a desk and of somebody who looks at five hundred windows: five thousand seniors in a hundred buildings, a month of mornings behind
 //! them, most of today looked at, and then an alert for every tenth. Processor time is this whole process: the client is in it, a
 //! PostgreSQL is not.
 
@@ -18,13 +18,18 @@ use super::{local, ms, on};
 
 const SENIORS: usize = 5_000;
 const BUILDINGS: usize = 100;
+/// The largest round that one member may have to walk.
+const ROUND: usize = 500;
 const DAYS_BEFORE: u64 = 29;
 const REQUESTS: usize = 60;
+
+const DESK: [&str; 4] = ["/board", "/board/now", "/board/care", "/charts"];
 
 pub async fn measure(app: App) {
     let street = Street::planned_for(&app, "http://127.0.0.1:1/nobody?", SENIORS).await;
     spread(&app, &street).await;
     month_before(&app, &street).await;
+    long_round(&app, &street).await;
     let looks = street.looks(SignalKind::Open, local("05:50:00"));
     let shut = street.looks(SignalKind::Closed, local("05:50:00"));
     let seen = looks.into_iter().zip(shut).enumerate().filter(|(number, _)| number % 20 != 0);
@@ -35,23 +40,25 @@ pub async fn measure(app: App) {
             .await
             .expect("looks are stored");
     }
-    let token = token(&app, street.world.site, street.world.social_worker).await;
+    let token = self::token(&app, street.world.site, street.world.social_worker).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
     let stop = CancellationToken::new();
     let serving = tokio::spawn(chenlian::http::serve(app.clone(), listener, stop.clone()));
     app.clock.advance(local("08:30:00") - app.clock.now());
-    pages(&app, &base, &token, "before the cutoff").await;
+    pages(&app, &base, &token, &DESK, "before the cutoff").await;
+    let walker = self::token(&app, street.world.site, street.world.primary).await;
+    pages(&app, &base, &walker, &["/round"], "a round of 500").await;
     app.clock.advance(local("09:45:00") - app.clock.now());
     watch::run_once(&app).await.expect("the watch passes");
-    pages(&app, &base, &token, "750 alerts open").await;
+    pages(&app, &base, &token, &DESK, "750 alerts open").await;
     stop.cancel();
     let _ = serving.await;
 }
 
-async fn pages(app: &App, base: &str, token: &str, when: &str) {
+async fn pages(app: &App, base: &str, token: &str, paths: &[&str], when: &str) {
     let client = reqwest::Client::new();
-    for path in ["/board", "/board/now", "/board/care", "/charts"] {
+    for path in paths {
         let mut times = Vec::with_capacity(REQUESTS);
         let (mut bytes, mut processor, mut statements) = (0, Duration::ZERO, 0);
         for number in 0..=REQUESTS {
@@ -87,6 +94,21 @@ fn processor_time() -> Duration {
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// One member has taken over the seniors of five hundred others.
+async fn long_round(app: &App, street: &Street) {
+    let (site, member) = (street.world.site, street.world.primary);
+    let rows: Vec<Value> = street.seniors[..ROUND].iter().map(|id| json!({ "site": site, "senior": id, "member": member })).collect();
+    app.write(move |mut tx| async move {
+        let pairing =
+            "update pairing set member_id = taken.member from (select {site:uuid} as site, {senior:uuid} as senior, {member:uuid} as member
+            from {rows}) taken where pairing.site_id = taken.site and pairing.senior_id = taken.senior";
+        bulk::execute(&mut tx, pairing, &rows).await?;
+        Ok((tx, ()))
+    })
+    .await
+    .expect("the pairings are changed");
 }
 
 /// Over a hundred buildings.

@@ -1,6 +1,6 @@
 //! Two thousand checks due at one moment: how long until all alerts and their first notices are committed, how long until the
 //! first notice stands at its receiver, and how that compares with what the machine can do at best: the same rows, written once
-//! more by plain inserts in one transaction. Then how many looks a second come in over HTTP, and how long the pages of a desk take.
+//! more by plain inserts in one transaction. Then how many looks a second come in over HTTP, and how long the pages take.
 //!
 //! `cargo bench --bench morning` measures SQLite; `bash tests/pg cargo bench --bench morning` measures PostgreSQL as well.
 

@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::on;
 
 /// Whether the alert `a` of the member's site is hers to go to: it is not resolved, and she has claimed it, or a rung or a person
-/// has sent her. A notice about the alert to the operator opens nobody's door. Binds as [`visible_seniors!`] does.
+/// has sent her. A notice about the alert to the operator opens nobody's door. Binds as `visible_seniors!` does.
 #[macro_export]
 macro_rules! told {
     () => {

@@ -15,6 +15,7 @@ pub mod repeats;
 pub mod sessions;
 pub mod signals;
 pub mod sockets;
+pub mod weight;
 
 use std::net::SocketAddr;
 

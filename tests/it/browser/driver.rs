@@ -133,12 +133,17 @@ impl Browser {
     }
 
     /// Keeps a picture and lets axe-core look at the page: no violation of WCAG 2.2 AA or good practice, contrast AAA, nothing wider
-    /// than the screen, nothing too small to tap.
+    /// than the screen, also with text twice as large, nothing too small to tap.
     pub async fn look(&self, name: &str) {
+        assert_eq!(self.findings(name).await, Vec::<String>::new(), "{name} on {:?}", self.screen);
+    }
+
+    /// The same as a list, for a walk over many pages.
+    pub async fn findings(&self, name: &str) -> Vec<String> {
         self.picture(name).await;
         self.client.execute(AXE, Vec::new()).await.expect("axe-core is read");
         let done = self.client.execute_async(LOOK, Vec::new()).await.expect("axe-core looks");
-        assert_eq!(done, json!([]), "{name} on {:?}", self.screen);
+        serde_json::from_value(done).expect("a list of sentences")
     }
 
     pub async fn picture(&self, name: &str) {
@@ -222,6 +227,16 @@ const LOOK: &str = r"
             findings.push('too small to tap: ' + element.outerHTML.slice(0, 120));
         }
     }
+    const root = document.documentElement;
+    // A desk's browser makes everything larger, which is a narrower screen; a phone makes the text larger.
+    root.style.fontSize = innerWidth < 600 ? '200%' : '';
+    const wider = root.scrollWidth - root.clientWidth;
+    if (wider > 0) {
+        const edge = root.clientWidth;
+        const far = [...document.querySelectorAll('main *')].filter(e => e.checkVisibility() && e.getBoundingClientRect().right > edge + 1);
+        findings.push('text twice as large is wider than the screen by ' + wider + ': ' + far.slice(-3).map(e => e.outerHTML.slice(0, 80)).join(' '));
+    }
+    root.style.fontSize = '';
     axe.run({ runOnly: { type: 'tag', values: tags }, rules }).then(result => {
         for (const violation of result.violations) {
             for (const node of violation.nodes) {

@@ -67,6 +67,17 @@ impl Stage {
         format!("1390000{:04}", member.as_u128() % 10_000)
     }
 
+    /// Where the first senior lives.
+    pub async fn home(&self) -> Uuid {
+        let senior = self.world.seniors[0];
+        let read = self.app.read(move |mut tx| async move {
+            let sql = "select home_id from senior where id = $1";
+            let home = on!(&mut tx, |conn| sqlx::query_scalar(sql).bind(senior).fetch_one(conn).await)?;
+            Ok((tx, home))
+        });
+        read.await.expect("she has a home")
+    }
+
     /// Somebody should look at the first senior: an alert that her people have been told of.
     pub async fn alarm(&self) {
         let (site, senior, now) = (self.world.site, self.world.seniors[0], self.app.clock.now());
