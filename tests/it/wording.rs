@@ -96,7 +96,11 @@ async fn what_is_wrong_with_a_field_is_said_in_one_language_and_what_was_sent_is
         let stranger = server.stranger();
         let cases: [(&str, &[u8], &[&str]); 9] = [
             ("missing", br#"{"phone":"13800000000"}"#, &[]),
-            ("unknown", br#"{"phone":"138000","password":"12345678","geheim":1}"#, &["phone", "password", "kind", "site_id", "label"]),
+            (
+                "unknown",
+                br#"{"phone":"138000","password":"12345678","geheim":1}"#,
+                &["phone", "password", "code", "kind", "site_id", "label"],
+            ),
             ("type", br#"{"phone":"138000","password":["geheim"]}"#, &[]),
             ("length", format!(r#"{{"phone":"138000","password":"{}"}}"#, "a".repeat(129)).leak().as_bytes(), &[]),
             ("uuid", br#"{"phone":"138000","password":"12345678","site_id":"geheim"}"#, &[]),

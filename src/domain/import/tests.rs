@@ -115,7 +115,7 @@ fn a_table_without_headings_with_foreign_ones_or_without_rows_is_refused_whole()
     assert_eq!(keys, ["import.column_twice", "import.column_unknown", "import.column_missing"]);
     assert_eq!(problems("楼栋|单元|房号|姓名\n3号楼|1|1|甲\n3号楼|1|1|甲\n"), vec![(Some(3), Some(Column::Name), "import.twice")]);
     let long = format!("楼栋|单元|房号|姓名\n3号楼|1|1|{}\n", "长".repeat(65));
-    assert_eq!(problems(&long), vec![(Some(2), Some(Column::Name), "register.name_length")]);
+    assert_eq!(problems(&long), vec![(Some(2), Some(Column::Name), "register.text_length")]);
 }
 
 #[test]

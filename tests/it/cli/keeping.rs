@@ -172,7 +172,8 @@ async fn a_second_site_is_made_on_the_console_and_its_administrator_sees_it_alon
     here.add_administrator().succeeded();
     here.run(&["site", "add", "--name", "西城", "--timezone", "Asia/Nowhere"]).refused(2, &["--timezone"]);
     let made = here.run(&["site", "add", "--name", "西城", "--timezone", "Asia/Urumqi"]).succeeded();
-    let street = made.out.trim().rsplit(' ').next().expect("the street is named");
+    // Printed as the command that comes next.
+    let street = made.out.split_once("--place ").and_then(|(_, rest)| rest.split(' ').next()).expect("the street is named");
     let nowhere = ["member", "add", "--phone", "13900139000", "--name", "李", "--role", "administrator", "--password-stdin"];
     here.run_with(&nowhere, "every morning\n").refused(1, &["--place"]);
     here.run_with(&[&nowhere[..], &["--place", street]].concat(), "every morning\n").succeeded();

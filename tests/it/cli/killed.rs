@@ -193,12 +193,13 @@ impl Street {
         let (_, body) = self.look(0);
         let mut stream = TcpStream::connect(server.http).await.expect("the server listens");
         stream.write_all(request(&self.token, &body).as_bytes()).await.expect("the request is sent");
-        let waits = "select count(*) from pg_stat_activity a join pg_locks l on l.pid = a.pid and not l.granted
-            where $1 = any(pg_blocking_pids(a.pid))";
-        let me: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *holding).await.expect("a number");
+        // Jobs wait for her row as well; only a request has looked up what its sender may see before.
+        let waits = "select count(*) from pg_locks waiting join pg_locks held on held.pid = waiting.pid and held.granted
+            join pg_class c on c.oid = held.relation
+            where not waiting.granted and c.relname = 'role_grant' and c.relnamespace = current_schema()::regnamespace";
         let began = Instant::now();
         loop {
-            let waiting: i64 = sqlx::query_scalar(waits).bind(me).fetch_one(&mut *holding).await.expect("a number");
+            let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&mut *holding).await.expect("a number");
             if waiting > 0 {
                 break;
             }

@@ -56,7 +56,7 @@ async fn a_link_lets_one_phone_in_once_and_it_stays_in() {
         let own = || server.stranger().request(Method::GET, "/api/v1/sessions").header(header::COOKIE, cookie.clone());
         let (_, devices) = read(own()).await;
         assert_eq!(devices["items"][0]["authenticated_at"], Value::Null, "no password was typed");
-        assert_eq!(devices["items"][0]["label"], "手机（微信）");
+        assert_eq!(devices["items"][0]["label"], "Phone (WeChat)");
         for _ in 0..3 {
             app.clock.advance(TimeDelta::days(100));
             assert_eq!(read(own()).await.0, StatusCode::OK, "it is used, so it lasts");
