@@ -53,6 +53,13 @@
       var isToday = Date.parse(item.at) > Date.parse(round.dataset.generated) - 12 * 3600 * 1000;
       if (item.member === member && !item.absence && isToday) { found[item.senior] = item; }
     });
+    // What she noted on another phone, or on paper, unless this phone knows something newer.
+    document.querySelectorAll(".stop[data-look-mine]").forEach(function (stop) {
+      var mine = found[stop.dataset.senior];
+      var at = stop.dataset.lookAt;
+      if (mine && (mine.no !== undefined && mine.holdUntil > Date.now() || Date.parse(mine.at) >= Date.parse(at))) { return; }
+      found[stop.dataset.senior] = { member: member, id: stop.dataset.look, senior: stop.dataset.senior, kind: stop.dataset.lookKind, at: at, holdUntil: 0 };
+    });
     return found;
   }
 
@@ -64,7 +71,7 @@
       var place = stop.querySelector(".mine");
       var button = item && stop.querySelector("[data-kind='" + item.kind + "']");
       var settled = ["ok", "ok_late", "excused"].includes(stop.dataset.state);
-      if (place) { show(stop, place, item, button); }
+      if (place) { show(stop, place, item, button); advise(stop, item, settled); }
       var tone = button ? button.dataset.tone : "none";
       if (settled || tone === "good") { done += 1; }
     });
@@ -75,7 +82,6 @@
   function show(stop, place, item, button) {
     stop.classList.toggle("marked", Boolean(button) && button.dataset.tone === "good");
     stop.querySelectorAll("[data-kind]").forEach(function (each) { each.setAttribute("aria-pressed", String(each === button)); });
-    stop.querySelector("[data-next]").hidden = !(button && (button.dataset.tone === "wait" || item.kind === "no_answer"));
     place.hidden = !button;
     if (!button) { return; }
     var time = new Date(item.at).toTimeString().slice(0, 5);
@@ -84,6 +90,14 @@
     place.querySelector("[data-undo]").hidden = !held;
     place.querySelector("[data-correct]").hidden = held;
     if (held) { setTimeout(paint, item.holdUntil - Date.now() + 50); }
+  }
+
+  // What to do next: first the phone, then a second look, then up the stairs.
+  function advise(stop, item, settled) {
+    var kind = settled ? "" : item ? item.kind : stop.dataset.lookKind || "";
+    var button = kind && stop.querySelector("[data-kind='" + kind + "']");
+    stop.querySelector("[data-next='look']").hidden = !(button && button.dataset.tone === "wait");
+    stop.querySelector("[data-next='up']").hidden = kind !== "no_answer";
   }
 
   async function say() {
