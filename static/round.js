@@ -12,6 +12,8 @@
   // So close to the agreed time a tap counts more than the chance to take it back.
   var CLOSE_MS = 60000;
   var opened = Date.now();
+  // The clock of the site, which is the one on the page.
+  var clock = new Intl.DateTimeFormat("en-GB", { timeZone: round.dataset.zone, hour: "2-digit", minute: "2-digit" });
 
   function byId(id) { return document.getElementById(id); }
   function fill(text, values) {
@@ -35,6 +37,9 @@
       holdUntil: urgent ? 0 : at.getTime() + UNDO_MS
     });
     await paint();
+    // What to do next must not stand where nobody looks.
+    var next = stop.querySelector("[data-next]:not([hidden])");
+    if (next) { next.scrollIntoView({ block: "center" }); }
     setTimeout(flush, urgent ? 0 : UNDO_MS + 100);
   }
 
@@ -84,7 +89,7 @@
     stop.querySelectorAll("[data-kind]").forEach(function (each) { each.setAttribute("aria-pressed", String(each === button)); });
     place.hidden = !button;
     if (!button) { return; }
-    var time = new Date(item.at).toTimeString().slice(0, 5);
+    var time = clock.format(new Date(item.at));
     place.querySelector("span").textContent = fill(round.dataset.sayRecorded, { what: button.textContent.trim(), time: time });
     var held = item.no !== undefined && item.holdUntil > Date.now();
     place.querySelector("[data-undo]").hidden = !held;
@@ -221,7 +226,7 @@
     var stop = event.target.closest(".stop");
     var button = event.target.closest("button");
     if (!stop || !button) { return; }
-    if (button.dataset.kind) { tap(stop, button.dataset.kind); }
+    if (button.dataset.kind || button.dataset.tap) { tap(stop, button.dataset.kind || button.dataset.tap); }
     else if (button.dataset.undo !== undefined) { undo(stop); }
     else if (button.dataset.correct !== undefined) { openCorrection(stop); }
     else if (button.dataset.absence !== undefined) { openAbsence(stop); }

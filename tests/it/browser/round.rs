@@ -173,7 +173,7 @@ async fn whoever_signs_out_with_something_unsent_is_warned_names_go_and_entries_
     stage.sign_in(&phone, stage.world.primary).await;
     phone.go("/round").await;
     arrived(&stage, 1).await;
-    tap_and_go_to_me(&phone, 2).await;
+    tap_and_go_to_me(&phone, 1).await;
     phone.tap("#send-first").await;
     phone.read("都传上去了").await;
     arrived(&stage, 2).await;
@@ -215,8 +215,7 @@ async fn what_somebody_else_saw_is_read_and_whoever_gets_no_answer_is_told_to_go
     let again = phone.script("return document.querySelector('[data-next=look] li:nth-child(2)').innerText").await;
     assert!(again.as_str().is_some_and(|said| said.contains("09:35") || said.contains("09:05")), "the time of the second look: {again}");
     phone.look("round-other").await;
-    phone.tap(".stop .more summary").await;
-    tap(&phone, 1, "no_answer").await;
+    phone.tap("[data-tap=no_answer]").await;
     phone.read("上去敲敲门").await;
     phone.see_gone("[data-next=look]").await;
     phone.see("[data-next=up] a[href='tel:13800000001']").await;
