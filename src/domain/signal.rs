@@ -241,7 +241,8 @@ mod tests {
     fn a_sheet_is_typed_in_after_the_walk() {
         let now = DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(100);
         let (skew, ms) = (chrono::TimeDelta::minutes(2), chrono::TimeDelta::milliseconds(1));
-        for (looked_at, expected) in [(now - chrono::TimeDelta::days(30), true), (now, true), (now + skew, true), (now + skew + ms, false)] {
+        for (looked_at, expected) in [(now - chrono::TimeDelta::days(30), true), (now, true), (now + skew, true), (now + skew + ms, false)]
+        {
             assert_eq!(sheet_time(looked_at, now, skew).is_ok(), expected, "{looked_at}");
         }
     }

@@ -45,8 +45,7 @@ pub async fn latest(tx: &mut Tx, site_id: Uuid, stops: &[Stop]) -> Result<BTreeM
     for chunk in stops.chunks(bulk::ROWS_MAX) {
         let rows: Vec<Value> = chunk.iter().map(|stop| json!({ "site": site_id, "check": stop.check_id })).collect();
         let rows = Value::from(rows).to_string();
-        let looks: Vec<Look> =
-            on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(&rows).bind(site_id).fetch_all(conn).await)?;
+        let looks: Vec<Look> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(&rows).bind(site_id).fetch_all(conn).await)?;
         found.extend(looks.into_iter().map(|look| (look.senior_id, look)));
     }
     Ok(found)

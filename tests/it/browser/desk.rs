@@ -68,7 +68,8 @@ async fn every_page_is_readable_reachable_and_silent_on_the_console() {
         format!("/seniors/{senior}/consent-sheet"),
     ]);
     let mut found = Vec::new();
-    let walk: Vec<String> = ["/round", "/round?slot=evening", "/round/sheet", "/round/enter", "/alerts", "/offline", "/me"].map(str::to_owned).into();
+    let walk: Vec<String> =
+        ["/round", "/round?slot=evening", "/round/sheet", "/round/enter", "/alerts", "/offline", "/me"].map(str::to_owned).into();
     for screen in [Screen::Phone, Screen::Desk] {
         let Some(worker) = stage.browser(screen, stage.world.social_worker, &format!("worker-{screen:?}")).await else { return };
         found.extend(look_at_all(&worker, "staff", &staff).await);

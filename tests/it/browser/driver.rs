@@ -154,7 +154,8 @@ impl Browser {
 
     /// The page on paper, as its own style wants it: width and height of each sheet in points. The file is kept beside the pictures.
     pub async fn printed(&self, name: &str) -> Vec<(u32, u32)> {
-        let wanted = PrintConfiguration::builder().shrink_to_fit(false).margins(PrintMargins { top: 0.0, bottom: 0.0, left: 0.0, right: 0.0 });
+        let wanted =
+            PrintConfiguration::builder().shrink_to_fit(false).margins(PrintMargins { top: 0.0, bottom: 0.0, left: 0.0, right: 0.0 });
         let file = self.client.print(wanted.build().expect("a page")).await.expect("the page is printed");
         std::fs::write(screens().join(format!("{name}.pdf")), &file).expect("the file is kept");
         let text = String::from_utf8_lossy(&file);
@@ -165,14 +166,6 @@ impl Browser {
             (point(2), point(3))
         };
         text.split("/MediaBox [").skip(1).map(corners).collect()
-    }
-
-    /// A picture of the page in its print style, as wide as paper.
-    pub async fn picture_in_print(&self, name: &str) {
-        let emulate = |media: &str| Chrome { command: "Emulation.setEmulatedMedia", parameters: json!({ "media": media }) };
-        self.client.issue_cmd(emulate("print")).await.expect("the page is shown as it prints");
-        self.picture(&format!("{name}-print")).await;
-        self.client.issue_cmd(emulate("")).await.expect("the page is shown as ever");
     }
 
     /// What the page complained about on the console since the last time.
@@ -286,21 +279,5 @@ impl fantoccini::wd::WebDriverCompatibleCommand for Log {
     }
     fn method_and_body(&self, _: &url::Url) -> (::http::Method, Option<String>) {
         (::http::Method::POST, Some(json!({ "type": "browser" }).to_string()))
-    }
-}
-
-/// A command of the browser itself.
-#[derive(Debug)]
-struct Chrome {
-    command: &'static str,
-    parameters: Value,
-}
-
-impl fantoccini::wd::WebDriverCompatibleCommand for Chrome {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
-    }
-    fn method_and_body(&self, _: &url::Url) -> (::http::Method, Option<String>) {
-        (::http::Method::POST, Some(json!({ "cmd": self.command, "params": self.parameters }).to_string()))
     }
 }

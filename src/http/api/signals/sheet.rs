@@ -130,13 +130,7 @@ async fn looks(app: &App, caller: &Caller, id: Uuid, sheet: Sheet) -> Result<Vec
     Ok(looked.collect())
 }
 
-async fn stops(
-    tx: &mut Tx,
-    caller: &Caller,
-    place: Option<Uuid>,
-    date: chrono::NaiveDate,
-    slot: Slot,
-) -> store::Result<Vec<round::Stop>> {
+async fn stops(tx: &mut Tx, caller: &Caller, place: Option<Uuid>, date: chrono::NaiveDate, slot: Slot) -> store::Result<Vec<round::Stop>> {
     match place {
         None => round::of_member(tx, caller.site_id, caller.member_id, date, slot).await,
         Some(place) => {

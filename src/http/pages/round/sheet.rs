@@ -90,7 +90,8 @@ impl SheetPage {
     /// Boxes to tick, in the words of the agreed sign.
     fn boxes(&self, sign: &Sign) -> [String; 3] {
         let frame = &self.frame;
-        [frame.word("round.shown", sign), frame.word("round.missed", sign), frame.word("round.mark", "not_visible")].map(|said| said.to_string())
+        [frame.word("round.shown", sign), frame.word("round.missed", sign), frame.word("round.mark", "not_visible")]
+            .map(|said| said.to_string())
     }
 
     fn expects_other(&self, stop: &Stop) -> bool {
