@@ -54,12 +54,12 @@
     for (var item of old) { await remove("sent", item.no); }
   }
 
-  // Sends what may go now. Resolves to "done", "offline" or "signed-out".
-  async function send(member) {
+  // Sends what may go now; `everything`: also what could still be taken back. Resolves to "done", "offline" or "signed-out".
+  async function send(member, everything) {
     for (;;) {
       var ready = (await all("waiting")).filter(function (item) { return item.member === member; });
       // In order: what waits for its ten seconds holds back what comes after it.
-      var held = ready.findIndex(function (item) { return item.holdUntil > Date.now(); });
+      var held = everything ? -1 : ready.findIndex(function (item) { return item.holdUntil > Date.now(); });
       if (held >= 0) { ready = ready.slice(0, held); }
       if (!ready.length) { return "done"; }
       var first = ready.findIndex(function (item) { return item.absence; });
@@ -95,11 +95,20 @@
     return [{ ok: answer.ok, detail: field ? field.detail : answer.body.detail }];
   }
 
-  // Everything of the phone's keeper goes: pages with names, and what was sent.
-  async function purge() {
-    if (window.caches) { for (var name of await caches.keys()) { await caches.delete(name); } }
-    await within("readwrite", function (store) { STORES.forEach(function (name) { store(name).clear(); }); });
+  // With the sign-in the names leave the phone, and what is on the server already. What was not sent stays: it holds ids only, and
+  // goes when the same member signs in here again.
+  async function leave() {
+    if (window.caches) {
+      for (var name of await caches.keys()) {
+        var cache = await caches.open(name);
+        for (var request of await cache.keys()) {
+          var path = new URL(request.url).pathname;
+          if (!path.startsWith("/static/") && path !== "/offline") { await cache.delete(request); }
+        }
+      }
+    }
+    await within("readwrite", function (store) { store("sent").clear(); });
   }
 
-  window.chenlianQueue = { all: all, add: add, remove: remove, send: send, forgetOld: forgetOld, purge: purge };
+  window.chenlianQueue = { all: all, add: add, remove: remove, send: send, forgetOld: forgetOld, leave: leave };
 })();

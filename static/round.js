@@ -12,6 +12,8 @@
   // So close to the agreed time a tap counts more than the chance to take it back.
   var CLOSE_MS = 60000;
   var opened = Date.now();
+  // The clock of the site, which is the one on the page.
+  var clock = new Intl.DateTimeFormat("en-GB", { timeZone: round.dataset.zone, hour: "2-digit", minute: "2-digit" });
 
   function byId(id) { return document.getElementById(id); }
   function fill(text, values) {
@@ -35,6 +37,9 @@
       holdUntil: urgent ? 0 : at.getTime() + UNDO_MS
     });
     await paint();
+    // What to do next must not stand where nobody looks.
+    var next = stop.querySelector("[data-next]:not([hidden])");
+    if (next) { next.scrollIntoView({ block: "center" }); }
     setTimeout(flush, urgent ? 0 : UNDO_MS + 100);
   }
 
@@ -53,6 +58,13 @@
       var isToday = Date.parse(item.at) > Date.parse(round.dataset.generated) - 12 * 3600 * 1000;
       if (item.member === member && !item.absence && isToday) { found[item.senior] = item; }
     });
+    // What she noted on another phone, or on paper, unless this phone knows something newer.
+    document.querySelectorAll(".stop[data-look-mine]").forEach(function (stop) {
+      var mine = found[stop.dataset.senior];
+      var at = stop.dataset.lookAt;
+      if (mine && (mine.no !== undefined && mine.holdUntil > Date.now() || Date.parse(mine.at) >= Date.parse(at))) { return; }
+      found[stop.dataset.senior] = { member: member, id: stop.dataset.look, senior: stop.dataset.senior, kind: stop.dataset.lookKind, at: at, holdUntil: 0 };
+    });
     return found;
   }
 
@@ -64,7 +76,7 @@
       var place = stop.querySelector(".mine");
       var button = item && stop.querySelector("[data-kind='" + item.kind + "']");
       var settled = ["ok", "ok_late", "excused"].includes(stop.dataset.state);
-      if (place) { show(stop, place, item, button); }
+      if (place) { show(stop, place, item, button); advise(stop, item, settled); }
       var tone = button ? button.dataset.tone : "none";
       if (settled || tone === "good") { done += 1; }
     });
@@ -75,15 +87,22 @@
   function show(stop, place, item, button) {
     stop.classList.toggle("marked", Boolean(button) && button.dataset.tone === "good");
     stop.querySelectorAll("[data-kind]").forEach(function (each) { each.setAttribute("aria-pressed", String(each === button)); });
-    stop.querySelector("[data-next]").hidden = !(button && (button.dataset.tone === "wait" || item.kind === "no_answer"));
     place.hidden = !button;
     if (!button) { return; }
-    var time = new Date(item.at).toTimeString().slice(0, 5);
+    var time = clock.format(new Date(item.at));
     place.querySelector("span").textContent = fill(round.dataset.sayRecorded, { what: button.textContent.trim(), time: time });
     var held = item.no !== undefined && item.holdUntil > Date.now();
     place.querySelector("[data-undo]").hidden = !held;
     place.querySelector("[data-correct]").hidden = held;
     if (held) { setTimeout(paint, item.holdUntil - Date.now() + 50); }
+  }
+
+  // What to do next: first the phone, then a second look, then up the stairs.
+  function advise(stop, item, settled) {
+    var kind = settled ? "" : item ? item.kind : stop.dataset.lookKind || "";
+    var button = kind && stop.querySelector("[data-kind='" + kind + "']");
+    stop.querySelector("[data-next='look']").hidden = !(button && button.dataset.tone === "wait");
+    stop.querySelector("[data-next='up']").hidden = kind !== "no_answer";
   }
 
   async function say() {
@@ -207,7 +226,7 @@
     var stop = event.target.closest(".stop");
     var button = event.target.closest("button");
     if (!stop || !button) { return; }
-    if (button.dataset.kind) { tap(stop, button.dataset.kind); }
+    if (button.dataset.kind || button.dataset.tap) { tap(stop, button.dataset.kind || button.dataset.tap); }
     else if (button.dataset.undo !== undefined) { undo(stop); }
     else if (button.dataset.correct !== undefined) { openCorrection(stop); }
     else if (button.dataset.absence !== undefined) { openAbsence(stop); }

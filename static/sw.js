@@ -70,8 +70,8 @@ async function page(request) {
   var path = new URL(request.url).pathname;
   try {
     var answer = await Promise.race([fetch(request), after(PATIENCE_MS)]);
-    // The sign-in has ended: the names go, what was not sent stays.
-    if (answer.redirected && new URL(answer.url).pathname === "/sign-in") { await pages.delete("/round"); }
+    // The sign-in has ended, wherever and however: the names go, what was not sent stays.
+    if (new URL(answer.url || request.url).pathname === "/sign-in") { await pages.delete("/round"); }
     else if (answer.ok && !answer.redirected && KEPT.includes(path) && !new URL(request.url).search) { await pages.put(path, answer.clone()); }
     return answer;
   } catch (_) {

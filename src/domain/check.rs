@@ -187,7 +187,7 @@ impl CheckView {
         [
             (self.deadline_at - rules.remind_round.0, ReminderKind::Round),
             (self.deadline_at - rules.remind_last.0, ReminderKind::Last),
-            (self.deadline_at + rules.look_again.0, ReminderKind::LookAgain),
+            (rules.look_again_at(self.deadline_at), ReminderKind::LookAgain),
         ]
     }
 

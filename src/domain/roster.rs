@@ -104,6 +104,14 @@ impl Roster {
         self.present(member)
     }
 
+    /// Who goes up with somebody who stands under the window and has seen nothing good: the other of the pair, else the nearest
+    /// whose role it is. Never herself.
+    pub fn companion(&self, walker: Uuid) -> Option<Uuid> {
+        let paired = [PairingKind::Primary, PairingKind::Backup].into_iter().filter_map(|kind| self.paired(kind));
+        let near = [Role::BuildingLead, Role::SocialWorker].into_iter().flat_map(|role| self.holders(role));
+        paired.chain(near).find(|member| *member != walker)
+    }
+
     /// The member, or who stands in; `None` if on leave without anybody.
     fn present(&self, member: Uuid) -> Option<Uuid> {
         match self.leaves.iter().find(|(away, _)| *away == member) {
@@ -239,6 +247,17 @@ mod tests {
         let mut without = roster();
         without.leaves.push((id(1), None));
         assert_eq!(without.assigned(), Some(id(2)));
+    }
+
+    #[test]
+    fn nobody_is_told_to_go_up_with_herself_or_with_somebody_who_is_away() {
+        let mut roster = roster();
+        assert_eq!(roster.companion(id(1)), Some(id(2)), "the backup goes with the primary");
+        assert_eq!(roster.companion(id(2)), Some(id(1)));
+        assert_eq!(roster.companion(id(5)), Some(id(1)), "who is only on duty calls the primary");
+        roster.leaves.push((id(2), None));
+        assert_eq!(roster.companion(id(1)), Some(id(3)), "the nearest by role");
+        assert_eq!(Roster::default().companion(id(1)), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The times and thresholds that a site can change. The defaults are those of the design; small values are legal, which is
 //! how the demo and the end-to-end test run a whole morning in a minute.
 
-use chrono::{Datelike, NaiveDate, NaiveTime, TimeDelta};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -115,6 +115,11 @@ impl Default for CheckRules {
 }
 
 impl CheckRules {
+    /// When somebody seen shut or not visible is looked at for the second time.
+    pub fn look_again_at(&self, deadline_at: DateTime<Utc>) -> DateTime<Utc> {
+        deadline_at + self.look_again.0
+    }
+
     /// The deadline of a date for an agreement that names none.
     pub fn deadline(&self, slot: super::check::Slot, date: NaiveDate) -> NaiveTime {
         match slot {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::refusal::Refusal;
 use crate::words;
 
 words! {
@@ -142,6 +143,15 @@ pub fn standing(observed_at: DateTime<Utc>, now: DateTime<Utc>, skew: chrono::Ti
     }
 }
 
+/// Paper is typed in after the walk. A time that is still to come is a slip of the pen: refused, because the looks would be kept
+/// as those of a suspect clock and decide nothing, and whoever typed them in would believe the opposite.
+///
+/// # Errors
+/// For a time beyond the tolerated skew.
+pub fn sheet_time(looked_at: DateTime<Utc>, now: DateTime<Utc>, skew: chrono::TimeDelta) -> Result<(), Refusal> {
+    if looked_at > now + skew { Err(Refusal::invalid("looked_at", "round.sheet_future")) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +234,16 @@ mod tests {
             (now - look_back - ms, Standing::TooOld),
         ] {
             assert_eq!(standing(observed_at, now, skew, look_back), expected, "{observed_at}");
+        }
+    }
+
+    #[test]
+    fn a_sheet_is_typed_in_after_the_walk() {
+        let now = DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(100);
+        let (skew, ms) = (chrono::TimeDelta::minutes(2), chrono::TimeDelta::milliseconds(1));
+        for (looked_at, expected) in [(now - chrono::TimeDelta::days(30), true), (now, true), (now + skew, true), (now + skew + ms, false)]
+        {
+            assert_eq!(sheet_time(looked_at, now, skew).is_ok(), expected, "{looked_at}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The round of a day: who is looked at, in walking order. Computed from pairings, duties and leaves, never stored.
 
+pub mod look;
 pub mod sheet;
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
@@ -44,6 +47,9 @@ pub struct Stop {
     /// Somebody says that she is away, and nobody has confirmed it: it excuses nothing.
     #[sqlx(skip)]
     pub proposed_absence: Option<AbsenceFact>,
+    /// Who goes up with the walker of whose round this is; `None` in the round of a place.
+    #[sqlx(skip)]
+    pub companion: Option<Uuid>,
 }
 
 /// The stops of one member on a date and slot, in walking order.
@@ -53,7 +59,18 @@ pub async fn of_member(tx: &mut Tx, site_id: Uuid, member: Uuid, date: NaiveDate
     let weekday = day::weekday_bit(date);
     let mine: Vec<Uuid> =
         candidates.into_iter().filter(|senior| rosters.get(senior).is_some_and(|r| r.walkers(slot, weekday).contains(&member))).collect();
-    stops(tx, site_id, &mine, date, slot).await
+    let mut stops = stops(tx, site_id, &mine, date, slot).await?;
+    for stop in &mut stops {
+        stop.companion = rosters.get(&stop.senior_id).and_then(|roster| roster.companion(member));
+    }
+    Ok(stops)
+}
+
+/// Who walks past these stops on that day.
+pub async fn walkers(tx: &mut Tx, site_id: Uuid, stops: &[Stop], date: NaiveDate, slot: Slot) -> Result<BTreeSet<Uuid>> {
+    let seniors: Vec<Uuid> = stops.iter().map(|stop| stop.senior_id).collect();
+    let rosters = roster::load(tx, site_id, &seniors, date).await?;
+    Ok(rosters.values().flat_map(|roster| roster.walkers(slot, day::weekday_bit(date))).collect())
 }
 
 /// Seniors with whom the member, or somebody whom the member stands in for, has anything to do.

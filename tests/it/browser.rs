@@ -5,6 +5,7 @@ pub mod desk;
 pub mod door;
 pub mod driver;
 pub mod office;
+pub mod paper;
 pub mod round;
 pub mod sign_in;
 pub mod stage;

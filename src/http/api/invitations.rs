@@ -95,7 +95,7 @@ async fn create(
 }
 
 /// The address under which people reach this server: what the settings say, or else the one that was asked.
-fn base(app: &App, headers: &HeaderMap) -> String {
+pub fn base(app: &App, headers: &HeaderMap) -> String {
     let http = &app.config.http;
     if !http.public_url.is_empty() {
         return http.public_url.trim_end_matches('/').to_owned();

@@ -1,5 +1,7 @@
 //! 今早看窗: the round of a day, in walking order, computed from pairings, duties and leaves.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::State;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -13,14 +15,14 @@ use crate::app::App;
 use crate::domain::access::Capability;
 use crate::domain::check::{CheckState, Slot};
 use crate::domain::refusal::Refusal;
-use crate::domain::signal::Sign;
+use crate::domain::signal::{Sign, SignalKind};
 use crate::http::HttpState;
 use crate::http::answer::Answer;
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::StrictQuery;
 use crate::http::value::{AbsenceWord, Day};
-use crate::store::round::sheet::Lines;
+use crate::store::round::sheet::{Lines, Person};
 use crate::store::unheard::{self, Contact};
 use crate::store::{self, Tx, plan, round};
 
@@ -45,8 +47,8 @@ struct RoundQuery {
     /// A place whose whole round staff want to see; the caller's own round if left out.
     #[serde(default)]
     place: Option<Uuid>,
-    /// The list to print for a morning without a server, until tomorrow's: adds to every stop whom to phone. Needs `place`; each
-    /// senior on it counts as opened.
+    /// The list to print for a morning without a server, until tomorrow's; each senior on it counts as opened. With `place` it adds
+    /// to every stop whom to phone.
     #[serde(default)]
     sheet: bool,
 }
@@ -71,6 +73,12 @@ pub struct Stop {
     pub window_opens_at: DateTime<Utc>,
     pub deadline_at: DateTime<Utc>,
     pub cutoff_at: DateTime<Utc>,
+    /// When somebody seen shut or not visible is looked at for the second time.
+    pub look_again_at: DateTime<Utc>,
+    /// What a person saw last in this slot, from whatever phone.
+    pub look: Option<Look>,
+    /// In one's own round: who goes up with the walker if nobody opens.
+    pub companion: Option<Person>,
     /// What a sensor has shown in this slot, if anything.
     pub sensor_kind: Option<String>,
     pub sensor_at: Option<DateTime<Utc>>,
@@ -85,6 +93,19 @@ pub struct Stop {
     /// On a list to print.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sheet: Option<Lines>,
+}
+
+/// The latest look at one window.
+#[derive(Serialize, ToSchema)]
+pub struct Look {
+    /// The signal, for a correction.
+    pub id: Uuid,
+    pub kind: SignalKind,
+    pub observed_at: DateTime<Utc>,
+    /// How the one who looked is called.
+    pub by: Option<String>,
+    /// It is the caller's own, perhaps from another phone.
+    pub mine: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -121,59 +142,74 @@ pub struct Asked {
 
 /// The same for the pages.
 pub async fn of(app: &App, caller: Caller, asked: Asked) -> Result<Round, HttpError> {
-    let Asked { date, slot, place, sheet } = asked;
-    let now = app.clock.now();
-    let stops = match (sheet, place) {
-        (false, _) => {
-            app.read(move |mut tx| async move {
-                let stops = match place {
-                    None => round::of_member(&mut tx, caller.site_id, caller.member_id, date, slot).await?,
-                    Some(place) => {
-                        caller.place(&mut tx, place, Capability::PhoneRead).await?;
-                        round::of_place(&mut tx, caller.site_id, place, date, slot).await?
-                    }
-                };
-                let stops = shown(&mut tx, &caller, stops, now).await?;
-                Ok((tx, stops))
-            })
-            .await?
-        }
-        (true, None) => return Err(Refusal::invalid("place", "register.sheet_place").into()),
-        (true, Some(place)) => of_sheet(app, caller, place, date, slot).await?,
-    };
+    let stops = if asked.sheet { of_sheet(app, caller, asked).await? } else { of_screen(app, caller, asked).await? };
     let done = stops.iter().filter(|stop| !stop.state.wants_a_look()).count();
-    Ok(Round { date, slot, done, stops })
+    Ok(Round { date: asked.date, slot: asked.slot, done, stops })
+}
+
+async fn of_screen(app: &App, caller: Caller, asked: Asked) -> Result<Vec<Stop>, HttpError> {
+    let now = app.clock.now();
+    let stops = app.read(move |mut tx| async move {
+        let stops = planned(&mut tx, &caller, asked).await?;
+        let stops = shown(&mut tx, &caller, stops, now).await?;
+        Ok((tx, stops))
+    });
+    Ok(stops.await?)
+}
+
+/// The stops of the caller's own round, or of a place whose people she may phone.
+async fn planned(tx: &mut Tx, caller: &Caller, asked: Asked) -> store::Result<Vec<round::Stop>> {
+    let Asked { date, slot, place, .. } = asked;
+    match place {
+        None => round::of_member(tx, caller.site_id, caller.member_id, date, slot).await,
+        Some(place) => {
+            caller.place(tx, place, Capability::PhoneRead).await?;
+            round::of_place(tx, caller.site_id, place, date, slot).await
+        }
+    }
 }
 
 async fn shown(tx: &mut Tx, caller: &Caller, stops: Vec<round::Stop>, now: DateTime<Utc>) -> store::Result<Vec<Stop>> {
     let seniors: Vec<Uuid> = stops.iter().map(|stop| stop.senior_id).collect();
     let contacts = unheard::of(tx, caller.site_id, &seniors, caller.timezone, now).await?;
-    let with_contact = |stop: round::Stop| {
+    let mut looks = round::look::latest(tx, caller.site_id, &stops).await?;
+    let companions: BTreeSet<Uuid> = stops.iter().filter_map(|stop| stop.companion).collect();
+    let people = round::sheet::people(tx, caller.site_id, &companions).await?;
+    let rules = plan::site(tx, caller.site_id).await?.rules.check;
+    let around = |stop: round::Stop| {
         let contact = contacts.get(&stop.senior_id).copied().unwrap_or_default();
-        Stop::new(stop, contact)
+        let look = looks.remove(&stop.senior_id).map(|look| Look {
+            mine: look.observed_by == Some(caller.member_id),
+            id: look.id,
+            kind: look.kind,
+            observed_at: look.observed_at,
+            by: look.called,
+        });
+        let companion = stop.companion.and_then(|member| people.get(&member).cloned());
+        let look_again_at = rules.look_again_at(stop.deadline_at);
+        Stop { look, companion, ..Stop::new(stop, contact, look_again_at) }
     };
-    Ok(stops.into_iter().map(with_contact).collect())
+    Ok(stops.into_iter().map(around).collect())
 }
 
 /// A sheet that lacks somebody is worse than none: what is not planned yet is planned first, and a day that cannot be planned yet
 /// is refused and not answered with an empty page.
-async fn of_sheet(app: &App, caller: Caller, place: Uuid, date: NaiveDate, slot: Slot) -> Result<Vec<Stop>, HttpError> {
-    if date > caller.today + Days::new(SHEET_DAYS_AHEAD_MAX) {
+async fn of_sheet(app: &App, caller: Caller, asked: Asked) -> Result<Vec<Stop>, HttpError> {
+    if asked.date > caller.today + Days::new(SHEET_DAYS_AHEAD_MAX) {
         return Err(Refusal::invalid("date", "register.too_far_ahead").with("days", SHEET_DAYS_AHEAD_MAX).into());
     }
     let by = by(&caller, app);
     let (made, stops) = app
         .write(move |mut tx| async move {
-            caller.place(&mut tx, place, Capability::PhoneRead).await?;
-            let is_sensitive = match caller.place(&mut tx, place, Capability::SensitiveRead).await {
-                Ok(()) => true,
-                Err(store::Error::Refused(_)) => false,
-                Err(other) => return Err(other),
-            };
+            let is_sensitive = may_open(&mut tx, &caller, asked.place).await?;
             let made = plan::plan_site(&mut tx, by.site_id, by.now).await?;
-            let stops = round::of_place(&mut tx, by.site_id, place, date, slot).await?;
+            let stops = planned(&mut tx, &caller, asked).await?;
             let seniors: Vec<Uuid> = stops.iter().map(|stop| stop.senior_id).collect();
-            let mut lines = round::sheet::lines(&mut tx, &by, &seniors, date, is_sensitive).await?;
+            let mut lines = match asked.place {
+                Some(_) => round::sheet::lines(&mut tx, &by, &seniors, asked.date, is_sensitive).await?,
+                // Whom else to phone is nothing that the walker reads.
+                None => round::sheet::opened(&mut tx, &by, &seniors, &["phone", "sheet"]).await.map(|()| BTreeMap::new())?,
+            };
             let mut stops = shown(&mut tx, &caller, stops, by.now).await?;
             for stop in &mut stops {
                 stop.sheet = lines.remove(&stop.senior_id);
@@ -187,8 +223,22 @@ async fn of_sheet(app: &App, caller: Caller, place: Uuid, date: NaiveDate, slot:
     Ok(stops)
 }
 
+/// Whether contacts and key holders are on the sheet.
+///
+/// # Errors
+/// For a place whose people the caller may not phone.
+async fn may_open(tx: &mut Tx, caller: &Caller, place: Option<Uuid>) -> store::Result<bool> {
+    let Some(place) = place else { return Ok(false) };
+    caller.place(tx, place, Capability::PhoneRead).await?;
+    match caller.place(tx, place, Capability::SensitiveRead).await {
+        Ok(()) => Ok(true),
+        Err(store::Error::Refused(_)) => Ok(false),
+        Err(other) => Err(other),
+    }
+}
+
 impl Stop {
-    fn new(stop: round::Stop, contact: Contact) -> Self {
+    fn new(stop: round::Stop, contact: Contact, look_again_at: DateTime<Utc>) -> Self {
         Self {
             senior_id: stop.senior_id,
             check_id: stop.check_id,
@@ -207,6 +257,9 @@ impl Stop {
             window_opens_at: stop.window_opens_at,
             deadline_at: stop.deadline_at,
             cutoff_at: stop.cutoff_at,
+            look_again_at,
+            look: None,
+            companion: None,
             sensor_kind: stop.sensor_kind,
             sensor_at: stop.sensor_at,
             sensor_silent: stop.sensor_silent,

@@ -1,6 +1,8 @@
 //! What was seen or heard: one signal, up to 500, or a whole sheet typed in from paper. Each has a client-made id, so that
 //! a phone may send it again as often as it likes.
 
+mod sheet;
+
 use std::collections::BTreeSet;
 
 use axum::extract::State;
@@ -15,23 +17,20 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::access::Capability;
-use crate::domain::check::Slot;
-use crate::domain::id;
 use crate::domain::refusal::Refusal;
 use crate::domain::signal::{SignalKind, Source, Standing};
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey, no_key};
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
-use crate::http::json::{self, BatchJson, StrictJson};
+use crate::http::json::{self, BatchJson};
 use crate::http::value::{Text, Timestamp};
-use crate::store::signal::{self, BATCH_MAX, NewSignal, Receipt};
-use crate::store::{self, Tx, access, round};
+use crate::store::signal::{self, NewSignal, Receipt};
+use crate::store::{self, Tx, access};
 use crate::text;
 
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(sheet))
+    OpenApiRouter::new().routes(routes!(create)).merge(sheet::routes())
 }
 
 /// One signal, or `signals` alone: up to 500 of them.
@@ -78,36 +77,6 @@ struct SignalInput {
     note: Option<Text<200>>,
 }
 
-/// "Whole sheet looked at HH:MM by N, except …"
-#[derive(Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-struct Sheet {
-    #[serde(default)]
-    id: Option<Uuid>,
-    /// A building, or a place above it.
-    place_id: Uuid,
-    slot: Slot,
-    #[schema(value_type = String)]
-    looked_at: Timestamp,
-    /// Who looked, if not the caller.
-    #[serde(default)]
-    observed_by: Option<Uuid>,
-    #[serde(default)]
-    #[garde(length(max = 500))]
-    except: Vec<Exception>,
-}
-
-#[derive(Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[garde(allow_unvalidated)]
-struct Exception {
-    senior_id: Uuid,
-    /// What was seen there; left out: nobody looked at this one.
-    #[serde(default)]
-    kind: Option<SignalKind>,
-}
-
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ItemStatus {
@@ -124,6 +93,9 @@ enum ItemStatus {
 struct ItemResult {
     /// As it was sent; null if it was no id.
     id: Option<Uuid>,
+    /// Of a sheet, whose ids are made here: whom it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    senior_id: Option<Uuid>,
     status: ItemStatus,
     /// Whether it may decide anything.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,66 +161,7 @@ async fn batch(app: &App, caller: &Caller, items: Vec<Value>) -> Result<Results,
 
 fn refused(id: Option<Uuid>, error: &HttpError, locale: &str) -> ItemResult {
     let (field, detail) = error.first_field(locale);
-    ItemResult { id, status: ItemStatus::Refused, standing: None, detail: Some(detail), field }
-}
-
-/// Type in a paper sheet: one look per senior of the place who had a check in that slot.
-#[utoipa::path(post, path = "/api/v1/signals/sheet", tag = "signals", request_body = Sheet,
-    responses((status = 200, body = Results), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn sheet(
-    State(app): State<App>,
-    caller: Caller,
-    key: IdempotencyKey,
-    StrictJson(sheet, hash): StrictJson<Sheet>,
-) -> Result<Answer, HttpError> {
-    let id = key.id(caller.member_id, sheet.id).ok_or_else(no_key)?;
-    // Under the sheet's own id: another content of the same paper is a conflict as a whole, whatever it names.
-    let once = IdempotencyKey::of(&format!("sheet:{id}")).once(&caller, None, hash)?;
-    let (asker, place, slot, observed_by) = (caller.clone(), sheet.place_id, sheet.slot, sheet.observed_by);
-    let date = sheet.looked_at.0.with_timezone(&caller.timezone).date_naive();
-    let (stops, known) = app
-        .read(move |mut tx| async move {
-            asker.place(&mut tx, place, Capability::SignalCreate).await?;
-            let stops = round::of_place(&mut tx, asker.site_id, place, date, slot).await?;
-            let known = match observed_by {
-                Some(member) => access::members_among(&mut tx, asker.site_id, &BTreeSet::from([member])).await?.contains(&member),
-                None => true,
-            };
-            Ok((tx, (stops, known)))
-        })
-        .await?;
-    if !known {
-        return Err(Refusal::invalid("observed_by", "register.unknown_reference").into());
-    }
-    if stops.is_empty() || stops.len() > BATCH_MAX {
-        return Err(Refusal::invalid("place_id", "http.sheet_place").with("max", BATCH_MAX).into());
-    }
-    for (index, exception) in sheet.except.iter().enumerate() {
-        if !stops.iter().any(|stop| stop.senior_id == exception.senior_id) {
-            return Err(Refusal::invalid(format!("except[{index}].senior_id"), "http.sheet_except").into());
-        }
-    }
-    let looked = stops.into_iter().filter_map(|stop| {
-        let exception = sheet.except.iter().find(|exception| exception.senior_id == stop.senior_id);
-        let kind = exception.map_or_else(|| Some(stop.expected_sign.shown_by()), |exception| exception.kind)?;
-        Some(sheet.look(&caller, id, stop.senior_id, kind))
-    });
-    let signals: Vec<NewSignal> = looked.collect();
-    let now = app.clock.now();
-    let answer = app
-        .write(move |mut tx| async move {
-            if let Some(answer) = once.replay(&mut tx, now).await? {
-                return Ok((tx, answer));
-            }
-            let receipts = append(&mut tx, &caller, &signals, now).await?;
-            let results = signals.iter().zip(receipts).map(|(signal, receipt)| result(signal.id, receipt, caller.locale)).collect();
-            let answer = Answer::ok(&Results { received_at: now, results });
-            once.keep(&mut tx, &answer).await?;
-            Ok((tx, answer))
-        })
-        .await?;
-    app.wake.all();
-    Ok(answer)
+    ItemResult { id, senior_id: None, status: ItemStatus::Refused, standing: None, detail: Some(detail), field }
 }
 
 enum Inputs {
@@ -303,25 +216,6 @@ impl SignalInput {
     }
 }
 
-impl Sheet {
-    fn look(&self, caller: &Caller, sheet: Uuid, senior_id: Uuid, kind: SignalKind) -> NewSignal {
-        NewSignal {
-            id: id::sheet_signal(sheet, senior_id),
-            senior_id,
-            kind,
-            observed_at: self.looked_at.0,
-            observed_by: self.observed_by.or(Some(caller.member_id)),
-            entered_by: Some(caller.member_id),
-            device_id: None,
-            source: Source::Sheet,
-            evidence: None,
-            replaces: None,
-            reason: None,
-            note: None,
-        }
-    }
-}
-
 /// Stores what the caller may report; a senior whom she does not see is refused like an unknown one.
 async fn keep(app: &App, caller: &Caller, signals: Vec<NewSignal>) -> Result<(DateTime<Utc>, Vec<Receipt>), HttpError> {
     let (caller, now) = (caller.clone(), app.clock.now());
@@ -362,7 +256,7 @@ async fn results(app: &App, caller: &Caller, signals: Vec<NewSignal>) -> Result<
 }
 
 fn result(id: Uuid, receipt: Receipt, locale: &str) -> ItemResult {
-    let said = |status, detail, field| ItemResult { id: Some(id), status, standing: None, detail, field };
+    let said = |status, detail, field| ItemResult { id: Some(id), senior_id: None, status, standing: None, detail, field };
     match receipt {
         Receipt::Stored(standing) => ItemResult { standing: Some(standing), ..said(ItemStatus::Stored, None, None) },
         Receipt::Known(standing) => ItemResult { standing: Some(standing), ..said(ItemStatus::Known, None, None) },

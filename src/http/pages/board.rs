@@ -43,6 +43,8 @@ struct BoardPage {
     frame: Frame,
     where_to: String,
     choices: Vec<Choice>,
+    /// Of the list to print.
+    sheet_query: String,
     now: NowPart,
     care: CarePart,
 }
@@ -68,7 +70,8 @@ async fn board(State(app): State<App>, caller: Caller, StrictQuery(query): Stric
     let choices = filter::choices(&places, query.place);
     let now = now::read(&app, &caller, &frame, query.place).await?;
     let care = care::read(&app, &caller, &frame, query.place).await?;
-    page(&BoardPage { where_to: filter::title(&frame, &choices), choices, now, care, frame })
+    let sheet_query = query_of(query.place);
+    page(&BoardPage { where_to: filter::title(&frame, &choices), choices, sheet_query, now, care, frame })
 }
 
 async fn part_now(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<BoardQuery>) -> Result<Response, HttpError> {

@@ -26,6 +26,7 @@ pub fn routes() -> Router<HttpState> {
 #[template(path = "me.html")]
 struct MePage {
     frame: Frame,
+    member_id: uuid::Uuid,
     member: Member,
     /// Whoever does acts that silence has a password.
     has_password: bool,
@@ -39,19 +40,20 @@ async fn me(State(app): State<App>, caller: Caller) -> Result<Response, HttpErro
         Ok((tx, (member, account.is_some_and(|(account, _)| account.password_hash.is_some()))))
     });
     let (member, has_password) = found.await?;
-    page(&MePage { frame: Frame::of(&caller, "/me"), member, has_password })
+    page(&MePage { frame: Frame::of(&caller, "/me"), member_id, member, has_password })
 }
 
 #[derive(Template)]
 #[template(path = "me_sessions.html")]
 struct DevicesPage {
     frame: Frame,
+    member_id: uuid::Uuid,
     sessions: Vec<Session>,
 }
 
 async fn devices(State(app): State<App>, caller: Caller) -> Result<Response, HttpError> {
     let sessions = sessions::of(&app, &caller, caller.member_id, None, Limit::default()).await?.items;
-    page(&DevicesPage { frame: Frame::of(&caller, "/me"), sessions })
+    page(&DevicesPage { frame: Frame::of(&caller, "/me"), member_id: caller.member_id, sessions })
 }
 
 #[derive(Template)]

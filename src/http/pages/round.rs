@@ -1,5 +1,8 @@
 //! 今早看窗: the reader's round, as it is walked: one hand, outdoors, perhaps without a network. What she taps is kept and sent by
-//! `static/round.js`; `static/sw.js` keeps the page itself.
+//! `static/round.js`; `static/sw.js` keeps the page itself. Whoever keeps paper prints a `sheet` and types it in by `enter`.
+
+mod enter;
+mod sheet;
 
 use askama::Template;
 use axum::Router;
@@ -24,7 +27,7 @@ use crate::http::value::Day;
 use crate::store::naming;
 
 pub fn routes() -> Router<HttpState> {
-    Router::new().route("/round", get(round))
+    Router::new().route("/round", get(round)).merge(sheet::routes()).merge(enter::routes())
 }
 
 #[derive(Deserialize)]
@@ -86,6 +89,21 @@ impl RoundPage {
             _ if stop.deadline_at > self.now => self.frame.say("round.until_now").with("time", self.frame.time(&stop.deadline_at)),
             _ => self.frame.say("round.past").with("time", self.frame.time(&stop.deadline_at)),
         }
+    }
+
+    /// What somebody saw, in the words of the agreed sign.
+    fn what(&self, stop: &Stop, kind: &SignalKind) -> Said {
+        let sign = stop.expected_sign;
+        match *kind {
+            kind if kind == sign.shown_by() => self.frame.word("round.shown", sign),
+            kind if kind == sign.missed_by() => self.frame.word("round.missed", sign),
+            kind => self.frame.word("door.sign", kind),
+        }
+    }
+
+    /// The second look is still to come.
+    fn looks_again(&self, stop: &Stop) -> bool {
+        self.now < stop.look_again_at
     }
 
     /// The chip's colour; the words beside it say the same.

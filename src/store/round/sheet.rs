@@ -1,7 +1,7 @@
 //! What a printed list says of each senior beside the round, for a morning without a server: who answers for her that day, whom to
 //! phone, and who has the key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -49,6 +49,20 @@ pub struct Lines {
     pub key_holder: Option<Person>,
 }
 
+/// Writes down that these seniors were put on a list to print: paper goes where no sign-in is asked for.
+pub async fn opened(tx: &mut Tx, by: &By, seniors: &[Uuid], fields: &[&str]) -> Result<()> {
+    let opened = |senior: &Uuid| Entry {
+        site_id: by.site_id,
+        at: by.now,
+        actor_id: by.actor_id,
+        act: "read_sensitive",
+        object_kind: "senior",
+        object_id: Some(*senior),
+        fields,
+    };
+    audit::write_many(tx, &seniors.iter().map(opened).collect::<Vec<_>>()).await
+}
+
 /// The lines of these seniors; each opening is on record. `is_sensitive`: the reader may see contacts and key holders.
 pub async fn lines(tx: &mut Tx, by: &By, seniors: &[Uuid], date: NaiveDate, is_sensitive: bool) -> Result<BTreeMap<Uuid, Lines>> {
     let mut sheet: BTreeMap<Uuid, Lines> = seniors.iter().map(|senior| (*senior, Lines::default())).collect();
@@ -62,17 +76,20 @@ pub async fn lines(tx: &mut Tx, by: &By, seniors: &[Uuid], date: NaiveDate, is_s
         }
     }
     let fields: &[&str] = if is_sensitive { &["phone", "contacts", "key_holder", "sheet"] } else { &["phone", "sheet"] };
-    let opened = |senior: &Uuid| Entry {
-        site_id: by.site_id,
-        at: by.now,
-        actor_id: by.actor_id,
-        act: "read_sensitive",
-        object_kind: "senior",
-        object_id: Some(*senior),
-        fields,
-    };
-    audit::write_many(tx, &sheet.keys().map(opened).collect::<Vec<_>>()).await?;
+    opened(tx, by, seniors, fields).await?;
     Ok(sheet)
+}
+
+/// These members as they are called, with their phones; who has left is left out.
+pub async fn people(tx: &mut Tx, site_id: Uuid, members: &BTreeSet<Uuid>) -> Result<BTreeMap<Uuid, Person>> {
+    let rows: Vec<Value> = members.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
+    let rows = Value::from(rows).to_string();
+    let sql = bulk::text(
+        tx,
+        "select m.id, m.called, m.phone from {rows} join member m on m.site_id = {site:uuid} and m.id = {id:uuid} and m.ended_at is null",
+    );
+    let found: Vec<(Uuid, String, String)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
+    Ok(found.into_iter().map(|(id, name, phone)| (id, Person { name, phone: Some(phone) })).collect())
 }
 
 async fn paired(tx: &mut Tx, site_id: Uuid, date: NaiveDate, sheet: &mut BTreeMap<Uuid, Lines>) -> Result<()> {

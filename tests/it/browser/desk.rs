@@ -40,7 +40,9 @@ async fn every_page_is_readable_reachable_and_silent_on_the_console() {
     let senior = stage.world.seniors[0];
     let staff = ["/board", "/charts", "/alerts", "/seniors", "/visits/due", "/board/devices", "/board/deliveries"];
     let mut staff: Vec<String> = staff.map(str::to_owned).into();
+    let building = stage.world.building;
     staff.extend([format!("/seniors/{senior}"), format!("/visits/new?senior={senior}")]);
+    staff.extend(["/round/sheet".to_owned(), format!("/round/sheet?place={building}"), format!("/round/enter?place={building}")]);
     let office = [
         "/system",
         "/audit",
@@ -66,7 +68,8 @@ async fn every_page_is_readable_reachable_and_silent_on_the_console() {
         format!("/seniors/{senior}/consent-sheet"),
     ]);
     let mut found = Vec::new();
-    let walk: Vec<String> = ["/round", "/round?slot=evening", "/alerts", "/offline"].map(str::to_owned).into();
+    let walk: Vec<String> =
+        ["/round", "/round?slot=evening", "/round/sheet", "/round/enter", "/alerts", "/offline", "/me"].map(str::to_owned).into();
     for screen in [Screen::Phone, Screen::Desk] {
         let Some(worker) = stage.browser(screen, stage.world.social_worker, &format!("worker-{screen:?}")).await else { return };
         found.extend(look_at_all(&worker, "staff", &staff).await);

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::elements::Element;
+use fantoccini::wd::{PrintConfiguration, PrintMargins};
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
 
@@ -147,10 +148,24 @@ impl Browser {
     }
 
     pub async fn picture(&self, name: &str) {
-        let screens = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-screens");
-        std::fs::create_dir_all(&screens).expect("a folder for pictures");
         let picture = self.client.screenshot().await.expect("a picture is taken");
-        std::fs::write(screens.join(format!("{name}-{:?}.png", self.screen).to_lowercase()), picture).expect("the picture is kept");
+        std::fs::write(screens().join(format!("{name}-{:?}.png", self.screen).to_lowercase()), picture).expect("the picture is kept");
+    }
+
+    /// The page on paper, as its own style wants it: width and height of each sheet in points. The file is kept beside the pictures.
+    pub async fn printed(&self, name: &str) -> Vec<(u32, u32)> {
+        let wanted =
+            PrintConfiguration::builder().shrink_to_fit(false).margins(PrintMargins { top: 0.0, bottom: 0.0, left: 0.0, right: 0.0 });
+        let file = self.client.print(wanted.build().expect("a page")).await.expect("the page is printed");
+        std::fs::write(screens().join(format!("{name}.pdf")), &file).expect("the file is kept");
+        let text = String::from_utf8_lossy(&file);
+        let corners = |rest: &str| {
+            let numbers: Vec<f64> = rest.split(']').next().unwrap_or_default().split_whitespace().filter_map(|n| n.parse().ok()).collect();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "points of a sheet")]
+            let point = |index: usize| numbers.get(index).map_or(0, |number| number.round() as u32);
+            (point(2), point(3))
+        };
+        text.split("/MediaBox [").skip(1).map(corners).collect()
     }
 
     /// What the page complained about on the console since the last time.
@@ -187,6 +202,13 @@ fn end_browser_of(profile: &Path) {
             let _ = Command::new("kill").arg("-9").arg(process.file_name()).stderr(Stdio::null()).status();
         }
     }
+}
+
+/// Where pictures are kept.
+fn screens() -> PathBuf {
+    let screens = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-screens");
+    std::fs::create_dir_all(&screens).expect("a folder for pictures");
+    screens
 }
 
 fn arguments_of(options: &mut Value) -> &mut Vec<Value> {

@@ -143,3 +143,83 @@ async fn a_refused_entry_says_why_and_stays_until_it_was_read() {
     phone.see_gone("#refused .notice").await;
     assert_eq!(phone.script("return chenlianQueue.all('refused').then(all => all.length)").await, json!(0));
 }
+
+/// What this browser still has to send.
+async fn unsent(phone: &Browser) -> Value {
+    phone.script("return chenlianQueue.all('waiting').then(all => all.length)").await
+}
+
+async fn tap_and_go_to_me(phone: &Browser, number: usize) {
+    phone.go("/round").await;
+    tap(phone, number, "open").await;
+    phone.see(".mine").await;
+    phone.go("/me").await;
+    phone.tap("#sign-out button").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_signs_out_with_something_unsent_is_warned_names_go_and_entries_stay() {
+    let stage = Stage::set(2).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    let kept = "return caches.match('/round').then(page => page !== undefined && page !== null)";
+    phone.wait("the phone keeps the page", kept, Vec::new()).await;
+    tap_and_go_to_me(&phone, 1).await;
+    phone.read("还有1条没传上去").await;
+    phone.look("leave-unsent").await;
+    phone.tap("#leave-anyway").await;
+    phone.wait("she is signed out", "return location.pathname === '/sign-in'", Vec::new()).await;
+    assert_eq!(phone.script(kept).await, json!(false), "no page with names is left");
+    assert_eq!(count(&stage.app, SIGNALS).await, 0);
+    stage.sign_in(&phone, stage.world.primary).await;
+    phone.go("/round").await;
+    arrived(&stage, 1).await;
+    tap_and_go_to_me(&phone, 1).await;
+    phone.tap("#send-first").await;
+    phone.read("都传上去了").await;
+    arrived(&stage, 2).await;
+    assert_eq!(unsent(&phone).await, json!(0));
+    phone.look("leave-sent").await;
+    phone.tap("#leave-anyway").await;
+    phone.wait("she is signed out", "return location.pathname === '/sign-in'", Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_network_nobody_is_signed_out_and_nothing_is_lost() {
+    let mut stage = Stage::set(1).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    tap_and_go_to_me(&phone, 1).await;
+    phone.see("#send-first").await;
+    stage.network_off().await;
+    phone.tap("#send-first").await;
+    phone.read("现在传不上去").await;
+    phone.tap("#leave-anyway").await;
+    phone.see("#sign-out .problem").await;
+    assert_eq!(unsent(&phone).await, json!(1));
+    stage.network_on().await;
+    phone.go("/round").await;
+    arrived(&stage, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_saw_is_read_and_whoever_gets_no_answer_is_told_to_go_up_and_with_whom() {
+    let stage = Stage::set(2).await;
+    let other = stage.server.client(&stage.app, stage.world.site, stage.world.backup).await;
+    for (senior, kind) in [(0, "closed"), (1, "open")] {
+        let seen = json!({ "id": uuid::Uuid::now_v7(), "senior_id": stage.world.seniors[senior], "kind": kind, "observed_at": chrono::Utc::now() });
+        assert_eq!(other.post("/api/v1/signals", seen).await.0, reqwest::StatusCode::CREATED);
+    }
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    phone.read("看过：没拉开").await;
+    phone.read("先打个电话").await;
+    phone.see("[data-next=look] a[href^='tel:']").await;
+    let again = phone.script("return document.querySelector('[data-next=look] li:nth-child(2)').innerText").await;
+    assert!(again.as_str().is_some_and(|said| said.contains("09:35") || said.contains("09:05")), "the time of the second look: {again}");
+    phone.look("round-other").await;
+    phone.tap("[data-tap=no_answer]").await;
+    phone.read("上去敲敲门").await;
+    phone.see_gone("[data-next=look]").await;
+    phone.see("[data-next=up] a[href='tel:13800000001']").await;
+    phone.look("round-no-answer").await;
+    phone.tap("#seen summary").await;
+    phone.read("看过：拉开了").await;
+}

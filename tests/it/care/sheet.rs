@@ -89,11 +89,29 @@ async fn a_list_to_print_is_for_staff_of_the_place_and_for_a_day_that_can_be_pla
         assert_eq!(lines.keys().collect::<Vec<_>>(), ["backup", "primary"], "{page}");
         assert_eq!(page["stops"][0]["phone"], "0351000000");
         let worker = client(world.site, world.social_worker).await;
-        for (path, field) in [("/api/v1/rounds?sheet=true".to_owned(), "place"), (sheet(&world).replace(TOMORROW, "2026-11-25"), "date")] {
+        for path in [sheet(&world).replace(TOMORROW, "2026-11-25"), "/api/v1/rounds?sheet=true&date=2026-11-25".to_owned()] {
             let (status, problem) = worker.get(&path).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
-            assert!(problem.to_string().contains(field), "{problem}");
+            assert!(problem.to_string().contains("date"), "{problem}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_evening_before_a_walker_prints_her_own_round_without_the_phones_of_others() {
+    on_each_engine(|app| async move {
+        let server = Server::start(&app).await;
+        let world = street(&app, &server).await;
+        let path = format!("/api/v1/rounds?sheet=true&date={TOMORROW}");
+        let (status, page) = server.client(&app, world.site, world.primary).await.get(&path).await;
+        assert_eq!((status, page["stops"].as_array().map(Vec::len)), (StatusCode::OK, Some(2)), "{page}");
+        assert!(page["stops"].as_array().is_some_and(|stops| stops.iter().all(|stop| stop["sheet"].is_null())), "{page}");
+        assert!(!page.to_string().contains("13700000000"), "{page}");
+        let opened = "select count(*) from audit where act = 'read_sensitive' and fields = 'phone sheet'";
+        assert_eq!(count(&app, opened).await, 2, "paper goes where no sign-in is asked for");
+        let (_, page) = server.client(&app, world.site, world.social_worker).await.get(&path).await;
+        assert_eq!(page["stops"], json!([]), "she walks no round");
     })
     .await;
 }

@@ -175,6 +175,71 @@ async fn a_sheet_of_paper_is_one_look_at_everybody_and_the_same_sheet_stays_the_
     .await;
 }
 
+#[tokio::test]
+async fn a_sheet_without_a_place_is_the_round_of_whoever_types_it_in() {
+    on_each_engine(|app| async move {
+        let (world, other) = (planned(&app, 2).await, World::seed(&app, 1).await);
+        let server = Server::start(&app).await;
+        let path = "/api/v1/signals/sheet";
+        let sheet = |except: Value| json!({ "id": Uuid::now_v7(), "slot": "morning", "looked_at": SEEN_AT, "except": except });
+        let primary = server.client(&app, world.site, world.primary).await;
+        for (body, field) in [
+            (sheet(json!([{ "senior_id": other.seniors[0] }])), "except[0].senior_id"),
+            (with(sheet(json!([])), "looked_at", json!("2026-11-23T23:50:00+08:00")), "looked_at"),
+        ] {
+            let (status, problem) = primary.post(path, body).await;
+            assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!(field)), "{problem}");
+        }
+        let own = sheet(json!([{ "senior_id": world.seniors[1], "kind": "not_visible" }]));
+        let (status, answer) = primary.post(path, own.clone()).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let about: Vec<&Value> = answer["results"].as_array().expect("results").iter().map(|result| &result["senior_id"]).collect();
+        assert_eq!(about, [&json!(world.seniors[0]), &json!(world.seniors[1])], "each result says whom it is about");
+        assert_eq!(primary.post(path, own).await, (StatusCode::OK, answer), "the same sheet once more");
+        assert_eq!(count(&app, "select count(*) from signal where source = 'sheet'").await, 2);
+        let mut seen = states(&primary).await;
+        seen.sort();
+        assert_eq!(seen, ["ok", "tentative_blind"]);
+        // Who walks no round has no sheet of her own.
+        let (status, problem) = server.client(&app, world.site, world.social_worker).await.post(path, sheet(json!([]))).await;
+        assert_eq!((status, &problem["errors"][0]["field"]), (StatusCode::BAD_REQUEST, &json!("place_id")), "{problem}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_round_says_who_saw_what_last_from_whatever_phone_and_who_goes_up_with_the_walker() {
+    on_each_engine(|app| async move {
+        let world = planned(&app, 2).await;
+        let server = Server::start(&app).await;
+        let primary = server.client(&app, world.site, world.primary).await;
+        let backup = server.client(&app, world.site, world.backup).await;
+        let first = async || primary.get("/api/v1/rounds").await.1["stops"][0].clone();
+        assert_eq!(first().await["look"], Value::Null);
+        let by_other = signal(world.seniors[0], "closed");
+        assert_eq!(backup.post(SIGNALS, by_other.clone()).await.0, StatusCode::CREATED);
+        let stop = first().await;
+        let seen = |kind: &str, mine: bool| (json!(kind), json!(mine));
+        let of = |stop: &Value| (stop["look"]["kind"].clone(), stop["look"]["mine"].clone());
+        assert_eq!(of(&stop), seen("closed", false));
+        assert_eq!((&stop["look"]["by"], &stop["companion"]["phone"]), (&json!("刘师傅"), &json!("13800000001")), "{stop}");
+        assert!(stop["look_again_at"].as_str() > stop["deadline_at"].as_str(), "{stop}");
+        let later = with(signal(world.seniors[0], "open"), "observed_at", json!("2026-11-23T05:59:00+08:00"));
+        assert_eq!(primary.post(SIGNALS, later.clone()).await.0, StatusCode::CREATED);
+        assert_eq!(of(&first().await), seen("open", true));
+        assert_eq!(first().await["look"]["id"], later["id"]);
+        // What was corrected is not what anybody saw.
+        let corrected = with(with(signal(world.seniors[0], "not_visible"), "replaces", later["id"].clone()), "reason", json!("点错了"));
+        assert_eq!(primary.post(SIGNALS, with(corrected, "observed_at", later["observed_at"].clone())).await.0, StatusCode::CREATED);
+        assert_eq!(of(&first().await), seen("not_visible", true));
+        // A clock that runs ahead shows nothing.
+        let ahead = with(signal(world.seniors[0], "open"), "observed_at", json!("2026-11-23T11:30:00+08:00"));
+        assert_eq!(primary.post(SIGNALS, ahead).await.1["standing"], "clock_suspect");
+        assert_eq!(of(&first().await), seen("not_visible", true));
+    })
+    .await;
+}
+
 /// What a single signal may hold wrongly, as its text, and the field that is named.
 fn malformed(senior: Uuid) -> Vec<(&'static str, String, &'static str)> {
     let text = |name: &str, value: &str| {
