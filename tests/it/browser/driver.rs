@@ -168,6 +168,11 @@ impl Browser {
         text.split("/MediaBox [").skip(1).map(corners).collect()
     }
 
+    /// From now on pages look as they do on paper.
+    pub async fn show_as_printed(&self) {
+        self.client.issue_cmd(Print).await.expect("the browser shows what it prints");
+    }
+
     /// What the page complained about on the console since the last time.
     pub async fn complaints(&self) -> Vec<String> {
         let logged = self.client.issue_cmd(&Log).await.expect("the browser's log is read");
@@ -279,5 +284,19 @@ impl fantoccini::wd::WebDriverCompatibleCommand for Log {
     }
     fn method_and_body(&self, _: &url::Url) -> (::http::Method, Option<String>) {
         (::http::Method::POST, Some(json!({ "type": "browser" }).to_string()))
+    }
+}
+
+/// ChromeDriver's door to the developer tools: the style of paper on the screen.
+#[derive(Debug)]
+struct Print;
+
+impl fantoccini::wd::WebDriverCompatibleCommand for Print {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+    fn method_and_body(&self, _: &url::Url) -> (::http::Method, Option<String>) {
+        let body = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "media": "print" } });
+        (::http::Method::POST, Some(body.to_string()))
     }
 }

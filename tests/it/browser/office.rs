@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use base64::Engine;
-use fantoccini::wd::WebDriverCompatibleCommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::driver::{Browser, Screen};
 use super::stage::Stage;
@@ -13,10 +11,6 @@ use crate::http::count;
 const HEAD: &str = "楼栋,单元,房号,窗户位置,姓名,称呼,电话,结对党员,替补,约定时间\n";
 const GOOD: &str = "3号楼,2单元,402,左二窗,李桂兰,李奶奶,0351-7000000,王建国,刘桂芳,9:30\n";
 const BAD: &str = "9号楼,2单元,403,,赵玉珍,赵奶奶,12,赵六,,\n";
-/// Each page of a PDF as Chromium writes it; the list of all of them is "/Type /Pages".
-const PAGE: &[u8] = b"/Type /Page\n";
-/// Millimetres that one point of a printed page is.
-const MM_PER_POINT: f64 = 25.4 / 72.0;
 
 fn table(stage: &Stage, name: &str, rows: &str) -> PathBuf {
     let path = stage.profile(name);
@@ -89,47 +83,8 @@ async fn the_first_visits_sheet_fits_on_one_page_of_a4_and_prints_no_button() {
     let stage = Stage::set(1).await;
     let Some(desk) = stage.browser(Screen::Desk, stage.world.administrator, "desk").await else { return };
     desk.go(&format!("/seniors/{}/consent-sheet", stage.world.seniors[0])).await;
-    let printed = print(&desk).await;
-    let kept = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/test-screens/consent-sheet.pdf");
-    std::fs::write(kept, &printed).expect("the print is kept");
-    assert_eq!(printed.windows(PAGE.len()).filter(|bytes| *bytes == PAGE).count(), 1, "one page");
-    desk.client.issue_cmd(Media("print")).await.expect("the browser shows what it prints");
+    assert_eq!(desk.printed("consent-sheet").await, [(595, 842)], "A4 in points");
+    desk.show_as_printed().await;
     desk.see_gone("button, .ways a").await;
     desk.picture("consent-sheet-print").await;
-}
-
-/// A PDF of the page on A4.
-pub async fn print(browser: &Browser) -> Vec<u8> {
-    let printed = browser.client.issue_cmd(Print).await.expect("the page prints");
-    let printed = printed.as_str().expect("a PDF in base64");
-    base64::engine::general_purpose::STANDARD.decode(printed).expect("base64")
-}
-
-/// WebDriver's "print page".
-#[derive(Debug)]
-struct Print;
-
-impl WebDriverCompatibleCommand for Print {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/print", session.unwrap_or_default()))
-    }
-    fn method_and_body(&self, _: &url::Url) -> (::http::Method, Option<String>) {
-        let (width, height) = (595.0 * MM_PER_POINT / 10.0, 842.0 * MM_PER_POINT / 10.0);
-        (::http::Method::POST, Some(json!({ "page": { "width": width, "height": height } }).to_string()))
-    }
-}
-
-/// ChromeDriver's door to the developer tools: what the page looks like on another medium.
-#[derive(Debug)]
-pub struct Media(pub &'static str);
-
-impl WebDriverCompatibleCommand for Media {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
-    }
-    fn method_and_body(&self, _: &url::Url) -> (::http::Method, Option<String>) {
-        let Self(media) = self;
-        let body: Value = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "media": media } });
-        (::http::Method::POST, Some(body.to_string()))
-    }
 }

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::driver::{Browser, Screen};
-use super::office::Media;
 use super::stage::Stage;
 use crate::http::count;
 
@@ -32,7 +31,7 @@ async fn a_sheet_is_printed_on_a4_with_head_and_code_on_each_page() {
         assert_eq!(lines, json!(seniors));
         let heights = phone.printed(&format!("sheet-{seniors}")).await;
         assert_eq!(heights, vec![(595, 842); pages], "A4 in points");
-        phone.client.issue_cmd(Media("print")).await.expect("the browser shows what it prints");
+        phone.show_as_printed().await;
         phone.see_gone("button, .ways a, .no-print").await;
         phone.picture(&format!("sheet-{seniors}-print")).await;
         assert_eq!(phone.complaints().await, Vec::<String>::new());

@@ -33,7 +33,9 @@ const STREAMS: &[&str] = &["/api/v1/events"];
 fn bodies(world: &World) -> Vec<(&'static str, &'static str, Value)> {
     // One signal or a list of them: the schema leaves both out.
     let signal = json!({ "id": Uuid::now_v7(), "senior_id": world.seniors[0], "kind": "open", "observed_at": "2026-11-23T06:00:00+08:00" });
-    vec![("post", "/api/v1/signals", signal)]
+    // Of a place: without one it is about whoever types it in.
+    let sheet = json!({ "id": Uuid::now_v7(), "place_id": world.building, "slot": "morning", "looked_at": "2026-11-23T06:00:00+08:00" });
+    vec![("post", "/api/v1/signals", signal), ("post", "/api/v1/signals/sheet", sheet)]
 }
 
 /// One operation of the document.
