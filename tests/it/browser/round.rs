@@ -205,7 +205,7 @@ async fn what_somebody_else_saw_is_read_and_whoever_gets_no_answer_is_told_to_go
     let stage = Stage::set(2).await;
     let other = stage.server.client(&stage.app, stage.world.site, stage.world.backup).await;
     for (senior, kind) in [(0, "closed"), (1, "open")] {
-        let seen = json!({ "id": uuid::Uuid::now_v7(), "senior_id": stage.world.seniors[senior], "kind": kind, "observed_at": chrono::Utc::now() });
+        let seen = json!({ "id": uuid::Uuid::now_v7(), "senior_id": stage.world.seniors[senior], "kind": kind, "observed_at": stage.app.clock.now() });
         assert_eq!(other.post("/api/v1/signals", seen).await.0, reqwest::StatusCode::CREATED);
     }
     let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
