@@ -175,12 +175,19 @@
     return call("POST", "/api/v1/sessions/current/confirm", typed, { "Idempotency-Key": uuid() });
   }
 
-  // Resolves to {ok, status, body}; body is the answer or the problem. Rejects only without a network.
-  async function call(method, path, body, headers) {
+  // Resolves to {ok, status, body}; body is the answer or the problem. Rejects only without a network, or when `patience`
+  // (milliseconds) was given and has run out.
+  async function call(method, path, body, headers, patience) {
     var options = { method: method, headers: Object.assign({ "Accept": "application/json" }, headers), credentials: "same-origin" };
     if (body !== undefined) { options.headers["Content-Type"] = "application/json"; options.body = JSON.stringify(body); }
-    var response = await fetch(path, options);
-    var text = await response.text();
+    var stop = new AbortController();
+    var bell = patience && setTimeout(function () { stop.abort(); }, patience);
+    options.signal = stop.signal;
+    var response, text;
+    try {
+      response = await fetch(path, options);
+      text = await response.text();
+    } finally { clearTimeout(bell); }
     var answer = {};
     try { answer = text ? JSON.parse(text) : {}; } catch (_) { answer = { detail: say("Offline") }; }
     if (response.status === 403 && answer.key === "http.recent_sign_in_required") {

@@ -8,6 +8,8 @@
   // Corrections need the id of what was sent; after a day there is nothing left to correct from here.
   var SENT_KEPT_MS = 24 * 3600 * 1000;
   var BATCH_MAX = 100;
+  // A network that swallows a request answers never: it is given up, and sent again. The ids make the repeat harmless.
+  var PATIENCE_MS = 15000;
 
   function open() {
     return new Promise(function (resolve, reject) {
@@ -77,7 +79,7 @@
       if (item.replaces) { signal.replaces = item.replaces; signal.reason = item.reason; }
       return signal;
     });
-    var answer = await chenlian.call("POST", "/api/v1/signals", { signals: signals }, { "Idempotency-Key": chenlian.uuid() });
+    var answer = await chenlian.call("POST", "/api/v1/signals", { signals: signals }, { "Idempotency-Key": chenlian.uuid() }, PATIENCE_MS);
     if (answer.status === 401) { return "signed-out"; }
     // Not a word about the single ones: they stay, and are sent again.
     if (!answer.ok) { return "offline"; }
@@ -88,7 +90,7 @@
 
   async function sendAbsence(item) {
     var body = Object.assign({ id: item.id }, item.absence);
-    var answer = await chenlian.call("POST", "/api/v1/seniors/" + item.senior + "/absences", body, { "Idempotency-Key": item.id });
+    var answer = await chenlian.call("POST", "/api/v1/seniors/" + item.senior + "/absences", body, { "Idempotency-Key": item.id }, PATIENCE_MS);
     if (answer.status === 401) { return "signed-out"; }
     if (answer.status >= 500 || answer.status === 429 || answer.status === 408) { return "offline"; }
     var field = (answer.body.errors || [])[0];

@@ -223,3 +223,33 @@ async fn what_somebody_else_saw_is_read_and_whoever_gets_no_answer_is_told_to_go
     phone.tap("#seen summary").await;
     phone.read("看过：拉开了").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_swallows_a_request_does_not_hold_back_what_was_tapped() {
+    let mut stage = Stage::set(1).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    phone.see("#count").await;
+    stage.network_off().await;
+    // Connections are taken and kept, and nobody answers.
+    let silent = tokio::net::TcpListener::bind(stage.server.address).await.expect("the address is free");
+    let swallows = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        loop {
+            let (connection, _) = silent.accept().await.expect("a connection");
+            let mut began = [0; 4];
+            let reads = connection.peek(&mut began);
+            let is_request = tokio::time::timeout(std::time::Duration::from_secs(1), reads).await.is_ok();
+            kept.push(connection);
+            if is_request && &began == b"POST" {
+                return kept;
+            }
+        }
+    });
+    tap(&phone, 1, "open").await;
+    phone.read("还有1条没传上去").await;
+    // The network is well again, and the connections of before still say nothing.
+    let swallowed = swallows.await.expect("a request is swallowed");
+    stage.network_on().await;
+    arrived(&stage, 1).await;
+    drop(swallowed);
+}

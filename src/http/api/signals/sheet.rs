@@ -114,6 +114,10 @@ async fn looks(app: &App, caller: &Caller, id: Uuid, sheet: Sheet) -> Result<Vec
     if !known {
         return Err(Refusal::invalid("observed_by", "register.unknown_reference").into());
     }
+    // Whoever walks no round and keeps no place has no paper to type in.
+    if stops.is_empty() && sheet.place_id.is_none() && !caller.may(Capability::SignalCreate) {
+        return Err(Refusal::forbidden("problem.forbidden").into());
+    }
     if stops.is_empty() || stops.len() > BATCH_MAX {
         return Err(Refusal::invalid("place_id", "http.sheet_place").with("max", BATCH_MAX).into());
     }
