@@ -170,7 +170,16 @@ impl Browser {
 
     /// From now on pages look as they do on paper.
     pub async fn show_as_printed(&self) {
-        self.client.issue_cmd(Print).await.expect("the browser shows what it prints");
+        self.tool("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+    }
+
+    /// Runs a script at the start of every page from now on.
+    pub async fn before_every_page(&self, script: &str) {
+        self.tool("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    async fn tool(&self, name: &'static str, parameters: Value) {
+        self.client.issue_cmd(Tool { name, parameters }).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
     /// What the page complained about on the console since the last time.
@@ -287,16 +296,18 @@ impl fantoccini::wd::WebDriverCompatibleCommand for Log {
     }
 }
 
-/// ChromeDriver's door to the developer tools: the style of paper on the screen.
+/// ChromeDriver's door to the developer tools.
 #[derive(Debug)]
-struct Print;
+struct Tool {
+    name: &'static str,
+    parameters: Value,
+}
 
-impl fantoccini::wd::WebDriverCompatibleCommand for Print {
+impl fantoccini::wd::WebDriverCompatibleCommand for Tool {
     fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
         base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
     }
     fn method_and_body(&self, _: &url::Url) -> (::http::Method, Option<String>) {
-        let body = json!({ "cmd": "Emulation.setEmulatedMedia", "params": { "media": "print" } });
-        (::http::Method::POST, Some(body.to_string()))
+        (::http::Method::POST, Some(json!({ "cmd": self.name, "params": self.parameters }).to_string()))
     }
 }

@@ -7,6 +7,7 @@ use super::stage::Stage;
 use crate::http::{PASSWORD, count};
 
 const SIGNALS: &str = "select count(*) from signal";
+const KEPT: &str = "return caches.match('/round').then(page => page !== undefined && page !== null)";
 
 /// Waits until the server holds so many signals.
 async fn arrived(stage: &Stage, signals: i64) {
@@ -62,8 +63,7 @@ async fn without_a_network_nothing_that_was_tapped_is_lost_even_if_the_battery_f
     let mut stage = Stage::set(4).await;
     let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
     phone.see("#count").await;
-    let kept = "return caches.match('/round').then(page => page !== undefined && page !== null)";
-    phone.wait("the phone keeps the page", kept, Vec::new()).await;
+    phone.wait("the phone keeps the page", KEPT, Vec::new()).await;
     stage.network_off().await;
     tap(&phone, 1, "open").await;
     tap(&phone, 2, "open").await;
@@ -161,14 +161,13 @@ async fn tap_and_go_to_me(phone: &Browser, number: usize) {
 async fn whoever_signs_out_with_something_unsent_is_warned_names_go_and_entries_stay() {
     let stage = Stage::set(2).await;
     let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
-    let kept = "return caches.match('/round').then(page => page !== undefined && page !== null)";
-    phone.wait("the phone keeps the page", kept, Vec::new()).await;
+    phone.wait("the phone keeps the page", KEPT, Vec::new()).await;
     tap_and_go_to_me(&phone, 1).await;
     phone.read("还有1条没传上去").await;
     phone.look("leave-unsent").await;
     phone.tap("#leave-anyway").await;
     phone.wait("she is signed out", "return location.pathname === '/sign-in'", Vec::new()).await;
-    assert_eq!(phone.script(kept).await, json!(false), "no page with names is left");
+    assert_eq!(phone.script(KEPT).await, json!(false), "no page with names is left");
     assert_eq!(count(&stage.app, SIGNALS).await, 0);
     stage.sign_in(&phone, stage.world.primary).await;
     phone.go("/round").await;
@@ -252,4 +251,38 @@ async fn a_network_that_swallows_a_request_does_not_hold_back_what_was_tapped() 
     stage.network_on().await;
     arrived(&stage, 1).await;
     drop(swallowed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cleared_cache_costs_nothing_that_was_tapped_and_the_next_opening_keeps_the_page_again() {
+    let mut stage = Stage::set(2).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    phone.see("#count").await;
+    phone.wait("the phone keeps the page", KEPT, Vec::new()).await;
+    stage.network_off().await;
+    tap(&phone, 1, "open").await;
+    phone.read("还有1条没传上去").await;
+    // As "clear cached files" of a phone's settings does.
+    let cleared = "return caches.keys().then(names => Promise.all(names.map(name => caches.delete(name)))).then(() => true)";
+    phone.wait("the cache is cleared", cleared, Vec::new()).await;
+    stage.network_on().await;
+    phone.go("/round").await;
+    arrived(&stage, 1).await;
+    phone.see_gone("#unsent").await;
+    phone.wait("the phone keeps the page again", KEPT, Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_cannot_keep_the_page_says_so_and_taps_are_sent_all_the_same() {
+    let stage = Stage::set(1).await;
+    let Some(phone) = stage.browser(Screen::Phone, stage.world.primary, "phone").await else { return };
+    // As inside of WeChat on an iPhone.
+    phone.before_every_page("delete Navigator.prototype.serviceWorker").await;
+    phone.go("/round").await;
+    phone.read("没网请先记在纸上").await;
+    phone.read("用手机自带的浏览器打开").await;
+    phone.look("round-not-kept").await;
+    tap(&phone, 1, "open").await;
+    arrived(&stage, 1).await;
+    assert_eq!(phone.complaints().await, Vec::<String>::new());
 }

@@ -130,3 +130,49 @@ fn a_word_in_a_template_is_seen() {
         assert_eq!(script_findings(&file).len(), expected, "{text}");
     }
 }
+
+/// What the WebView of WeChat, which is that of Chromium 107, does not know: it would read a page without its style, or none of a
+/// script. Each with the version that brought it.
+const TOO_NEW: [(&str, u32); 24] = [
+    (".toSorted(", 110),
+    (".toReversed(", 110),
+    (".toSpliced(", 110),
+    (".isWellFormed(", 111),
+    (".showPopover(", 114),
+    (" popover=", 114),
+    ("Object.groupBy", 117),
+    ("Map.groupBy", 117),
+    ("Promise.withResolvers", 119),
+    ("Promise.try", 128),
+    ("URL.canParse", 120),
+    ("Array.fromAsync", 121),
+    ("Iterator.from", 122),
+    ("dvh", 108),
+    ("svh", 108),
+    ("lvh", 108),
+    ("rlh", 111),
+    ("color-mix(", 111),
+    ("&:", 112),
+    ("text-wrap:", 114),
+    ("subgrid", 117),
+    ("@starting-style", 117),
+    (":user-invalid", 119),
+    ("light-dark(", 123),
+];
+
+fn too_new(file: &File) -> Vec<String> {
+    let new = TOO_NEW.iter().filter_map(|(word, version)| file.text.find(word).map(|at| (at, *word, *version)));
+    new.map(|(at, word, version)| format!("{}:{}: {word} needs Chromium {version}", file.path, source::line_of(&file.text, at))).collect()
+}
+
+#[test]
+fn pages_use_nothing_that_the_browser_inside_of_wechat_does_not_know() {
+    let files = source::files(&["static", "templates"]).into_iter().filter(|file| !file.path.contains("/vendor/"));
+    super::assert_none(&files.flat_map(|file| too_new(&file)).collect::<Vec<_>>());
+    for (text, expected) in
+        [("list.toSorted()", 1), ("height: 100dvh", 1), ("a { &:hover {} }", 1), ("list.slice().sort()", 0), ("x && y", 0)]
+    {
+        let file = File { path: "static/x".to_owned(), text: text.to_owned() };
+        assert_eq!(too_new(&file).len(), expected, "{text}");
+    }
+}
