@@ -22,6 +22,7 @@ mod reach;
 mod receiver;
 mod shared;
 mod stopping;
+mod test_message;
 mod whole;
 
 pub use receiver::{Play, Receiver};

@@ -41,6 +41,7 @@ mod visits;
 
 use askama::Template;
 use axum::Router;
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -49,7 +50,9 @@ use tower_http::compression::CompressionLayer;
 use super::HttpState;
 use super::caller::Caller;
 use super::error::HttpError;
+use crate::app::App;
 use crate::domain::access::Capability;
+use crate::store::setup;
 
 pub use problem::{problem, wants_page};
 
@@ -87,10 +90,17 @@ fn office() -> Router<HttpState> {
     join::routes().merge(me::routes()).merge(admin::routes())
 }
 
-/// Everybody begins where her work is.
-async fn first(caller: Caller) -> Redirect {
+/// Everybody begins where her work is; where nobody is looked after yet, that is the guided way to the first round.
+async fn first(State(app): State<App>, caller: Caller) -> Result<Redirect, HttpError> {
+    if caller.may(Capability::RegisterWrite) {
+        let (site_id, today) = (caller.site_id, caller.today);
+        let setup = app.read(move |mut tx| async move { setup::of(&mut tx, site_id, today).await.map(|setup| (tx, setup)) }).await?;
+        if setup.seniors == 0 {
+            return Ok(Redirect::to("/admin"));
+        }
+    }
     let work = [(Capability::MembersRead, "/board"), (Capability::SystemRead, "/system")];
-    Redirect::to(work.into_iter().find(|(needs, _)| caller.may(*needs)).map_or("/round", |(_, path)| path))
+    Ok(Redirect::to(work.into_iter().find(|(needs, _)| caller.may(*needs)).map_or("/round", |(_, path)| path)))
 }
 
 /// A rendered page with its headers.

@@ -1,5 +1,7 @@
 //! The ordered list of ways to reach a member. A member without any is allowed, and shown by the reachability check.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,16 @@ pub struct Channel {
     pub disabled_why: Option<String>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct LastMessage {
+    pub channel_id: Uuid,
+    /// A word of the outbox: ready, leased, sent or failed.
+    pub state: String,
+    /// When it was sent, or else made.
+    pub at: DateTime<Utc>,
+    pub attempts: i64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
@@ -119,6 +131,12 @@ pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Channel> {
     find(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
 }
 
+/// The same, if it is one of this member.
+pub async fn of_member(tx: &mut Tx, site_id: Uuid, member_id: Uuid, id: Uuid) -> Result<Channel> {
+    let channel = get(tx, site_id, id).await?;
+    if channel.member_id == member_id { Ok(channel) } else { Err(Refusal::not_found().into()) }
+}
+
 async fn find(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Channel>> {
     Ok(select(tx, site_id, Some(id), None).await?.pop())
 }
@@ -136,10 +154,7 @@ async fn select(tx: &mut Tx, site_id: Uuid, id: Option<Uuid>, member_id: Option<
 }
 
 pub async fn patch(tx: &mut Tx, by: &By, member_id: Uuid, id: Uuid, version: i64, patch: ChannelPatch) -> Result<Channel> {
-    let old = get(tx, by.site_id, id).await?;
-    if old.member_id != member_id {
-        return Err(Refusal::not_found().into());
-    }
+    let old = of_member(tx, by.site_id, member_id, id).await?;
     let address = match &patch.address {
         Some(address) => register::text("address", address, ADDRESS_CHARS_MAX)?,
         None => old.address.clone(),
@@ -172,6 +187,21 @@ pub async fn patch(tx: &mut Tx, by: &By, member_id: Uuid, id: Uuid, version: i64
     require_version(rows)?;
     wrote(tx, by, written("change", id, member_id), &patch).await?;
     get(tx, by.site_id, id).await
+}
+
+/// On record that a test message went over this channel.
+pub async fn tested(tx: &mut Tx, by: &By, channel: &Channel) -> Result<()> {
+    wrote(tx, by, written("test", channel.id, channel.member_id), &serde_json::json!({})).await
+}
+
+/// What became of the last message over each channel of a member.
+pub async fn last_messages(tx: &mut Tx, site_id: Uuid, member_id: Uuid) -> Result<HashMap<Uuid, LastMessage>> {
+    let sql = "select m.channel_id, m.state, coalesce(m.sent_at, m.sealed_at) as at, m.attempts from message m
+        where m.site_id = $1 and m.recipient_id = $2 and m.channel_id is not null and m.id = (
+            select l.id from message l where l.site_id = m.site_id and l.recipient_id = m.recipient_id and l.channel_id = m.channel_id
+            order by l.sealed_at desc, l.id desc limit 1)";
+    let rows: Vec<LastMessage> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).fetch_all(conn).await)?;
+    Ok(rows.into_iter().map(|row| (row.channel_id, row)).collect())
 }
 
 fn written(act: &str, id: Uuid, member_id: Uuid) -> Written<'_> {

@@ -79,6 +79,27 @@ async fn a_picture_on_the_administrators_screen_lets_a_phone_in_without_a_passwo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_begins_with_an_empty_register_is_led_to_its_steps_and_tries_whether_a_message_arrives() {
+    let stage = Stage::set(0).await;
+    let Some(desk) = stage.browser(Screen::Desk, stage.world.administrator, "desk").await else { return };
+    desk.wait("the steps are her first page", "return location.pathname === '/admin'", Vec::new()).await;
+    desk.see("#steps .next a").await;
+    desk.look("first-steps").await;
+    desk.go(&format!("/admin/members/{}", stage.world.primary)).await;
+    desk.tap("#channels [data-act=test] button").await;
+    desk.read("正在送").await;
+    desk.look("channel-on-its-way").await;
+    chenlian::jobs::deliver::run_once(&stage.app).await.expect("the outbox passes");
+    desk.tap("#channels .last-message a").await;
+    desk.read("送出去了一条").await;
+    desk.look("channel-sent").await;
+    desk.go("/board/deliveries").await;
+    desk.read("试消息").await;
+    desk.look("deliveries-test").await;
+    assert_eq!(desk.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_visits_sheet_fits_on_one_page_of_a4_and_prints_no_button() {
     let stage = Stage::set(1).await;
     let Some(desk) = stage.browser(Screen::Desk, stage.world.administrator, "desk").await else { return };

@@ -89,6 +89,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "members/{id}/channels", ADMINISTRATOR),
     ("post", "members/{id}/channels", ADMINISTRATOR),
     ("patch", "members/{id}/channels/{channel}", ADMINISTRATOR),
+    ("post", "members/{id}/channels/{channel}/test", ADMINISTRATOR),
     ("post", "members/{id}/invitations", ADMINISTRATOR),
     ("put", "members/{id}/password", ADMINISTRATOR),
     ("delete", "members/{id}/second-factor", ADMINISTRATOR),

@@ -23,7 +23,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 }
 
 /// One's own channels, or those that an administrator keeps.
-fn require(caller: &Caller, member_id: Uuid) -> Result<(), HttpError> {
+pub(super) fn require(caller: &Caller, member_id: Uuid) -> Result<(), HttpError> {
     if member_id != caller.member_id {
         caller.require_site(Capability::MembersWrite)?;
     }

@@ -66,7 +66,7 @@ fn steps(setup: &Setup) -> Vec<Step> {
         ("import", "/admin/import", setup.seniors > 0),
         ("agreement", "/seniors", setup.seniors > 0 && setup.without_agreement == 0 && setup.without_pair == 0),
         ("channel", "/admin/members", setup.volunteers > 0 && setup.without_channel == 0),
-        ("drill", "/board", setup.drills > 0),
+        ("drill", "/admin/places", setup.drills > 0),
     ];
     let next = facts.iter().position(|(.., is_done)| !is_done);
     let step =

@@ -1,6 +1,6 @@
 //! Members: who there is, what each may do, how she is reached, how she comes in, and the end of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use askama::Template;
 use axum::Router;
@@ -23,7 +23,7 @@ use crate::http::json::Segments;
 use crate::http::pages::frame::Frame;
 use crate::http::pages::page;
 use crate::store::register::Page as RowPage;
-use crate::store::register::channel::{self, Channel};
+use crate::store::register::channel::{self, Channel, LastMessage};
 use crate::store::register::member::{self, Member, MemberFilter};
 use crate::store::register::role_grant::{self, RoleGrant, RoleGrantFilter};
 use crate::store::second_factor;
@@ -58,6 +58,7 @@ struct MemberPage {
     member: Member,
     held: Vec<Held>,
     channels: Vec<Channel>,
+    last_messages: HashMap<Uuid, LastMessage>,
     sessions: Vec<Session>,
     has_factor: bool,
     branches: Vec<Branch>,
@@ -127,10 +128,11 @@ async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
         let filter = RoleGrantFilter { id: None, member_id: Some(id), role: None, place_id: None, on: Some(today) };
         let held = grants(&mut tx, site_id, filter).await?;
         let channels = channel::list(&mut tx, site_id, id).await?;
+        let last_messages = channel::last_messages(&mut tx, site_id, id).await?;
         let has_factor = second_factor::since(&mut tx, site_id, id).await?.is_some();
-        Ok((tx, (member, held, channels, has_factor)))
+        Ok((tx, (member, held, (channels, last_messages), has_factor)))
     });
-    let (member, grants, channels, has_factor) = found.await?;
+    let (member, grants, (channels, last_messages), has_factor) = found.await?;
     let branches = branches(&app, &caller).await?;
     let frame = Frame::of(&caller, HERE);
     let name_of = |id: Option<Uuid>| branches.iter().find(|branch| Some(branch.place.id) == id).map(|branch| branch.place.name.clone());
@@ -143,6 +145,7 @@ async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
         frame,
         member,
         channels,
+        last_messages,
         has_factor,
         branches,
     })

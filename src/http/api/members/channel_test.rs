@@ -1,0 +1,121 @@
+//! A test message over one channel of a member: before anybody is told that it works, and as often as somebody doubts it. It takes
+//! the way of every other message, so that what arrives proves the way.
+
+use axum::extract::State;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::channels::require;
+use crate::app::App;
+use crate::domain::message::{Composed, Sentence, priority};
+use crate::domain::notice::{Arguments, NoticeClass};
+use crate::domain::refusal::Refusal;
+use crate::http::HttpState;
+use crate::http::answer::{Answer, IdempotencyKey};
+use crate::http::api::entry::{self, by};
+use crate::http::caller::Caller;
+use crate::http::error::{HttpError, Problem};
+use crate::http::json::{Segments, StrictJson};
+use crate::notify::compose::{Letter, render};
+use crate::notify::{self, Envelope};
+use crate::store::outbox::{self, NewMessage, Route};
+use crate::store::register::By;
+use crate::store::register::channel::{self, Channel};
+use crate::store::register::member::{self, Member};
+use crate::store::{self, Tx};
+use crate::text;
+
+const KEY: &str = "notice.channel_test";
+
+pub fn routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new().routes(routes!(test))
+}
+
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct NewTest {
+    /// Made by the client, or else by the server.
+    #[serde(default)]
+    id: Uuid,
+}
+
+/// A message on its way; the delivery log says what becomes of it.
+#[derive(Debug, Serialize, ToSchema)]
+struct TestSent {
+    id: Uuid,
+    /// Stands in the delivery log.
+    call_no: i64,
+}
+
+/// Send a test message, marked as a drill, over one channel, also over one that nobody has verified yet. Whether it has arrived
+/// only the member can say: `PATCH …/channels/{channel}` with `{"verified":true}`.
+#[utoipa::path(post, path = "/api/v1/members/{id}/channels/{channel}/test", tag = "members",
+    params(("id" = Uuid, Path), ("channel" = Uuid, Path)), request_body = NewTest,
+    responses((status = 201, body = TestSent), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn test(
+    State(app): State<App>,
+    caller: Caller,
+    Segments((member_id, channel_id)): Segments<(Uuid, Uuid)>,
+    key: IdempotencyKey,
+    StrictJson(mut body, hash): StrictJson<NewTest>,
+) -> Result<Answer, HttpError> {
+    require(&caller, member_id)?;
+    let once = entry::once(key, &caller, &mut body.id, hash)?;
+    let by = by(&caller, &app);
+    let answer = made_once!(app, once, by, |tx| channel_of(&mut tx, by.site_id, member_id, channel_id).await?, {
+        let (member, channel) = channel_of(&mut tx, by.site_id, member_id, channel_id).await?;
+        let call_no = outbox::next_call_no(&mut tx, 1).await?;
+        let message = message(&by, body.id, &member, &channel, call_no)?;
+        outbox::insert(&mut tx, &[message], &[], by.now).await?;
+        channel::tested(&mut tx, &by, &channel).await?;
+        Answer::created(&TestSent { id: body.id, call_no })
+    })?;
+    app.wake.all();
+    Ok(answer)
+}
+
+async fn channel_of(tx: &mut Tx, site_id: Uuid, member_id: Uuid, channel_id: Uuid) -> store::Result<(Member, Channel)> {
+    let member = member::get(tx, site_id, member_id).await?;
+    Ok((member, channel::of_member(tx, site_id, member_id, channel_id).await?))
+}
+
+/// The final bytes, in the member's language.
+///
+/// # Errors
+/// A channel that is switched off, or of a kind that this version does not know.
+fn message(by: &By, id: Uuid, member: &Member, channel: &Channel, call_no: i64) -> Result<NewMessage, Refusal> {
+    let word = channel.channel.parse().ok().filter(|_| channel.disabled_at.is_none());
+    let word = word.ok_or_else(|| Refusal::conflict("channel.switched_off"))?;
+    let locale = text::locale(&member.locale);
+    let sentence = Sentence { key: KEY.to_owned(), arguments: Arguments::new(), units: Vec::new(), count: 0 };
+    let composed = Composed { sentences: vec![sentence], ..Composed::default() };
+    let envelope = Envelope {
+        message_id: id,
+        call_no,
+        recipient_id: member.id,
+        kind: KEY,
+        class: NoticeClass::Report.as_str(),
+        text: &render(&Letter { called: &member.called, locale, drill: true, link: None }, &composed),
+        alerts: &[],
+        sealed_at: by.now,
+    };
+    let body = notify::seal(word, &envelope);
+    Ok(NewMessage {
+        site_id: by.site_id,
+        id,
+        recipient_id: member.id,
+        route: Route { id: channel.id, channel: word, address: channel.address.clone(), rank: 1 },
+        endpoint: notify::endpoint(word, &channel.address),
+        priority: priority(NoticeClass::Report, KEY),
+        body,
+        locale,
+        dedupe_key: format!("msg_{}", id.simple()),
+        call_no,
+        notices: Vec::new(),
+    })
+}
