@@ -14,7 +14,14 @@ use crate::domain::refusal::Refusal;
 use crate::domain::rules::{CheckRules, LadderRules, Rules, Span};
 use crate::text;
 
+mod channels;
 mod limits;
+mod secret;
+
+pub use channels::{
+    AliyunSms, AliyunVoice, BaseUrl, BotUrl, Channels, Email, Ntfy, OfficialAccount, Switched, Templates, TencentSms, WebPush, WecomApp,
+};
+pub use secret::Secret;
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -30,6 +37,7 @@ pub struct Config {
     pub check: CheckRules,
     pub ladder: LadderRules,
     pub outbox: Outbox,
+    pub channels: Channels,
     pub watch: Watch,
     pub heartbeat: Heartbeat,
     pub log: Log,

@@ -11,19 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use super::notice::{Arguments, NoticeClass};
-use crate::words;
 
+pub mod brief;
+pub mod channel;
 pub mod retry;
 
-words! {
-    /// The ways by which a message leaves.
-    pub enum Channel {
-        /// A line in the server's log: for demonstrations and as a last trace.
-        Log = "log",
-        /// Standard Webhooks.
-        Webhook = "webhook"
-    }
-}
+pub use channel::Channel;
 
 /// Bytes of a signing key, as Standard Webhooks says.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;

@@ -17,7 +17,9 @@ use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle};
 use crate::notify::{Notifier, Outgoing};
 use crate::store::outbox::{self, Attempt, Escalate, LEASE_RAN_OUT, Leased, Terms};
 use crate::store::{Error, Result};
+use crate::text;
 
+pub mod draft;
 mod seal;
 
 /// Sends that have just begun; see [`SLOW`].
@@ -108,7 +110,7 @@ struct Sender {
 
 impl Sender {
     fn new(app: &App) -> Result<Self> {
-        let notifier = Notifier::new(&app.config.outbox).map_err(|error| Error::broken("notifier", "", error))?;
+        let notifier = Notifier::new(&app.config).map_err(|error| Error::broken("notifier", "", error))?;
         Ok(Self {
             app: app.clone(),
             notifier,
@@ -284,7 +286,7 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
         return Err(Outcome::new(OutcomeClass::Ambiguous, LEASE_RAN_OUT));
     }
     if let Some(until) = leased.paused_until {
-        return Err(Outcome { class: OutcomeClass::Throttled, wait: Some(until - now), detail: "receiver pauses".to_owned() });
+        return Err(Outcome::throttled(Some(until - now), "receiver pauses"));
     }
     let gone = || Outcome::new(OutcomeClass::Permanent, "channel is gone");
     let (address, channel_id) = leased.address.clone().zip(leased.channel_id).ok_or_else(gone)?;
@@ -300,6 +302,8 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
         dedupe_key: leased.dedupe_key.clone(),
         call_no: leased.call_no,
         repeated: leased.repeated,
+        locale: text::locale(&leased.locale),
+        signed_at: leased.signed_at,
         at: now,
     })
 }

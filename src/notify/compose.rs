@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::message::brief::{self, Brief, Template};
 use crate::domain::message::{Alike, Composed, NAMES_MAX, Sentence, UnitGroup};
+use crate::domain::notice::NoticeClass;
 use crate::text;
 
 /// To whom and how.
@@ -41,6 +43,32 @@ pub fn render(letter: &Letter<'_>, composed: &Composed) -> String {
         text.push_str(&say("notice.link", &[("url", url)]));
     }
     text
+}
+
+/// The same in the arguments of a template.
+pub fn brief(letter: &Letter<'_>, class: NoticeClass, composed: &Composed) -> Brief {
+    let places = brief::places(composed);
+    let place = match places.as_slice() {
+        [] => text::plain(letter.locale, "notice.brief.everywhere"),
+        [one] => (*one).to_owned(),
+        [first, ..] => {
+            let arguments = Filled::from([("place".to_owned(), (*first).to_owned()), ("count".to_owned(), places.len().to_string())]);
+            text::render(letter.locale, "notice.brief.places", &arguments)
+        }
+    };
+    Brief {
+        template: brief::template(class, letter.drill, composed),
+        called: letter.called.to_owned(),
+        place,
+        count: brief::households(composed),
+        link: letter.link.map(str::to_owned),
+        code: None,
+    }
+}
+
+/// The heading of a message.
+pub fn title(locale: &'static str, template: Template) -> String {
+    text::plain(locale, &format!("notice.title.{template}"))
 }
 
 /// Short follow-ups begin without a greeting.

@@ -5,6 +5,7 @@
 //! database; what is sent was sealed before, byte for byte, so that a repeat is the same message.
 
 pub mod compose;
+pub mod http;
 pub mod target;
 
 mod log;
@@ -15,9 +16,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::config::Outbox;
+use crate::config::Config;
 use crate::domain::message::Channel;
+use crate::domain::message::brief::Brief;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
+use crate::text;
 
 /// One attempt at one message.
 #[derive(Clone)]
@@ -32,7 +35,28 @@ pub struct Outgoing {
     pub call_no: i64,
     /// An attempt of unknown outcome came before; channels without identity mark the repeat.
     pub repeated: bool,
+    /// The language of the message, for the mark of a repeat.
+    pub locale: &'static str,
+    /// The time that signed requests carry: the first attempt's, so that a repeat is the same request byte for byte. It moves on
+    /// after [`SIGNATURE_AGE_MAX`](crate::domain::message::channel::SIGNATURE_AGE_MAX), when providers refuse the old one.
+    pub signed_at: DateTime<Utc>,
     pub at: DateTime<Utc>,
+}
+
+impl Outgoing {
+    /// A short name of the message for providers with short ids (1–15 bytes); receipts give it back.
+    pub fn short_id(&self) -> String {
+        format!("c{}", self.call_no)
+    }
+
+    /// What stands before a text that may be a second copy; empty for a first one.
+    pub fn repeat_mark(&self) -> String {
+        if !self.repeated {
+            return String::new();
+        }
+        let number = [("number".to_owned(), self.call_no.to_string())].into();
+        text::render(self.locale, "notice.repeated", &number)
+    }
 }
 
 /// What a sealed body is made of.
@@ -44,7 +68,13 @@ pub struct Envelope<'a> {
     /// The key of the most urgent sentence.
     pub kind: &'a str,
     pub class: &'a str,
+    /// The whole text, link included.
     pub text: &'a str,
+    /// A few words above the text where a channel shows a heading.
+    pub title: &'a str,
+    pub link: Option<&'a str>,
+    /// The same in the arguments of a template.
+    pub brief: &'a Brief,
     pub alerts: &'a [Uuid],
     pub sealed_at: DateTime<Utc>,
 }
@@ -54,14 +84,15 @@ pub fn seal(channel: Channel, envelope: &Envelope<'_>) -> Vec<u8> {
     match channel {
         Channel::Log => envelope.text.as_bytes().to_vec(),
         Channel::Webhook => webhook::body(envelope),
+        _ => unimplemented!(),
     }
 }
 
 /// What is slow together: messages to one endpoint share a limit, others do not wait for them (I15).
 pub fn endpoint(channel: Channel, address: &str) -> String {
     match channel {
-        Channel::Log => channel.to_string(),
         Channel::Webhook => target::host(address).unwrap_or_else(|| channel.to_string()),
+        _ => channel.to_string(),
     }
 }
 
@@ -76,10 +107,10 @@ pub struct Notifier {
 impl Notifier {
     /// # Errors
     /// The TLS client cannot be set up.
-    pub fn new(settings: &Outbox) -> Result<Self, reqwest::Error> {
-        let attempt_timeout = settings.attempt_timeout.std();
-        let webhook = webhook::Webhook::new(attempt_timeout, settings.allow_private_targets)?;
-        Ok(Self { webhook, log_text: settings.log_text, attempt_timeout })
+    pub fn new(settings: &Config) -> Result<Self, reqwest::Error> {
+        let attempt_timeout = settings.outbox.attempt_timeout.std();
+        let webhook = webhook::Webhook::new(attempt_timeout, settings.outbox.allow_private_targets)?;
+        Ok(Self { webhook, log_text: settings.outbox.log_text, attempt_timeout })
     }
 
     /// One attempt, bounded in time whatever the channel does.
@@ -88,6 +119,7 @@ impl Notifier {
             match outgoing.channel {
                 Channel::Log => log::send(outgoing, self.log_text),
                 Channel::Webhook => self.webhook.send(outgoing).await,
+                _ => unimplemented!(),
             }
         };
         let bounded = tokio::time::timeout(self.attempt_timeout, attempt).await;

@@ -3,23 +3,21 @@
 //! 2xx is delivered. A redirect is a failure: followed, it would turn the POST into a GET and lose the alert. The answer's
 //! body means nothing and is read only so far that the connection can be used again.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{SecondsFormat, TimeDelta};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::RETRY_AFTER;
-use reqwest::{StatusCode, redirect};
+use reqwest::StatusCode;
 use serde_json::json;
 
-use super::target::{PrivateTarget, Resolver, check_target};
-use super::{Envelope, Outgoing};
+use super::target::{Resolver, check_target};
+use super::{Envelope, Outgoing, http};
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 use crate::domain::message::signing_key;
 
-const CONNECT_SECONDS_MAX: u64 = 5;
 /// Of an answer; more closes the connection.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// An answer that trickles must not hold a place in the queue.
@@ -33,17 +31,8 @@ pub struct Webhook {
 
 impl Webhook {
     pub fn new(attempt_timeout: Duration, allow_private: bool) -> Result<Self, reqwest::Error> {
-        // The process has one TLS provider; whoever installed it first chose the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
-            .timeout(attempt_timeout)
-            // A proxy would resolve names itself, past the check of private addresses.
-            .no_proxy()
-            .dns_resolver(Resolver { allow_private })
-            .user_agent(concat!("chenlian/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        // The client has no proxy: it would resolve names itself, past the check of private addresses.
+        let client = http::client(attempt_timeout).dns_resolver(Resolver { allow_private }).build()?;
         Ok(Self { client, allow_private })
     }
 
@@ -66,11 +55,12 @@ impl Webhook {
             .header("webhook-signature", sign(&key, &outgoing.dedupe_key, stamp, &outgoing.body));
         match request.body(outgoing.body.clone()).send().await {
             Ok(response) => {
-                let outcome = of_status(response.status(), retry_after(&response, outgoing.at));
+                let asked = response.headers().get(RETRY_AFTER).and_then(|value| http::retry_after(value.to_str().ok()?, outgoing.at));
+                let outcome = of_status(response.status(), asked);
                 let _ = tokio::time::timeout(Duration::from_millis(ANSWER_MILLIS_MAX), drain(response)).await;
                 outcome
             }
-            Err(error) => of_error(&error),
+            Err(error) => http::of_error(&error),
         }
     }
 }
@@ -113,51 +103,14 @@ async fn drain(mut response: reqwest::Response) {
 fn of_status(status: StatusCode, wait: Option<TimeDelta>) -> Outcome {
     let class = match status.as_u16() {
         200..=299 => OutcomeClass::Sent,
-        410 => OutcomeClass::Config,
+        410 => OutcomeClass::Gone,
         429 => OutcomeClass::Throttled,
         503 if wait.is_some() => OutcomeClass::Throttled,
         503 | 408 | 425 => OutcomeClass::SafeRetry,
         500..=599 => OutcomeClass::Ambiguous,
         _ => OutcomeClass::Permanent,
     };
-    Outcome { class, wait, detail: format!("status {}", status.as_u16()) }
-}
-
-/// Seconds, or a date as HTTP writes it.
-fn retry_after(response: &reqwest::Response, now: DateTime<Utc>) -> Option<TimeDelta> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(TimeDelta::seconds(i64::from(seconds)));
-    }
-    let date = DateTime::parse_from_rfc2822(text).ok()?.to_utc();
-    Some((date - now).max(TimeDelta::zero()))
-}
-
-/// The details never hold the address: it may carry a token.
-fn of_error(error: &reqwest::Error) -> Outcome {
-    if leads_inside(error) {
-        return Outcome::new(OutcomeClass::Permanent, "target refused");
-    }
-    if error.is_builder() {
-        return Outcome::new(OutcomeClass::Permanent, "request cannot be built");
-    }
-    if error.is_connect() {
-        return Outcome::new(OutcomeClass::SafeRetry, "no connection");
-    }
-    let detail = if error.is_timeout() { "timeout" } else { "link broke" };
-    Outcome::new(OutcomeClass::Ambiguous, detail)
-}
-
-/// Whether the resolver refused the name: the client reports that as a failed connection.
-fn leads_inside(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if inner.is::<PrivateTarget>() {
-            return true;
-        }
-        cause = inner.source();
-    }
-    false
+    Outcome { wait, ..Outcome::new(class, format!("status {}", status.as_u16())) }
 }
 
 #[cfg(test)]
@@ -177,7 +130,7 @@ mod tests {
 
     #[test]
     fn an_answer_says_whether_to_repeat() {
-        use OutcomeClass::{Ambiguous, Config, Permanent, SafeRetry, Sent, Throttled};
+        use OutcomeClass::{Ambiguous, Gone, Permanent, SafeRetry, Sent, Throttled};
         for (status, expected) in [
             (200, Sent),
             (204, Sent),
@@ -187,7 +140,7 @@ mod tests {
             (401, Permanent),
             (404, Permanent),
             (408, SafeRetry),
-            (410, Config),
+            (410, Gone),
             (429, Throttled),
             (500, Ambiguous),
             (502, Ambiguous),

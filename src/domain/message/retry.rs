@@ -18,7 +18,9 @@ words! {
         Ambiguous = "ambiguous",
         /// This message will never be accepted there.
         Permanent = "permanent",
-        /// Nothing will ever be accepted there: the channel is switched off.
+        /// This address will never accept anything: it is switched off.
+        Gone = "gone",
+        /// The account or its settings are refused: nothing at all will leave by this channel until somebody has seen to it.
         Config = "config",
         /// The stored message cannot be used (I28).
         Broken = "broken"
@@ -31,12 +33,31 @@ pub struct Outcome {
     pub class: OutcomeClass,
     /// The pause that the receiver asked for.
     pub wait: Option<TimeDelta>,
+    /// The pause holds for the whole account and not for this address alone.
+    pub whole_account: bool,
+    /// The provider's number of what it accepted: receipts name it.
+    pub provider_id: Option<String>,
     pub detail: String,
 }
 
 impl Outcome {
     pub fn new(class: OutcomeClass, detail: impl Into<String>) -> Self {
-        Self { class, wait: None, detail: detail.into() }
+        Self { class, wait: None, whole_account: false, provider_id: None, detail: detail.into() }
+    }
+
+    /// Accepted, under the provider's number if it gives one.
+    pub fn sent(provider_id: Option<String>) -> Self {
+        Self { provider_id, ..Self::new(OutcomeClass::Sent, "accepted") }
+    }
+
+    /// This address is to be left alone for a while.
+    pub fn throttled(wait: Option<TimeDelta>, detail: impl Into<String>) -> Self {
+        Self { wait, ..Self::new(OutcomeClass::Throttled, detail) }
+    }
+
+    /// The whole account is to be left alone for a while.
+    pub fn account_throttled(wait: Option<TimeDelta>, detail: impl Into<String>) -> Self {
+        Self { whole_account: true, ..Self::throttled(wait, detail) }
     }
 }
 
@@ -79,7 +100,7 @@ pub fn after_attempt(
     let give_up = if another_channel { Settle::NextChannel } else { Settle::Failed };
     match outcome.class {
         OutcomeClass::Sent => Settle::Sent,
-        OutcomeClass::Permanent | OutcomeClass::Config | OutcomeClass::Broken => give_up,
+        OutcomeClass::Permanent | OutcomeClass::Gone | OutcomeClass::Config | OutcomeClass::Broken => give_up,
         OutcomeClass::Throttled if another_channel || attempts >= rules.attempts_max.max(PAUSES_MAX) => give_up,
         OutcomeClass::Throttled => Settle::HeldUp(now + pause(outcome)),
         _ if attempts >= rules.attempts_max => give_up,

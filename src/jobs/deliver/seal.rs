@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::draft::Draft;
 use crate::app::App;
 use crate::domain::message::{Item, compose, priority};
 use crate::domain::notice::{Arguments, NoticeClass};
-use crate::notify::compose::{Letter, render};
-use crate::notify::{self, Envelope};
+use crate::notify::compose::Letter;
 use crate::store::Result;
 use crate::store::outbox::{self, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route};
 use crate::text;
@@ -88,38 +88,26 @@ fn bundle<'a>(dues: &'a [Due], recipients: &'a HashMap<(Uuid, Uuid), Recipient>)
 impl Bundle<'_> {
     fn seal(&self, call_no: i64, public_url: &str, now: DateTime<Utc>) -> NewMessage {
         let (site_id, recipient_id) = (self.dues[0].site_id, self.dues[0].recipient_id);
-        let id = Uuid::now_v7();
         let locale = text::locale(&self.recipient.locale);
         let items: Vec<Item> = self.dues.iter().map(|due| item(due)).collect();
-        let composed = compose(&items);
         let link = self.link(public_url);
-        let letter = Letter { called: &self.recipient.called, locale, drill: self.drill, link: link.as_deref() };
         let mut alerts: Vec<Uuid> = self.dues.iter().filter_map(|due| due.alert_id).collect();
         alerts.sort_unstable();
         alerts.dedup();
-        let envelope = Envelope {
-            message_id: id,
-            call_no,
-            recipient_id,
-            kind: composed.sentences.first().map_or("notice", |sentence| &sentence.key),
-            class: self.class.as_str(),
-            text: &render(&letter, &composed),
-            alerts: &alerts,
-            sealed_at: now,
-        };
-        NewMessage {
+        let draft = Draft {
             site_id,
-            id,
+            id: Uuid::now_v7(),
             recipient_id,
-            route: self.route.clone(),
-            endpoint: notify::endpoint(self.route.channel, &self.route.address),
+            route: self.route,
+            letter: Letter { called: &self.recipient.called, locale, drill: self.drill, link: link.as_deref() },
+            class: self.class,
             priority: self.priority,
-            body: notify::seal(self.route.channel, &envelope),
-            locale,
-            dedupe_key: format!("msg_{}", id.simple()),
-            call_no,
+            composed: &compose(&items),
+            alerts: &alerts,
+            code: None,
             notices: self.dues.iter().map(|due| due.id).collect(),
-        }
+        };
+        draft.seal(call_no, now)
     }
 
     fn link(&self, public_url: &str) -> Option<String> {

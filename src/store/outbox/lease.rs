@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::domain::message::channel::SIGNATURE_AGE_MAX;
 use crate::on;
 use crate::store::{Result, Tx};
 
@@ -25,6 +26,9 @@ pub struct Leased {
     pub address: Option<String>,
     pub secret_sealed: Option<Vec<u8>>,
     pub body: Vec<u8>,
+    pub locale: String,
+    /// What signed requests say; see `SIGNATURE_AGE_MAX`.
+    pub signed_at: DateTime<Utc>,
     pub dedupe_key: String,
     pub call_no: i64,
     /// This attempt included; it also fences the lease against a later one of the same instance.
@@ -61,7 +65,8 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
     tx.lock_named("outbox.lease").await?;
     on!(tx, |conn| sqlx::query("delete from endpoint_pause where paused_until <= $1").bind(now).execute(conn).await.map(|_| ()))?;
     let sql = "update message set state = 'leased', leased_by = $2, lease_until = $3, attempts = attempts + 1,
-            repeated = (repeated or state = 'leased'), last_error = case when state = 'leased' then $6 else last_error end
+            repeated = (repeated or state = 'leased'), last_error = case when state = 'leased' then $6 else last_error end,
+            signed_at = case when signed_at > $7 then signed_at else $1 end
         where ((state = 'ready' and next_at <= $1) or (state = 'leased' and lease_until <= $1))
           and (site_id, id) in (
             select site_id, id from (
@@ -74,10 +79,10 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
                    or (m.state = 'leased' and (m.lease_until <= $1 or m.leased_by = $2))) due
             where turn <= $4 and not live
             order by priority, next_at, call_no limit $5)
-        returning site_id, id, recipient_id, channel_id, channel, endpoint, body, dedupe_key, call_no, attempts, repeated, last_error,
+        returning site_id, id, recipient_id, channel_id, channel, endpoint, body, locale, signed_at, dedupe_key, call_no, attempts, repeated, last_error,
             (select c.address from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as address,
             (select c.secret_sealed from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as secret_sealed,
-            (select p.paused_until from member_channel c join endpoint_pause p on p.channel = c.channel and p.address = c.address
+            (select max(p.paused_until) from member_channel c join endpoint_pause p on p.channel = c.channel and p.address in (c.address, '*')
                 where c.site_id = message.site_id and c.id = message.channel_id and p.paused_until > $1) as paused_until";
     let mut leased: Vec<Leased> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(now)
@@ -86,6 +91,7 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
         .bind(terms.per_endpoint_max)
         .bind(terms.messages_max)
         .bind(LEASE_RAN_OUT)
+        .bind(now - SIGNATURE_AGE_MAX)
         .fetch_all(conn)
         .await)?;
     leased.sort_by_key(|message| message.call_no);

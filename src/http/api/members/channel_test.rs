@@ -20,8 +20,8 @@ use crate::http::api::entry::{self, by};
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson};
-use crate::notify::compose::{Letter, render};
-use crate::notify::{self, Envelope};
+use crate::jobs::deliver::draft::Draft;
+use crate::notify::compose::Letter;
 use crate::store::outbox::{self, NewMessage, Route};
 use crate::store::register::By;
 use crate::store::register::channel::{self, Channel};
@@ -94,28 +94,19 @@ fn message(by: &By, id: Uuid, member: &Member, channel: &Channel, call_no: i64) 
     let locale = text::locale(&member.locale);
     let sentence = Sentence { key: KEY.to_owned(), arguments: Arguments::new(), units: Vec::new(), count: 0 };
     let composed = Composed { sentences: vec![sentence], ..Composed::default() };
-    let envelope = Envelope {
-        message_id: id,
-        call_no,
-        recipient_id: member.id,
-        kind: KEY,
-        class: NoticeClass::Report.as_str(),
-        text: &render(&Letter { called: &member.called, locale, drill: true, link: None }, &composed),
-        alerts: &[],
-        sealed_at: by.now,
-    };
-    let body = notify::seal(word, &envelope);
-    Ok(NewMessage {
+    let route = Route { id: channel.id, channel: word, address: channel.address.clone(), rank: 1 };
+    let draft = Draft {
         site_id: by.site_id,
         id,
         recipient_id: member.id,
-        route: Route { id: channel.id, channel: word, address: channel.address.clone(), rank: 1 },
-        endpoint: notify::endpoint(word, &channel.address),
+        route: &route,
+        letter: Letter { called: &member.called, locale, drill: true, link: None },
+        class: NoticeClass::Report,
         priority: priority(NoticeClass::Report, KEY),
-        body,
-        locale,
-        dedupe_key: format!("msg_{}", id.simple()),
-        call_no,
+        composed: &composed,
+        alerts: &[],
+        code: None,
         notices: Vec::new(),
-    })
+    };
+    Ok(draft.seal(call_no, by.now))
 }

@@ -1,0 +1,173 @@
+//! `[channels.*]`: the accounts by which messages leave. A channel whose key is empty is off.
+
+use serde::{Deserialize, Serialize};
+
+use super::secret::Secret;
+use crate::domain::message::Channel;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channels {
+    /// Part of the address to which providers report what became of a message.
+    pub callback_key: Secret,
+    pub aliyun_sms: AliyunSms,
+    pub tencent_sms: TencentSms,
+    pub aliyun_voice: AliyunVoice,
+    pub wecom_app: WecomApp,
+    pub email: Email,
+    pub official_account: OfficialAccount,
+    pub web_push: WebPush,
+    pub ntfy: Ntfy,
+    pub gotify: BaseUrl,
+    pub bark: BaseUrl,
+    pub server_chan: Switched,
+    pub push_plus: Switched,
+    pub apprise: BaseUrl,
+    pub wecom_bot: BotUrl,
+    pub dingtalk_bot: BotUrl,
+    pub feishu_bot: BotUrl,
+}
+
+/// The provider's numbers of the approved templates.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Templates {
+    pub help: String,
+    pub alert: String,
+    pub stand_down: String,
+    pub notice: String,
+    pub drill: String,
+    pub code: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AliyunSms {
+    pub base_url: String,
+    pub access_key_id: String,
+    pub access_key_secret: Secret,
+    pub sign_name: String,
+    pub templates: Templates,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TencentSms {
+    pub base_url: String,
+    pub region: String,
+    pub secret_id: String,
+    pub secret_key: Secret,
+    pub sdk_app_id: String,
+    pub sign_name: String,
+    pub templates: Templates,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AliyunVoice {
+    pub base_url: String,
+    pub access_key_id: String,
+    pub access_key_secret: Secret,
+    /// Empty: the provider's shared numbers.
+    pub shown_number: String,
+    pub play_times: u8,
+    pub templates: Templates,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WecomApp {
+    pub base_url: String,
+    pub corp_id: String,
+    pub corp_secret: Secret,
+    pub agent_id: i64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    /// `smtps://HOST:465` or `smtp://HOST:587` (STARTTLS); empty: off.
+    pub url: String,
+    pub user: String,
+    pub password: Secret,
+    /// 晨帘 <chenlian@example.org>
+    pub from: String,
+    /// A server on this machine that speaks no TLS.
+    pub allow_plain: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfficialAccount {
+    pub base_url: String,
+    pub app_id: String,
+    pub app_secret: Secret,
+    /// Checks the events that the platform sends.
+    pub event_token: Secret,
+    pub template_id: String,
+    /// The template's keywords for what happened, where, and since when.
+    pub what: String,
+    pub place: String,
+    pub time: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebPush {
+    /// P-256, base64url without padding, 32 bytes; `chenlian channel vapid` makes one.
+    pub private_key: Secret,
+    /// mailto: or https:, for the push services' operators.
+    pub subject: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ntfy {
+    /// A server of one's own; empty: off.
+    pub base_url: String,
+    pub token: Secret,
+}
+
+/// A server of one's own; empty: off.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseUrl {
+    pub base_url: String,
+}
+
+/// A service that others run, with its address, off until switched on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Switched {
+    pub on: bool,
+    pub base_url: String,
+}
+
+/// A robot's service; each group has its own key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BotUrl {
+    pub base_url: String,
+}
+
+impl Channels {
+    /// Whether the settings name an account for this channel. Log and webhook need none.
+    pub fn has_account(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Log | Channel::Webhook => true,
+            Channel::AliyunSms => !self.aliyun_sms.access_key_id.is_empty(),
+            Channel::TencentSms => !self.tencent_sms.secret_id.is_empty(),
+            Channel::AliyunVoice => !self.aliyun_voice.access_key_id.is_empty(),
+            Channel::WecomApp => !self.wecom_app.corp_id.is_empty(),
+            Channel::Email => !self.email.url.is_empty(),
+            Channel::OfficialAccount => !self.official_account.app_id.is_empty(),
+            Channel::WebPush => !self.web_push.private_key.is_empty(),
+            Channel::Ntfy => !self.ntfy.base_url.is_empty(),
+            Channel::Gotify => !self.gotify.base_url.is_empty(),
+            Channel::Bark => !self.bark.base_url.is_empty(),
+            Channel::ServerChan => self.server_chan.on,
+            Channel::PushPlus => self.push_plus.on,
+            Channel::Apprise => !self.apprise.base_url.is_empty(),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A message in the templates that a provider has approved: which template, and its few arguments. Counts, a place and a link; no
+//! name of a senior (domain.md §5).
+
+use serde::{Deserialize, Serialize};
+
+use super::Composed;
+use crate::domain::notice::NoticeClass;
+use crate::words;
+
+words! {
+    /// The templates that an installation registers with its providers.
+    pub enum Template {
+        /// A call for help.
+        Help = "help",
+        /// Somebody has not been heard from.
+        Alert = "alert",
+        /// Nobody needs to go any more.
+        StandDown = "stand_down",
+        /// Reminders and reports: something to read.
+        Notice = "notice",
+        /// Every message of a drill.
+        Drill = "drill",
+        /// The code that verifies an address.
+        Code = "code"
+    }
+}
+
+/// The arguments of a template; a provider takes those that the template names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brief {
+    pub template: Template,
+    /// 王师傅
+    pub called: String,
+    /// 3号楼, or 3号楼等2处.
+    pub place: String,
+    /// Households.
+    pub count: usize,
+    pub link: Option<String>,
+    /// For [`Template::Code`] only.
+    pub code: Option<String>,
+}
+
+/// Which template says what a composed message says.
+pub fn template(class: NoticeClass, drill: bool, composed: &Composed) -> Template {
+    let help = composed.sentences.iter().any(|sentence| sentence.key.starts_with("notice.help_"));
+    match class {
+        _ if drill => Template::Drill,
+        NoticeClass::Alert if help => Template::Help,
+        NoticeClass::Alert => Template::Alert,
+        NoticeClass::StandDown => Template::StandDown,
+        NoticeClass::Reminder | NoticeClass::Report => Template::Notice,
+    }
+}
+
+/// The buildings of a message, each once, in the order in which they are read.
+pub fn places(composed: &Composed) -> Vec<&str> {
+    let mut places: Vec<&str> = Vec::new();
+    for sentence in &composed.sentences {
+        let named = sentence.arguments.get("building").map(String::as_str);
+        let listed = sentence.units.iter().map(|unit| unit.building.as_str());
+        for place in named.into_iter().chain(listed).filter(|place| !place.is_empty()) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    places
+}
+
+/// Households that a message is about.
+pub fn households(composed: &Composed) -> usize {
+    composed.sentences.iter().map(|sentence| sentence.count).sum::<usize>() + composed.more
+}

@@ -1,0 +1,123 @@
+//! One HTTP exchange with a provider, for every channel that speaks HTTP: the request as it was built, the answer as far as it may
+//! be read, and what a broken link says about whether the message arrived (I12).
+//!
+//! A status of 200 is not delivery: each channel reads the body and takes nothing for success but what says so.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{ClientBuilder, RequestBuilder, redirect};
+use serde::de::DeserializeOwned;
+
+use super::target::PrivateTarget;
+use crate::domain::message::retry::{Outcome, OutcomeClass};
+
+const CONNECT_SECONDS_MAX: u64 = 5;
+/// Of an answer; what is longer is no answer of a provider.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// What every client of the channels is: no redirect (a followed one turns the POST into a GET and loses the alert), no proxy of the
+/// environment, bounded in time.
+pub fn client(attempt_timeout: Duration) -> ClientBuilder {
+    // The process has one TLS provider; whoever installed it first chose the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
+        .timeout(attempt_timeout)
+        .no_proxy()
+        .user_agent(concat!("chenlian/", env!("CARGO_PKG_VERSION")))
+}
+
+/// An answer that arrived whole.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Vec<u8>,
+    /// What the receiver asked for, from the moment of sending.
+    pub retry_after: Option<TimeDelta>,
+}
+
+impl Reply {
+    /// The body, if it is what the provider's answers are.
+    pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// What the status alone says, for answers whose body says nothing; `None` for 2xx.
+    pub fn by_status(&self) -> Option<Outcome> {
+        let class = match self.status {
+            200..=299 => return None,
+            429 => OutcomeClass::Throttled,
+            503 if self.retry_after.is_some() => OutcomeClass::Throttled,
+            503 | 408 | 425 => OutcomeClass::SafeRetry,
+            500..=599 => OutcomeClass::Ambiguous,
+            _ => OutcomeClass::Permanent,
+        };
+        Some(Outcome { wait: self.retry_after, ..Outcome::new(class, format!("status {}", self.status)) })
+    }
+
+    /// A 2xx whose body is not an answer (HTML of a gateway, cut off): the message may have been accepted.
+    pub fn unclear(&self) -> Outcome {
+        self.by_status().unwrap_or_else(|| Outcome::new(OutcomeClass::Ambiguous, "unreadable answer"))
+    }
+}
+
+/// Sends and reads the answer whole.
+///
+/// # Errors
+/// How the attempt ended when no whole answer came.
+pub async fn exchange(request: RequestBuilder, now: DateTime<Utc>) -> Result<Reply, Outcome> {
+    let mut response = request.send().await.map_err(|error| of_error(&error))?;
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(Reply { status, body, retry_after }),
+            Err(error) => return Err(of_error(&error)),
+        }
+        if body.len() > ANSWER_BYTES_MAX {
+            return Err(Outcome::new(OutcomeClass::Ambiguous, "answer too long"));
+        }
+    }
+}
+
+/// Seconds, or a date as HTTP writes it.
+pub fn retry_after(text: &str, now: DateTime<Utc>) -> Option<TimeDelta> {
+    if let Ok(seconds) = text.trim().parse::<u32>() {
+        return Some(TimeDelta::seconds(i64::from(seconds)));
+    }
+    let date = DateTime::parse_from_rfc2822(text.trim()).ok()?.to_utc();
+    Some((date - now).max(TimeDelta::zero()))
+}
+
+/// The details never hold the address: it may carry a token.
+pub fn of_error(error: &reqwest::Error) -> Outcome {
+    if leads_inside(error) {
+        return Outcome::new(OutcomeClass::Permanent, "target refused");
+    }
+    if error.is_builder() {
+        return Outcome::new(OutcomeClass::Permanent, "request cannot be built");
+    }
+    if error.is_connect() {
+        return Outcome::new(OutcomeClass::SafeRetry, "no connection");
+    }
+    let detail = if error.is_timeout() { "timeout" } else { "link broke" };
+    Outcome::new(OutcomeClass::Ambiguous, detail)
+}
+
+/// Whether the resolver refused the name: the client reports that as a failed connection.
+fn leads_inside(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<PrivateTarget>() {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
