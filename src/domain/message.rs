@@ -14,6 +14,8 @@ use super::notice::{Arguments, NoticeClass};
 
 pub mod brief;
 pub mod channel;
+pub mod limit;
+pub mod receipt;
 pub mod retry;
 
 pub use channel::Channel;

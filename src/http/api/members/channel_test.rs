@@ -106,6 +106,7 @@ fn message(by: &By, id: Uuid, member: &Member, channel: &Channel, call_no: i64) 
         composed: &composed,
         alerts: &[],
         code: None,
+        claim_hash: None,
         notices: Vec::new(),
     };
     Ok(draft.seal(call_no, by.now))

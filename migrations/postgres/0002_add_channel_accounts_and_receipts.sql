@@ -8,12 +8,17 @@ create table channel_account (
     fault_at timestamptz,
     fault_why text
 );
+-- Works without an account, also before the first start has written the rest.
+insert into channel_account (channel, configured) values ('webhook', true);
 
 -- The time that the signed requests of a message carry, so that a repeat is the same request byte for byte; null before the first attempt.
 alter table message add column signed_at timestamptz;
 -- The provider's number of what it accepted.
 alter table message add column provider_id text;
 create index message_by_provider on message (channel, provider_id) where provider_id is not null;
+-- The hash of the key in the link by which the reader says that she is going; null where the message asks nobody to go.
+alter table message add column claim_hash bytea;
+create unique index message_by_claim on message (claim_hash) where claim_hash is not null;
 create index message_by_call_no on message (call_no);
 
 -- What a provider reported of a message; it may come before the answer that names the number, twice, and in any order.
