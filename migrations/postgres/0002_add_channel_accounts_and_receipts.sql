@@ -35,3 +35,14 @@ create table message_receipt (
     primary key (channel, reference, state)
 );
 create index message_receipt_open on message_receipt (at) where handled_at is null;
+
+-- The code that verifies an address: the last one sent, until it is typed or runs out.
+create table channel_code (
+    site_id uuid not null,
+    channel_id uuid not null,
+    code_sealed bytea not null,
+    sent_at timestamptz not null,
+    expires_at timestamptz not null,
+    tries_left bigint not null,
+    primary key (site_id, channel_id)
+);

@@ -35,3 +35,14 @@ create table message_receipt (
     primary key (channel, reference, state)
 ) strict;
 create index message_receipt_open on message_receipt (at) where handled_at is null;
+
+-- The code that verifies an address: the last one sent, until it is typed or runs out.
+create table channel_code (
+    site_id blob not null,
+    channel_id blob not null,
+    code_sealed blob not null,
+    sent_at text not null,
+    expires_at text not null,
+    tries_left integer not null,
+    primary key (site_id, channel_id)
+) strict;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::notice::{Arguments, NoticeClass};
 
+pub mod address;
 pub mod brief;
 pub mod channel;
 pub mod limit;

@@ -94,7 +94,7 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
         arguments.insert(name.to_owned(), text::plain(locale, &format!("notice.{name}.{slot}")));
     }
     if let Some(word) = arguments.get_mut("channel") {
-        *word = text::plain(locale, &format!("channel.name.{word}"));
+        *word = text::plain(locale, &format!("channel.name_{word}"));
     }
     if let Some(number) = arguments.get_mut("unit") {
         *number = unit(locale, number);

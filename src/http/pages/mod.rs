@@ -24,6 +24,7 @@ pub mod assets;
 mod audit;
 mod board;
 mod calendar;
+mod channels;
 mod charts;
 mod claim;
 mod filter;

@@ -207,6 +207,6 @@ fn untold_row(frame: &Frame, row: Untold) -> UntoldRow {
         recipient: row.recipient,
         at: frame.when(&row.created_at),
         what: frame.say(&format!("board.class_{}", row.class)).to_string(),
-        why: row.channel.map(|channel| frame.say(&format!("board.channel_{channel}")).to_string()),
+        why: row.channel.map(|channel| frame.say(&format!("channel.name_{channel}")).to_string()),
     }
 }
