@@ -5,6 +5,7 @@
 //! database; what is sent was sealed before, byte for byte, so that a repeat is the same message.
 
 pub mod compose;
+pub mod group;
 pub mod http;
 pub mod receipts;
 pub mod target;
@@ -12,6 +13,10 @@ pub mod trial;
 
 mod log;
 pub mod webhook;
+
+mod dingtalk_bot;
+mod feishu_bot;
+mod wecom_bot;
 
 use std::time::Duration;
 
