@@ -40,6 +40,26 @@ pub struct Brief {
     pub code: Option<String>,
 }
 
+impl Brief {
+    /// What is stored of a message that a provider's template will say.
+    pub fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and a number are JSON")
+    }
+
+    /// The variables of the template of a text message, in the order in which templates are registered.
+    ///
+    /// Never the link: telephone providers refuse addresses in variables, so it stands in the approved text. A template for codes may
+    /// have one variable only.
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        match self.template {
+            Template::Code => vec![("code", self.code.clone().unwrap_or_default())],
+            Template::Help | Template::Alert | Template::StandDown | Template::Notice | Template::Drill => {
+                vec![("called", self.called.clone()), ("place", self.place.clone()), ("count", self.count.to_string())]
+            }
+        }
+    }
+}
+
 /// Which template says what a composed message says.
 pub fn template(class: NoticeClass, drill: bool, composed: &Composed) -> Template {
     let help = composed.sentences.iter().any(|sentence| sentence.key.starts_with("notice.help_"));
