@@ -10,6 +10,7 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::message::Channel;
 use crate::domain::refusal::Refusal;
 use crate::domain::rules::{CheckRules, LadderRules, Rules, Span};
 use crate::text;
@@ -191,6 +192,15 @@ impl Config {
     /// The settings without any file or environment, for tests and the demo.
     pub fn defaults() -> Self {
         Figment::from(Toml::string(DEFAULTS)).extract().expect("the compiled-in defaults are valid, a test says so")
+    }
+
+    /// The channels, and whether the settings let messages leave by them.
+    pub fn working_channels(&self) -> Vec<(Channel, bool)> {
+        let works = |channel| match channel {
+            Channel::Log => self.outbox.log_counts,
+            other => self.channels.has_account(other),
+        };
+        Channel::ALL.iter().map(|channel| (*channel, works(*channel))).collect()
     }
 
     pub fn rules(&self) -> Rules {

@@ -25,7 +25,7 @@ use crate::domain::health::{clock_jumped, may_watch_go_on};
 use crate::seal::{SealError, SealKey};
 use crate::store::open::{self, FileLock, OpenError};
 use crate::store::presence::Presence;
-use crate::store::{self, Db, life, verify};
+use crate::store::{self, Db, channel_account, life, verify};
 use crate::{http, ingest, jobs};
 
 /// The parts of a stop, of which servers and sensors run beside the jobs; together they stay under ten seconds.
@@ -272,7 +272,9 @@ async fn keep_time(app: App, mut stop: watch::Receiver<bool>) {
 /// Begins this server's life. A disk that is full at the start must not keep the server down (I21): it is tried again.
 async fn enter(app: &App) -> bool {
     let (instance, now) = (app.instance, app.clock.now());
+    let channels = app.config.working_channels();
     let written = app.write(move |mut tx| async move {
+        channel_account::declare(&mut tx, &channels).await?;
         life::start(&mut tx, instance, now).await?;
         Ok((tx, ()))
     });

@@ -6,6 +6,7 @@
 
 pub mod compose;
 pub mod http;
+pub mod receipts;
 pub mod target;
 
 mod digest;

@@ -11,6 +11,8 @@ pub mod bulk;
 
 pub mod access;
 pub mod audit;
+pub mod channel_account;
+pub mod claim_link;
 pub mod clock;
 pub mod delivery_log;
 pub mod feed;

@@ -35,7 +35,8 @@ pub struct Brief {
     pub place: String,
     /// Households.
     pub count: usize,
-    pub link: Option<String>,
+    /// What follows the host of the link: templates hold the host themselves, because providers approve it with them.
+    pub link: String,
     /// For [`Template::Code`] only.
     pub code: Option<String>,
 }
@@ -72,6 +73,15 @@ pub fn template(class: NoticeClass, drill: bool, composed: &Composed) -> Templat
     }
 }
 
+/// Where somebody reads on whose message has no link of its own.
+const READ_ON: &str = "alerts";
+
+/// What follows the host of a link.
+pub fn path(link: Option<&str>) -> String {
+    let path = link.and_then(|link| link.splitn(4, '/').nth(3)).filter(|path| !path.is_empty());
+    path.unwrap_or(READ_ON).to_owned()
+}
+
 /// The buildings of a message, each once, in the order in which they are read.
 pub fn places(composed: &Composed) -> Vec<&str> {
     let mut places: Vec<&str> = Vec::new();
@@ -90,4 +100,34 @@ pub fn places(composed: &Composed) -> Vec<&str> {
 /// Households that a message is about.
 pub fn households(composed: &Composed) -> usize {
     composed.sentences.iter().map(|sentence| sentence.count).sum::<usize>() + composed.more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::message::{Item, compose};
+    use crate::domain::notice::arguments;
+
+    fn item(key: &str, building: &str) -> Item {
+        let arguments = arguments([("building", building), ("unit", "1"), ("senior", "张奶奶"), ("cause", "not_open")]);
+        Item { alert_id: Some(uuid::Uuid::new_v4()), key: key.to_owned(), arguments }
+    }
+
+    #[test]
+    fn a_template_gets_each_building_once_and_all_households() {
+        let composed = compose(&[item("notice.alert_call", "3号楼"), item("notice.alert_call", "3号楼"), item("notice.alert_look", "5号楼")]);
+        assert_eq!(places(&composed), ["3号楼", "5号楼"]);
+        assert_eq!(households(&composed), 3);
+        assert_eq!(template(NoticeClass::Alert, false, &composed), Template::Alert);
+        assert_eq!(template(NoticeClass::Alert, true, &composed), Template::Drill);
+        assert_eq!(template(NoticeClass::Report, false, &composed), Template::Notice);
+        assert_eq!(template(NoticeClass::Alert, false, &compose(&[item("notice.help_call", "3号楼")])), Template::Help);
+    }
+
+    #[test]
+    fn a_template_holds_the_host_and_the_message_what_follows() {
+        assert_eq!(path(Some("https://chenlian.example/c/abc")), "c/abc");
+        assert_eq!(path(Some("https://chenlian.example")), "alerts");
+        assert_eq!(path(None), "alerts");
+    }
 }

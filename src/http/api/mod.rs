@@ -7,6 +7,7 @@ mod entry;
 pub mod alerts;
 pub mod audit;
 pub mod checks;
+pub mod claims;
 pub mod devices;
 pub mod duties;
 pub mod events;
@@ -48,6 +49,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(checks::routes())
         .merge(signals::routes())
         .merge(alerts::routes())
+        .merge(claims::routes())
         .merge(devices::routes())
         .merge(quarantine::routes())
         .merge(events::routes())

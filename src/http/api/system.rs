@@ -94,10 +94,10 @@ pub async fn of(app: &App, caller: &Caller) -> Result<System, HttpError> {
         NotReady::Sensors => Unready::Sensors,
     });
     let ailments = heartbeat::look(app).await?;
-    let (now, site_id, today, log_counts) = (app.clock.now(), caller.site_id, caller.today, app.config.outbox.log_counts);
+    let (now, site_id, today) = (app.clock.now(), caller.site_id, caller.today);
     let found = looked_up!(app, |tx| {
         let operators = roster::operators(&mut tx, site_id, today).await?;
-        let reachable = roster::reachable(&mut tx, log_counts, site_id).await?;
+        let reachable = roster::reachable(&mut tx, site_id).await?;
         (
             health::database_version(&mut tx).await?,
             clock::shown(&mut tx).await?,

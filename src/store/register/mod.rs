@@ -16,6 +16,7 @@ pub mod home;
 pub mod member;
 
 pub mod channel;
+pub mod channel_code;
 
 pub mod role_grant;
 
