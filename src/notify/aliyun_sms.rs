@@ -4,8 +4,9 @@
 //! digits without country code; elsewhere country code and number without `+`), `SignName`, `TemplateCode` (SMS_…), `TemplateParam`
 //! (JSON, every value a string), `OutId` (up to 256 bytes, ours is the short id). Answer: `{"Code":"OK","BizId":…}`.
 //!
-//! Templates use the variables `${called}`, `${place}` and `${count}`, that of the code only `${code}`. There is none for the link: the
-//! provider refuses addresses in variables (`isv.PARAM_NOT_SUPPORT_URL`), so it stands in the approved text itself.
+//! Templates may use the variables `${called}`, `${place}`, `${count}` and `${link}`, that of the code only `${code}`; each up to 35
+//! characters. `link` is what follows the host, which stands in the approved text: a whole address in a variable is refused
+//! (`isv.PARAM_NOT_SUPPORT_URL`). What a template does not use is ignored.
 //!
 //! There is no idempotency (the vendor says: look at the receipt before you repeat). So after an unknown outcome the same signed request
 //! goes out again: `OK` means that the first was lost and this one counts; `SignatureNonceUsed` means that the first reached the gateway,
@@ -78,8 +79,7 @@ impl AliyunSms {
 
     fn message(&self, outgoing: &Outgoing) -> Option<Message<'_>> {
         let brief: Brief = serde_json::from_slice(&outgoing.body).ok()?;
-        let values: Vec<_> = brief.values().into_iter().collect();
-        Some(Message { template: self.settings.templates.of(brief.template), parameters: parameters(&values) })
+        Some(Message { template: self.settings.templates.of(brief.template), parameters: parameters(&brief.values()) })
     }
 
     async fn submit(&self, outgoing: &Outgoing, message: &Message<'_>, number: &str, stamp: &Stamp) -> Submitted {

@@ -42,7 +42,7 @@ impl AliyunVoice {
         let Some(number) = number(&outgoing.address) else {
             return Outcome::new(OutcomeClass::Permanent, "no telephone number");
         };
-        let spoken: Vec<_> = brief.values().into_iter().filter(|(name, _)| *name != "called").collect();
+        let spoken: Vec<_> = brief.values().into_iter().filter(|(name, _)| !["called", "link"].contains(name)).collect();
         let (spoken, times, out_id) = (parameters(&spoken), self.settings.play_times.to_string(), outgoing.short_id());
         let mut parameters = vec![
             ("CalledNumber", number.as_str()),

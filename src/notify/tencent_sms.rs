@@ -10,7 +10,7 @@
 //!
 //! Body: `{"PhoneNumberSet":["+86…"],"SmsSdkAppId","TemplateId","SignName","TemplateParamSet":[…],"SessionContext"}`. Templates count their
 //! variables: `{1}` is who is called, `{2}` the place, `{3}` the number of households; that of the code has `{1}` alone. There is none
-//! for the link: the provider forbids addresses in variables, so it stands in the approved text itself.
+//! for the link: the provider forbids even parts of addresses in variables, so `https://HOST/alerts` stands in the approved text.
 //!
 //! Answer: always HTTP 200, `Response` with either `Error {Code, Message}` or `SendStatusSet [{SerialNo, Code, …}]`; only `Ok` in every
 //! entry is acceptance. Receipts name `SerialNo` as `sid`.
@@ -139,7 +139,7 @@ fn values(brief: &Brief, outgoing: &Outgoing) -> Vec<String> {
     let is_probe = age > TimeDelta::zero() && age <= PROBE_MAX;
     let mark = if is_probe { String::new() } else { outgoing.repeat_mark() };
     let marked = |(name, value): (&str, String)| if name == "place" { format!("{mark}{value}") } else { value };
-    brief.values().into_iter().map(marked).collect()
+    brief.values().into_iter().filter(|(name, _)| *name != "link").map(marked).collect()
 }
 
 #[derive(Deserialize)]

@@ -7,10 +7,7 @@ fn vector(name: &str) -> serde_json::Value {
 
 #[test]
 fn the_signature_equals_the_vendors_example() {
-    let query = canonical_query(&[
-        ("RegionId", "cn-shanghai"),
-        ("ImageId", "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd"),
-    ]);
+    let query = canonical_query(&[("RegionId", "cn-shanghai"), ("ImageId", "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd")]);
     let signed = Signed {
         host: "ecs.cn-shanghai.aliyuncs.com",
         action: "RunInstances",

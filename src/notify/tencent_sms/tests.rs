@@ -23,10 +23,8 @@ fn the_signature_equals_the_vendors_example() {
         let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
         let signature = vector[format!("sig {names}")].as_str().unwrap();
         let authorization = authorization(key, "cvm", headers, body, at(1_551_113_065));
-        let expected = format!(
-            "TC3-HMAC-SHA256 Credential={}/2019-02-25/cvm/tc3_request, SignedHeaders={names}, Signature={signature}",
-            key.0
-        );
+        let expected =
+            format!("TC3-HMAC-SHA256 Credential={}/2019-02-25/cvm/tc3_request, SignedHeaders={names}, Signature={signature}", key.0);
         assert_eq!(authorization, expected);
     }
 }
@@ -73,7 +71,10 @@ fn every_code_says_what_becomes_of_the_message() {
         (Config, "UnauthorizedOperation.RequestIpNotInWhitelist UnauthorizedOperation.SdkAppIdIsDisabled IpNotInWhitelist"),
         (Config, "FailedOperation.SignatureIncorrectOrUnapproved FailedOperation.TemplateIncorrectOrUnapproved"),
         (Config, "FailedOperation.InsufficientBalanceInSmsPackage InvalidParameterValue.SdkAppIdNotExist"),
-        (Permanent, "FailedOperation.PhoneNumberInBlacklist FailedOperation.ContainSensitiveWord InvalidParameterValue.IncorrectPhoneNumber"),
+        (
+            Permanent,
+            "FailedOperation.PhoneNumberInBlacklist FailedOperation.ContainSensitiveWord InvalidParameterValue.IncorrectPhoneNumber",
+        ),
         (Permanent, "InvalidParameterValue.ContentLengthLimit InvalidParameterValue.TemplateParameterFormatError MissingParameter"),
     ] {
         for code in codes.split(' ') {
