@@ -309,12 +309,44 @@ mod tests {
             ("[ladder]\nl4 = \"0s\"", "ladder"),
             ("[ladder]\nrepeat = \"0s\"", "ladder.repeat"),
             ("[ladder]\nclaim = \"0s\"", "ladder.claim"),
+            ("[channels.aliyun_voice]\nplay_times = 4", "channels.aliyun_voice.play_times"),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), toml).unwrap();
             let error = Config::load(Some(file.path())).unwrap_err().text("en");
             assert!(error.contains(key), "{toml}: {error}");
             assert!(!error.to_lowercase().contains("change"), "what was typed for a secret is not repeated: {error}");
+        }
+    }
+
+    #[test]
+    fn a_telephone_channel_that_is_switched_on_is_whole() {
+        let all = "help = \"1\"\nalert = \"1\"\nstand_down = \"1\"\nnotice = \"1\"\ndrill = \"1\"\ncode = \"1\"\n";
+        for (channel, on) in [
+            ("aliyun_sms", "access_key_id = \"k\"\naccess_key_secret = \"s\"\nsign_name = \"n\"\n"),
+            ("aliyun_voice", "access_key_id = \"k\"\naccess_key_secret = \"s\"\n"),
+            ("tencent_sms", "secret_id = \"k\"\nsecret_key = \"s\"\nregion = \"r\"\nsdk_app_id = \"1\"\nsign_name = \"n\"\n"),
+        ] {
+            let load = |settings: &str, templates: &str| {
+                let file = tempfile::NamedTempFile::new().unwrap();
+                let toml = format!("[channels.{channel}]\n{settings}\n[channels.{channel}.templates]\n{templates}");
+                std::fs::write(file.path(), toml).unwrap();
+                Config::load(Some(file.path())).map_err(|error| error.text("en"))
+            };
+            load(on, all).unwrap();
+            for line in on.lines().skip(1) {
+                let (name, _) = line.split_once(" = ").unwrap();
+                let error = load(&on.replace(line, &format!("{name} = \"\"")), all).unwrap_err();
+                assert!(error.starts_with(&format!("channels.{channel}.{name}: is empty")), "{error}");
+            }
+            for line in all.lines() {
+                let (name, _) = line.split_once(" = ").unwrap();
+                let error = load(on, &all.replace(line, "")).unwrap_err();
+                assert!(error.starts_with(&format!("channels.{channel}.templates.{name}: is empty")), "{error}");
+            }
+            let error = load(&format!("{on}base_url = \"chenlian.example\""), all).unwrap_err();
+            assert!(error.starts_with(&format!("channels.{channel}.base_url")), "{error}");
+            load("", "").unwrap();
         }
     }
 

@@ -11,7 +11,13 @@ pub mod receipts;
 pub mod target;
 pub mod trial;
 
+mod digest;
+
+mod aliyun;
+pub mod aliyun_sms;
+pub mod aliyun_voice;
 mod log;
+pub mod tencent_sms;
 pub mod webhook;
 
 mod dingtalk_bot;
@@ -91,6 +97,8 @@ pub fn seal(channel: Channel, envelope: &Envelope<'_>) -> Vec<u8> {
     match channel {
         Channel::Log => envelope.text.as_bytes().to_vec(),
         Channel::Webhook => webhook::body(envelope),
+        // Which of the provider's templates that is, the settings say when it is sent.
+        Channel::AliyunSms | Channel::TencentSms | Channel::AliyunVoice => envelope.brief.bytes(),
         _ => unimplemented!(),
     }
 }
@@ -107,6 +115,9 @@ pub fn endpoint(channel: Channel, address: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Notifier {
     webhook: webhook::Webhook,
+    aliyun_sms: aliyun_sms::AliyunSms,
+    tencent_sms: tencent_sms::TencentSms,
+    aliyun_voice: aliyun_voice::AliyunVoice,
     log_text: bool,
     attempt_timeout: Duration,
 }
@@ -117,7 +128,15 @@ impl Notifier {
     pub fn new(settings: &Config) -> Result<Self, reqwest::Error> {
         let attempt_timeout = settings.outbox.attempt_timeout.std();
         let webhook = webhook::Webhook::new(attempt_timeout, settings.outbox.allow_private_targets)?;
-        Ok(Self { webhook, log_text: settings.outbox.log_text, attempt_timeout })
+        let channels = &settings.channels;
+        Ok(Self {
+            webhook,
+            aliyun_sms: aliyun_sms::AliyunSms::new(&channels.aliyun_sms, attempt_timeout)?,
+            tencent_sms: tencent_sms::TencentSms::new(&channels.tencent_sms, attempt_timeout)?,
+            aliyun_voice: aliyun_voice::AliyunVoice::new(&channels.aliyun_voice, attempt_timeout)?,
+            log_text: settings.outbox.log_text,
+            attempt_timeout,
+        })
     }
 
     /// One attempt, bounded in time whatever the channel does.
@@ -126,6 +145,9 @@ impl Notifier {
             match outgoing.channel {
                 Channel::Log => log::send(outgoing, self.log_text),
                 Channel::Webhook => self.webhook.send(outgoing).await,
+                Channel::AliyunSms => self.aliyun_sms.send(outgoing).await,
+                Channel::TencentSms => self.tencent_sms.send(outgoing).await,
+                Channel::AliyunVoice => self.aliyun_voice.send(outgoing).await,
                 _ => unimplemented!(),
             }
         };

@@ -25,6 +25,9 @@ words! {
     }
 }
 
+/// Of one variable, as providers allow it: a longer value would be refused and with it the message.
+const VALUE_CHARS_MAX: usize = 35;
+
 /// The arguments of a template; a provider takes those that the template names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brief {
@@ -39,6 +42,28 @@ pub struct Brief {
     pub link: String,
     /// For [`Template::Code`] only.
     pub code: Option<String>,
+}
+
+impl Brief {
+    /// What is stored of a message that a provider's template will say.
+    pub fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and a number are JSON")
+    }
+
+    /// The variables that a provider's template may use, in the order in which templates number them. That of a code has one only,
+    /// because providers allow it no second one.
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        let cut = |text: &str| text.chars().take(VALUE_CHARS_MAX).collect();
+        match self.template {
+            Template::Code => vec![("code", self.code.clone().unwrap_or_default())],
+            Template::Help | Template::Alert | Template::StandDown | Template::Notice | Template::Drill => vec![
+                ("called", cut(&self.called)),
+                ("place", cut(&self.place)),
+                ("count", self.count.to_string()),
+                ("link", self.link.clone()),
+            ],
+        }
+    }
 }
 
 /// Which template says what a composed message says.
@@ -95,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_template_gets_each_building_once_and_all_households() {
-        let composed = compose(&[item("notice.alert_call", "3号楼"), item("notice.alert_call", "3号楼"), item("notice.alert_look", "5号楼")]);
+        let composed =
+            compose(&[item("notice.alert_call", "3号楼"), item("notice.alert_call", "3号楼"), item("notice.alert_look", "5号楼")]);
         assert_eq!(places(&composed), ["3号楼", "5号楼"]);
         assert_eq!(households(&composed), 3);
         assert_eq!(template(NoticeClass::Alert, false, &composed), Template::Alert);
@@ -109,5 +135,18 @@ mod tests {
         assert_eq!(path(Some("https://chenlian.example/c/abc")), "c/abc");
         assert_eq!(path(Some("https://chenlian.example")), "alerts");
         assert_eq!(path(None), "alerts");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_does_not_cost_the_message() {
+        let place = "楼".repeat(60);
+        let brief = Brief { template: Template::Alert, called: "王".to_owned(), place, count: 2, link: "c/k".to_owned(), code: None };
+        let lengths: Vec<usize> = brief.values().iter().map(|(_, value)| value.chars().count()).collect();
+        assert_eq!(lengths, [1, VALUE_CHARS_MAX, 1, 3]);
     }
 }
