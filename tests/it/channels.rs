@@ -9,7 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 mod aliyun;
-mod fake;
+pub mod fake;
+mod groups;
+mod story;
 mod tencent;
 
 /// 2023-11-14, 22:13:20 UTC; in China it is 06:13:20 of the next day.
