@@ -8,6 +8,7 @@ pub mod compose;
 pub mod http;
 pub mod receipts;
 pub mod target;
+pub mod trial;
 
 mod digest;
 
