@@ -209,6 +209,7 @@ fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     keep(&mut set, "plan_day", app, stop, |app, stop| jobs::repeat("plan_day", app, |app| &app.wake.plan, stop, jobs::plan_day::pass));
     keep(&mut set, "watch", app, stop, |app, stop| jobs::repeat("watch", app, |app| &app.wake.watch, stop, watched));
     keep(&mut set, "escalate", app, stop, |app, stop| jobs::repeat("escalate", app, |app| &app.wake.escalate, stop, jobs::escalate::pass));
+    keep(&mut set, "group_post", app, stop, |app, stop| jobs::repeat("group_post", app, |app| &app.wake.groups, stop, jobs::group_post::pass));
     keep(&mut set, "settle", app, stop, |app, stop| jobs::repeat("settle", app, |app| &app.wake.settle, stop, jobs::settle::pass));
     keep(&mut set, "silence", app, stop, jobs::silence::run);
     keep(&mut set, "battery", app, stop, jobs::battery::run);

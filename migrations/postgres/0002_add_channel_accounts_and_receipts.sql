@@ -46,3 +46,32 @@ create table channel_code (
     tries_left bigint not null,
     primary key (site_id, channel_id)
 );
+
+-- A group chat of the people around one place, told by its robot how many households wait in which building.
+create table group_chat (
+    site_id uuid not null,
+    id uuid not null,
+    place_id uuid not null,
+    name text not null,
+    channel text not null,
+    -- The robot's key, sealed with the key file.
+    key_sealed bytea not null,
+    -- What it was last told: JSON, [["3号楼",2]].
+    posted text not null,
+    posted_at timestamptz,
+    -- Since when that is no longer so; null while it is.
+    changed_at timestamptz,
+    -- The next try, and who makes it until when.
+    next_at timestamptz,
+    lease_until timestamptz,
+    attempts bigint not null,
+    -- A post of unknown outcome came before: the repeat is marked.
+    repeated boolean not null,
+    last_error text,
+    disabled_at timestamptz,
+    disabled_why text,
+    ended_at timestamptz,
+    version bigint not null,
+    created_at timestamptz not null,
+    primary key (site_id, id)
+);

@@ -46,3 +46,32 @@ create table channel_code (
     tries_left integer not null,
     primary key (site_id, channel_id)
 ) strict;
+
+-- A group chat of the people around one place, told by its robot how many households wait in which building.
+create table group_chat (
+    site_id blob not null,
+    id blob not null,
+    place_id blob not null,
+    name text not null,
+    channel text not null,
+    -- The robot's key, sealed with the key file.
+    key_sealed blob not null,
+    -- What it was last told: JSON, [["3号楼",2]].
+    posted text not null,
+    posted_at text,
+    -- Since when that is no longer so; null while it is.
+    changed_at text,
+    -- The next try, and who makes it until when.
+    next_at text,
+    lease_until text,
+    attempts integer not null,
+    -- A post of unknown outcome came before: the repeat is marked.
+    repeated integer not null,
+    last_error text,
+    disabled_at text,
+    disabled_why text,
+    ended_at text,
+    version integer not null,
+    created_at text not null,
+    primary key (site_id, id)
+) strict;

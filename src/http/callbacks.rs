@@ -4,10 +4,11 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::header;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
 use super::HttpState;
@@ -16,12 +17,13 @@ use super::error::HttpError;
 use crate::app::App;
 use crate::domain::message::Channel;
 use crate::domain::message::receipt::Receipt;
-use crate::notify::receipts;
+use crate::notify::{official_account, receipts};
 use crate::store::outbox::receipt;
 
 pub fn routes() -> Router<HttpState> {
     Router::new()
         .route("/callbacks/{channel}/{key}", post(report))
+        .route("/callbacks/official_account", get(prove).post(event))
 }
 
 async fn report(
@@ -53,4 +55,38 @@ async fn keep(app: &App, receipts: Vec<Receipt>) -> Result<(), HttpError> {
     }
     app.wake.all();
     Ok(())
+}
+
+/// What the platform puts into the address of every call.
+#[derive(Deserialize)]
+struct Signed {
+    signature: String,
+    timestamp: String,
+    nonce: String,
+    /// Of the first call only: to be given back.
+    #[serde(default)]
+    echostr: String,
+}
+
+impl Signed {
+    fn require(&self, app: &App) -> Result<(), HttpError> {
+        let token = app.config.channels.official_account.event_token.expose();
+        let expected = official_account::signature(token, &self.timestamp, &self.nonce);
+        let holds = !token.is_empty() && bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes()));
+        if holds { Ok(()) } else { Err(HttpError::NotFound) }
+    }
+}
+
+/// The platform asks once whether this server is the one that its owner means.
+async fn prove(State(app): State<App>, Query(signed): Query<Signed>) -> Result<String, HttpError> {
+    signed.require(&app)?;
+    Ok(signed.echostr)
+}
+
+/// Other events than reports are taken and mean nothing here.
+async fn event(State(app): State<App>, Query(signed): Query<Signed>, body: Bytes) -> Result<Response, HttpError> {
+    signed.require(&app)?;
+    let found = std::str::from_utf8(&body).ok().and_then(official_account::receipt);
+    keep(&app, found.into_iter().collect()).await?;
+    Ok((StatusCode::OK, "success").into_response())
 }

@@ -5,6 +5,7 @@
 //! database; what is sent was sealed before, byte for byte, so that a repeat is the same message.
 
 pub mod compose;
+pub mod group;
 pub mod http;
 pub mod receipts;
 pub mod target;
@@ -18,6 +19,10 @@ pub mod aliyun_voice;
 mod log;
 pub mod tencent_sms;
 pub mod webhook;
+
+mod dingtalk_bot;
+mod feishu_bot;
+mod wecom_bot;
 
 use std::time::Duration;
 

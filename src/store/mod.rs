@@ -17,6 +17,7 @@ pub mod clock;
 pub mod delivery_log;
 pub mod feed;
 pub mod follow;
+pub mod group_post;
 pub mod health;
 pub mod idempotency;
 pub mod invitation;

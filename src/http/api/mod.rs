@@ -14,6 +14,7 @@ pub mod events;
 pub mod exports;
 pub mod findings;
 pub mod grids;
+pub mod groups;
 pub mod homes;
 pub mod imports;
 pub mod invitations;
@@ -58,6 +59,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(sites::routes())
         .merge(places::routes())
         .merge(grids::routes())
+        .merge(groups::routes())
         .merge(homes::routes())
         .merge(members::routes())
         .merge(role_grants::routes())

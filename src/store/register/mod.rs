@@ -10,6 +10,7 @@ pub mod site;
 pub mod place;
 
 pub mod grid;
+pub mod group_chat;
 
 pub mod home;
 
