@@ -12,6 +12,7 @@ pub mod target;
 pub mod trial;
 
 mod digest;
+mod fit;
 
 mod aliyun;
 pub mod aliyun_sms;
@@ -19,6 +20,12 @@ pub mod aliyun_voice;
 mod log;
 pub mod tencent_sms;
 pub mod webhook;
+
+mod token;
+mod wechat;
+
+pub mod official_account;
+mod wecom_app;
 
 mod dingtalk_bot;
 mod feishu_bot;
@@ -99,6 +106,8 @@ pub fn seal(channel: Channel, envelope: &Envelope<'_>) -> Vec<u8> {
         Channel::Webhook => webhook::body(envelope),
         // Which of the provider's templates that is, the settings say when it is sent.
         Channel::AliyunSms | Channel::TencentSms | Channel::AliyunVoice => envelope.brief.bytes(),
+        Channel::WecomApp => wecom_app::body(envelope),
+        Channel::OfficialAccount => official_account::body(envelope),
         _ => unimplemented!(),
     }
 }
@@ -118,6 +127,8 @@ pub struct Notifier {
     aliyun_sms: aliyun_sms::AliyunSms,
     tencent_sms: tencent_sms::TencentSms,
     aliyun_voice: aliyun_voice::AliyunVoice,
+    wecom_app: wecom_app::WecomApp,
+    official_account: official_account::OfficialAccount,
     log_text: bool,
     attempt_timeout: Duration,
 }
@@ -134,6 +145,8 @@ impl Notifier {
             aliyun_sms: aliyun_sms::AliyunSms::new(&channels.aliyun_sms, attempt_timeout)?,
             tencent_sms: tencent_sms::TencentSms::new(&channels.tencent_sms, attempt_timeout)?,
             aliyun_voice: aliyun_voice::AliyunVoice::new(&channels.aliyun_voice, attempt_timeout)?,
+            wecom_app: wecom_app::WecomApp::new(http::client(attempt_timeout).build()?, channels.wecom_app.clone()),
+            official_account: official_account::OfficialAccount::new(http::client(attempt_timeout).build()?, channels.official_account.clone()),
             log_text: settings.outbox.log_text,
             attempt_timeout,
         })
@@ -148,6 +161,8 @@ impl Notifier {
                 Channel::AliyunSms => self.aliyun_sms.send(outgoing).await,
                 Channel::TencentSms => self.tencent_sms.send(outgoing).await,
                 Channel::AliyunVoice => self.aliyun_voice.send(outgoing).await,
+                Channel::WecomApp => self.wecom_app.send(outgoing).await,
+                Channel::OfficialAccount => self.official_account.send(outgoing).await,
                 _ => unimplemented!(),
             }
         };

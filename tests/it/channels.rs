@@ -9,8 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 mod aliyun;
+mod bots;
 mod fake;
+mod links;
+mod official_account;
 mod tencent;
+mod wecom;
 
 /// 2023-11-14, 22:13:20 UTC; in China it is 06:13:20 of the next day.
 pub fn start() -> DateTime<Utc> {

@@ -136,11 +136,6 @@ mod tests {
         assert_eq!(path(Some("https://chenlian.example")), "alerts");
         assert_eq!(path(None), "alerts");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn a_long_name_does_not_cost_the_message() {
