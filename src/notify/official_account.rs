@@ -127,7 +127,7 @@ pub fn signature(token: &str, timestamp: &str, nonce: &str) -> String {
 #[derive(Deserialize)]
 struct Event {
     #[serde(rename = "Event")]
-    event: String,
+    kind: String,
     #[serde(rename = "MsgID")]
     msgid: Option<String>,
     #[serde(rename = "Status")]
@@ -137,7 +137,7 @@ struct Event {
 /// The report in an event; `None` for every other event.
 pub fn receipt(xml: &str) -> Option<Receipt> {
     let event: Event = quick_xml::de::from_str(xml).ok()?;
-    if event.event != "TEMPLATESENDJOBFINISH" {
+    if event.kind != "TEMPLATESENDJOBFINISH" {
         return None;
     }
     let status = event.status?;

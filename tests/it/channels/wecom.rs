@@ -83,20 +83,16 @@ fn error(errcode: i64, errmsg: &str) -> Answer {
     Answer::json(200, &json!({"errcode": errcode, "errmsg": errmsg}))
 }
 
-fn pairs(request: &Request) -> Vec<(String, String)> {
-    request.parameters()
-}
-
 fn grant(request: &Request, token: &str) -> Answer {
     let expected = [("corpid", "ww1"), ("corpsecret", SECRET)].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    if request.method != "GET" || !request.body.is_empty() || pairs(request) != expected {
+    if request.method != "GET" || !request.body.is_empty() || request.parameters() != expected {
         return error(40001, "invalid credential");
     }
     Answer::json(200, &json!({"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": 7200}))
 }
 
 fn message(request: &Request, token: &str, known: &mut Vec<Vec<u8>>, accepted: &mut Vec<String>) -> Answer {
-    if pairs(request) != [("access_token".to_owned(), token.to_owned())] {
+    if request.parameters() != [("access_token".to_owned(), token.to_owned())] {
         return error(42001, "access_token expired");
     }
     if request.method != "POST" || !request.header("content-type").starts_with("application/json") {
