@@ -352,6 +352,37 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_of_wechat_that_is_switched_on_is_whole_and_a_robots_platform_has_an_address() {
+        let wecom = "[channels.wecom_app]\ncorp_id = \"ww1\"\ncorp_secret = \"s\"\nagent_id = 1000002\n";
+        let account = "[channels.official_account]\napp_id = \"wx1\"\napp_secret = \"s\"\ntemplate_id = \"t\"\n";
+        let load = |toml: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), toml).unwrap();
+            Config::load(Some(file.path())).map(|_| ()).map_err(|error| error.text("en"))
+        };
+        for whole in [wecom, account, "[channels.wecom_app]\ncorp_secret = \"s\"", "[channels.official_account]\nwhat = \"\""] {
+            assert_eq!(load(whole), Ok(()), "{whole}");
+        }
+        for (toml, wrong) in [
+            (wecom.replace("corp_secret = \"s\"", ""), "channels.wecom_app.corp_secret: is empty"),
+            (wecom.replace("1000002", "0"), "channels.wecom_app.agent_id: is empty"),
+            (format!("{wecom}base_url = \"\""), "channels.wecom_app.base_url: is "),
+            (account.replace("app_secret = \"s\"", ""), "channels.official_account.app_secret: is empty"),
+            (account.replace("template_id = \"t\"", ""), "channels.official_account.template_id: is empty"),
+            (format!("{account}what = \"first\""), "channels.official_account.what: is \"first\""),
+            (format!("{account}place = \"thing\""), "channels.official_account.place: is \"thing\""),
+            (format!("{account}time = \"thing3\""), "channels.official_account.time: is \"thing3\""),
+            (format!("{account}base_url = \"api.weixin.qq.com\""), "channels.official_account.base_url: is api.weixin.qq.com"),
+            ("[channels.wecom_bot]\nbase_url = \"\"".to_owned(), "channels.wecom_bot.base_url"),
+            ("[channels.dingtalk_bot]\nbase_url = \"ftp://x\"".to_owned(), "channels.dingtalk_bot.base_url"),
+            ("[channels.feishu_bot]\nbase_url = \"x\"".to_owned(), "channels.feishu_bot.base_url"),
+        ] {
+            let error = load(&toml).unwrap_err();
+            assert!(error.starts_with(wrong), "{toml}: {error}");
+        }
+    }
+
+    #[test]
     fn small_values_are_legal() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let toml = "[check]\ngrace = \"1s\"\n[ladder]\nl1 = \"1s\"\nclaim = \"1s\"\nrepeat = \"1s\"\n[http]\nheader_timeout = \"1s\"";

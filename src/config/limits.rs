@@ -19,6 +19,9 @@ const LEASE_SLACK: TimeDelta = TimeDelta::seconds(10);
 const PLACEHOLDERS: [&str; 5] = ["changeme", "password", "secret", "example", "replaceme"];
 /// How often a call may read its text, as the provider says.
 const PLAY_TIMES: RangeInclusive<u8> = 1..=3;
+/// The kinds of keywords that take what is written into them, as the platform names them.
+const THINGS: &[&str] = &["thing"];
+const TIMES: &[&str] = &["time", "date"];
 const DATABASES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
 
 /// An address as it may be shown: without user, password and query.
@@ -37,6 +40,7 @@ impl Config {
         self.require_numbers()?;
         self.require_site()?;
         self.require_telephones()?;
+        self.require_wechat()?;
         self.rules().check().map_err(|refusal| ConfigError(vec![refusal]))
     }
 
@@ -167,6 +171,50 @@ impl Config {
         Ok(())
     }
 
+    /// WeCom and the official account are whole or off, and a robot's platform has an address: groups bring nothing but their keys.
+    fn require_wechat(&self) -> Result<(), ConfigError> {
+        let (wecom, account) = (&self.channels.wecom_app, &self.channels.official_account);
+        for (section, base_url, on) in [
+            ("wecom_app", &wecom.base_url, !wecom.corp_id.is_empty()),
+            ("official_account", &account.base_url, !account.app_id.is_empty()),
+            ("wecom_bot", &self.channels.wecom_bot.base_url, true),
+            ("dingtalk_bot", &self.channels.dingtalk_bot.base_url, true),
+            ("feishu_bot", &self.channels.feishu_bot.base_url, true),
+        ] {
+            if on && !is_web_address(base_url) {
+                let key = format!("channels.{section}.base_url");
+                return Err(wrong(&key, without_secrets(base_url), "config.allowed_web_address"));
+            }
+        }
+        let missing = |name: &str, because: &str| {
+            let refusal = Refusal::invalid(format!("channels.{name}"), "config.missing").with("key", format!("channels.{because}"));
+            Err(ConfigError(vec![refusal]))
+        };
+        if !wecom.corp_id.is_empty() {
+            if wecom.corp_secret.is_empty() {
+                return missing("wecom_app.corp_secret", "wecom_app.corp_id");
+            }
+            if wecom.agent_id <= 0 {
+                return missing("wecom_app.agent_id", "wecom_app.corp_id");
+            }
+        }
+        if account.app_id.is_empty() {
+            return Ok(());
+        }
+        if account.app_secret.is_empty() {
+            return missing("official_account.app_secret", "official_account.app_id");
+        }
+        if account.template_id.is_empty() {
+            return missing("official_account.template_id", "official_account.app_id");
+        }
+        for (name, keyword, kinds) in [("what", &account.what, THINGS), ("place", &account.place, THINGS), ("time", &account.time, TIMES)] {
+            if !is_keyword(keyword, kinds) {
+                return Err(wrong(&format!("channels.official_account.{name}"), keyword, "config.allowed_keyword"));
+            }
+        }
+        Ok(())
+    }
+
     /// A setting as it is written; of a section all of it.
     fn value_of(&self, key: &str) -> String {
         let settings = serde_json::to_value(self).expect("settings are plain data");
@@ -191,6 +239,12 @@ fn plain(text: &str) -> String {
 fn password_of(url: &str) -> Option<&str> {
     let (user, _) = url.split_once("://")?.1.rsplit_once('@')?;
     Some(user.split_once(':')?.1)
+}
+
+/// A kind and a number.
+fn is_keyword(text: &str, kinds: &[&str]) -> bool {
+    let number = kinds.iter().find_map(|kind| text.strip_prefix(kind));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn is_web_address(text: &str) -> bool {

@@ -12,6 +12,7 @@ pub mod target;
 pub mod trial;
 
 mod digest;
+mod fit;
 
 mod aliyun;
 pub mod aliyun_sms;

@@ -9,10 +9,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 mod aliyun;
+mod bots;
 pub mod fake;
 mod groups;
+mod links;
+mod official_account;
 mod story;
 mod tencent;
+mod wecom;
 
 /// 2023-11-14, 22:13:20 UTC; in China it is 06:13:20 of the next day.
 pub fn start() -> DateTime<Utc> {

@@ -36,9 +36,11 @@ fn is_email(text: &str) -> bool {
     plain(name) && plain(host) && host.contains('.') && !host.starts_with('.') && !host.ends_with('.')
 }
 
-/// User ids, openids, topics and keys of configurations are plain words; none of them may change the path of a request.
+/// User ids, openids, topics and keys of configurations are plain words; none of them may change the path of a request, and none calls
+/// everybody: `@all` is the whole company.
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 128 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c)) && !text.starts_with('.')
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    !text.is_empty() && text.len() <= 128 && text.chars().all(plain) && !text.starts_with(['.', '@'])
 }
 
 /// The secret as it is kept, sealed; `None` where the channel has none.
@@ -96,6 +98,7 @@ mod tests {
         }
         check(Channel::WecomApp, "WangXiuLan", Ok("WangXiuLan"));
         check(Channel::WecomApp, "a|b", Err("channel.address_name"));
+        check(Channel::WecomApp, "@all", Err("channel.address_name"));
         check(Channel::Ntfy, "../admin", Err("channel.address_name"));
         check(Channel::Apprise, "", Err("channel.address_name"));
         check(Channel::Webhook, "hooks.example.org", Err("register.webhook_address"));
