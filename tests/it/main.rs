@@ -3,6 +3,7 @@
 mod alerts;
 mod browser;
 mod care;
+mod channels;
 mod cli;
 mod compound;
 mod deploy;
