@@ -8,9 +8,19 @@ pub mod compose;
 pub mod http;
 pub mod target;
 
+mod apprise;
+mod bark;
+pub mod email;
+mod gotify;
 mod log;
+mod note;
+mod ntfy;
+mod push_plus;
+mod server_chan;
+pub mod web_push;
 pub mod webhook;
 
+use std::convert::identity;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -84,6 +94,14 @@ pub fn seal(channel: Channel, envelope: &Envelope<'_>) -> Vec<u8> {
     match channel {
         Channel::Log => envelope.text.as_bytes().to_vec(),
         Channel::Webhook => webhook::body(envelope),
+        Channel::Email => note::seal(envelope, note::MAILED_BYTES_MAX),
+        Channel::WebPush
+        | Channel::Ntfy
+        | Channel::Gotify
+        | Channel::Bark
+        | Channel::ServerChan
+        | Channel::PushPlus
+        | Channel::Apprise => note::seal(envelope, note::PUSHED_BYTES_MAX),
         _ => unimplemented!(),
     }
 }
@@ -100,6 +118,14 @@ pub fn endpoint(channel: Channel, address: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Notifier {
     webhook: webhook::Webhook,
+    email: email::Email,
+    web_push: web_push::WebPush,
+    ntfy: ntfy::Ntfy,
+    gotify: gotify::Gotify,
+    bark: bark::Bark,
+    server_chan: server_chan::ServerChan,
+    push_plus: push_plus::PushPlus,
+    apprise: apprise::Apprise,
     log_text: bool,
     attempt_timeout: Duration,
 }
@@ -109,18 +135,42 @@ impl Notifier {
     /// The TLS client cannot be set up.
     pub fn new(settings: &Config) -> Result<Self, reqwest::Error> {
         let attempt_timeout = settings.outbox.attempt_timeout.std();
-        let webhook = webhook::Webhook::new(attempt_timeout, settings.outbox.allow_private_targets)?;
-        Ok(Self { webhook, log_text: settings.outbox.log_text, attempt_timeout })
+        let (channels, allow_private) = (&settings.channels, settings.outbox.allow_private_targets);
+        let webhook = webhook::Webhook::new(attempt_timeout, allow_private)?;
+        let client = http::client(attempt_timeout).build()?;
+        Ok(Self {
+            webhook,
+            email: email::Email::new(&channels.email, attempt_timeout),
+            web_push: web_push::WebPush::new(&channels.web_push, attempt_timeout, allow_private)?,
+            ntfy: ntfy::Ntfy::new(&client, &channels.ntfy),
+            gotify: gotify::Gotify::new(&client, &channels.gotify),
+            bark: bark::Bark::new(&client, &channels.bark),
+            server_chan: server_chan::ServerChan::new(&client, &channels.server_chan),
+            push_plus: push_plus::PushPlus::new(&client, settings),
+            apprise: apprise::Apprise::new(&client, &channels.apprise),
+            log_text: settings.outbox.log_text,
+            attempt_timeout,
+        })
     }
 
     /// One attempt, bounded in time whatever the channel does.
     pub async fn send(&self, outgoing: &Outgoing) -> Outcome {
         let attempt = async {
-            match outgoing.channel {
-                Channel::Log => log::send(outgoing, self.log_text),
-                Channel::Webhook => self.webhook.send(outgoing).await,
+            let ended = match outgoing.channel {
+                Channel::Log => return log::send(outgoing, self.log_text),
+                Channel::Webhook => return self.webhook.send(outgoing).await,
+                Channel::Email => self.email.send(outgoing).await,
+                Channel::WebPush => self.web_push.send(outgoing).await,
+                Channel::Ntfy => self.ntfy.send(outgoing).await,
+                Channel::Gotify => self.gotify.send(outgoing).await,
+                Channel::Bark => self.bark.send(outgoing).await,
+                Channel::ServerChan => self.server_chan.send(outgoing).await,
+                Channel::PushPlus => self.push_plus.send(outgoing).await,
+                Channel::Apprise => self.apprise.send(outgoing).await,
                 _ => unimplemented!(),
-            }
+            };
+            // An error is an attempt that ended before there was an answer to judge.
+            ended.unwrap_or_else(identity)
         };
         let bounded = tokio::time::timeout(self.attempt_timeout, attempt).await;
         bounded.unwrap_or_else(|_| Outcome::new(OutcomeClass::Ambiguous, "timeout"))
