@@ -13,7 +13,7 @@ mod bark;
 pub mod email;
 mod gotify;
 mod log;
-mod note;
+pub mod note;
 mod ntfy;
 mod push_plus;
 mod server_chan;

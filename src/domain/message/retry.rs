@@ -133,7 +133,7 @@ mod tests {
     const RULES: RetryRules = RetryRules { first: TimeDelta::seconds(5), max: TimeDelta::minutes(5), attempts_max: 4 };
 
     fn check(class: OutcomeClass, wait: Option<i64>, attempts: i64, another: bool, expected: Settle) {
-        let outcome = Outcome { class, wait: wait.map(TimeDelta::seconds), detail: String::new() };
+        let outcome = Outcome { wait: wait.map(TimeDelta::seconds), ..Outcome::new(class, "") };
         let settled = after_attempt(&outcome, attempts, another, &RULES, 0.5, at(0));
         assert_eq!(settled, expected, "{class} after {attempts} attempts, wait {wait:?}, another channel: {another}");
     }
