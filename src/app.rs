@@ -105,6 +105,7 @@ pub struct Wake {
     pub escalate: Notify,
     pub deliver: Notify,
     pub settle: Notify,
+    pub groups: Notify,
 }
 
 impl Wake {
@@ -115,6 +116,7 @@ impl Wake {
         self.escalate.notify_one();
         self.deliver.notify_one();
         self.settle.notify_one();
+        self.groups.notify_one();
     }
 }
 

@@ -10,6 +10,7 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::message::Channel;
 use crate::domain::refusal::Refusal;
 use crate::domain::rules::{CheckRules, LadderRules, Rules, Span};
 use crate::text;
@@ -193,6 +194,15 @@ impl Config {
         Figment::from(Toml::string(DEFAULTS)).extract().expect("the compiled-in defaults are valid, a test says so")
     }
 
+    /// The channels, and whether the settings let messages leave by them.
+    pub fn working_channels(&self) -> Vec<(Channel, bool)> {
+        let works = |channel| match channel {
+            Channel::Log => self.outbox.log_counts,
+            other => self.channels.has_account(other),
+        };
+        Channel::ALL.iter().map(|channel| (*channel, works(*channel))).collect()
+    }
+
     pub fn rules(&self) -> Rules {
         Rules { check: self.check.clone(), ladder: self.ladder.clone() }
     }
@@ -316,6 +326,7 @@ mod tests {
             ("[channels.server_chan]\non = true\nbase_url = \"sc.example.org\"", "channels.server_chan.base_url"),
             ("[channels.push_plus]\non = true\nbase_url = \"\"", "channels.push_plus.base_url: is empty"),
             ("[channels.apprise]\nbase_url = \"apprise.example.org\"", "channels.apprise.base_url"),
+            ("[channels.aliyun_voice]\nplay_times = 4", "channels.aliyun_voice.play_times"),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), toml).unwrap();
@@ -337,6 +348,37 @@ mod tests {
         "#;
         std::fs::write(file.path(), toml).unwrap();
         Config::load(Some(file.path())).unwrap();
+    }
+
+    #[test]
+    fn a_telephone_channel_that_is_switched_on_is_whole() {
+        let all = "help = \"1\"\nalert = \"1\"\nstand_down = \"1\"\nnotice = \"1\"\ndrill = \"1\"\ncode = \"1\"\n";
+        for (channel, on) in [
+            ("aliyun_sms", "access_key_id = \"k\"\naccess_key_secret = \"s\"\nsign_name = \"n\"\n"),
+            ("aliyun_voice", "access_key_id = \"k\"\naccess_key_secret = \"s\"\n"),
+            ("tencent_sms", "secret_id = \"k\"\nsecret_key = \"s\"\nregion = \"r\"\nsdk_app_id = \"1\"\nsign_name = \"n\"\n"),
+        ] {
+            let load = |settings: &str, templates: &str| {
+                let file = tempfile::NamedTempFile::new().unwrap();
+                let toml = format!("[channels.{channel}]\n{settings}\n[channels.{channel}.templates]\n{templates}");
+                std::fs::write(file.path(), toml).unwrap();
+                Config::load(Some(file.path())).map_err(|error| error.text("en"))
+            };
+            load(on, all).unwrap();
+            for line in on.lines().skip(1) {
+                let (name, _) = line.split_once(" = ").unwrap();
+                let error = load(&on.replace(line, &format!("{name} = \"\"")), all).unwrap_err();
+                assert!(error.starts_with(&format!("channels.{channel}.{name}: is empty")), "{error}");
+            }
+            for line in all.lines() {
+                let (name, _) = line.split_once(" = ").unwrap();
+                let error = load(on, &all.replace(line, "")).unwrap_err();
+                assert!(error.starts_with(&format!("channels.{channel}.templates.{name}: is empty")), "{error}");
+            }
+            let error = load(&format!("{on}base_url = \"chenlian.example\""), all).unwrap_err();
+            assert!(error.starts_with(&format!("channels.{channel}.base_url")), "{error}");
+            load("", "").unwrap();
+        }
     }
 
     #[test]

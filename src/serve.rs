@@ -25,7 +25,7 @@ use crate::domain::health::{clock_jumped, may_watch_go_on};
 use crate::seal::{SealError, SealKey};
 use crate::store::open::{self, FileLock, OpenError};
 use crate::store::presence::Presence;
-use crate::store::{self, Db, life, verify};
+use crate::store::{self, Db, channel_account, life, verify};
 use crate::{http, ingest, jobs};
 
 /// The parts of a stop, of which servers and sensors run beside the jobs; together they stay under ten seconds.
@@ -209,6 +209,7 @@ fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     keep(&mut set, "plan_day", app, stop, |app, stop| jobs::repeat("plan_day", app, |app| &app.wake.plan, stop, jobs::plan_day::pass));
     keep(&mut set, "watch", app, stop, |app, stop| jobs::repeat("watch", app, |app| &app.wake.watch, stop, watched));
     keep(&mut set, "escalate", app, stop, |app, stop| jobs::repeat("escalate", app, |app| &app.wake.escalate, stop, jobs::escalate::pass));
+    keep(&mut set, "group_post", app, stop, |app, stop| jobs::repeat("group_post", app, |app| &app.wake.groups, stop, jobs::group_post::pass));
     keep(&mut set, "settle", app, stop, |app, stop| jobs::repeat("settle", app, |app| &app.wake.settle, stop, jobs::settle::pass));
     keep(&mut set, "silence", app, stop, jobs::silence::run);
     keep(&mut set, "battery", app, stop, jobs::battery::run);
@@ -272,7 +273,9 @@ async fn keep_time(app: App, mut stop: watch::Receiver<bool>) {
 /// Begins this server's life. A disk that is full at the start must not keep the server down (I21): it is tried again.
 async fn enter(app: &App) -> bool {
     let (instance, now) = (app.instance, app.clock.now());
+    let channels = app.config.working_channels();
     let written = app.write(move |mut tx| async move {
+        channel_account::declare(&mut tx, &channels).await?;
         life::start(&mut tx, instance, now).await?;
         Ok((tx, ()))
     });

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
 use crate::domain::message::Channel;
+use crate::domain::message::brief::Template;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +39,19 @@ pub struct Templates {
     pub notice: String,
     pub drill: String,
     pub code: String,
+}
+
+impl Templates {
+    pub fn of(&self, template: Template) -> &str {
+        match template {
+            Template::Help => &self.help,
+            Template::Alert => &self.alert,
+            Template::StandDown => &self.stand_down,
+            Template::Notice => &self.notice,
+            Template::Drill => &self.drill,
+            Template::Code => &self.code,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -150,7 +164,49 @@ pub struct BotUrl {
     pub base_url: String,
 }
 
+/// What a channel needs that fills the templates of a provider.
+pub struct Telephone<'a> {
+    pub channel: Channel,
+    pub base_url: &'a str,
+    /// The setting that switches the channel on.
+    pub key: (&'static str, &'a str),
+    pub needed: Vec<(&'static str, &'a str)>,
+    pub templates: &'a Templates,
+}
+
 impl Channels {
+    pub fn telephones(&self) -> [Telephone<'_>; 3] {
+        let (sms, tencent, voice) = (&self.aliyun_sms, &self.tencent_sms, &self.aliyun_voice);
+        [
+            Telephone {
+                channel: Channel::AliyunSms,
+                base_url: &sms.base_url,
+                key: ("access_key_id", &sms.access_key_id),
+                needed: vec![("access_key_secret", sms.access_key_secret.expose()), ("sign_name", &sms.sign_name)],
+                templates: &sms.templates,
+            },
+            Telephone {
+                channel: Channel::TencentSms,
+                base_url: &tencent.base_url,
+                key: ("secret_id", &tencent.secret_id),
+                needed: vec![
+                    ("secret_key", tencent.secret_key.expose()),
+                    ("region", &tencent.region),
+                    ("sdk_app_id", &tencent.sdk_app_id),
+                    ("sign_name", &tencent.sign_name),
+                ],
+                templates: &tencent.templates,
+            },
+            Telephone {
+                channel: Channel::AliyunVoice,
+                base_url: &voice.base_url,
+                key: ("access_key_id", &voice.access_key_id),
+                needed: vec![("access_key_secret", voice.access_key_secret.expose())],
+                templates: &voice.templates,
+            },
+        ]
+    }
+
     /// Whether the settings name an account for this channel. Log and webhook need none.
     pub fn has_account(&self, channel: Channel) -> bool {
         match channel {

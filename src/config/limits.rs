@@ -1,8 +1,11 @@
 //! What stops the start. A value that is accepted and then never works is found on the morning when it is needed.
 
+use std::ops::RangeInclusive;
+
 use chrono::TimeDelta;
 
 use super::{Config, ConfigError, MqttMode};
+use crate::domain::message::brief::Template;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Span;
@@ -16,6 +19,8 @@ const TICK_MAX: TimeDelta = TimeDelta::seconds(10);
 const LEASE_SLACK: TimeDelta = TimeDelta::seconds(10);
 /// What examples and templates put where a value of one's own belongs, without case and punctuation.
 const PLACEHOLDERS: [&str; 5] = ["changeme", "password", "secret", "example", "replaceme"];
+/// How often a call may read its text, as the provider says.
+const PLAY_TIMES: RangeInclusive<u8> = 1..=3;
 const DATABASES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
 
 /// An address as it may be shown: without user, password and query.
@@ -35,6 +40,7 @@ impl Config {
         self.require_site()?;
         self.require_mail()?;
         self.require_push()?;
+        self.require_telephones()?;
         self.rules().check().map_err(|refusal| ConfigError(vec![refusal]))
     }
 
@@ -191,6 +197,26 @@ impl Config {
             if !url.is_empty() && !is_web_address(url) {
                 return Err(wrong(key, without_secrets(url), "config.allowed_web_address"));
             }
+        }
+        Ok(())
+    }
+
+    /// A telephone channel is whole or off: a missing template would be found by the message that needs it.
+    fn require_telephones(&self) -> Result<(), ConfigError> {
+        for telephone in self.channels.telephones().iter().filter(|telephone| !telephone.key.1.is_empty()) {
+            let section = format!("channels.{}", telephone.channel);
+            if !is_web_address(telephone.base_url) {
+                return Err(wrong(&format!("{section}.base_url"), without_secrets(telephone.base_url), "config.allowed_web_address"));
+            }
+            let templates = Template::ALL.iter().map(|template| (format!("templates.{template}"), telephone.templates.of(*template)));
+            let mut settings = telephone.needed.iter().map(|(name, value)| ((*name).to_owned(), *value)).chain(templates);
+            if let Some((name, _)) = settings.find(|(_, value)| value.trim().is_empty()) {
+                return Err(missing(&format!("{section}.{name}"), &format!("{section}.{}", telephone.key.0)));
+            }
+        }
+        let times = self.channels.aliyun_voice.play_times;
+        if !PLAY_TIMES.contains(&times) {
+            return Err(outside("channels.aliyun_voice.play_times", times, PLAY_TIMES.start(), PLAY_TIMES.end()));
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use crate::store::register::place::{self, NewPlace};
 use crate::store::register::role_grant::{self, NewRoleGrant};
 use crate::store::register::senior::{self, NewSenior};
 use crate::store::register::site::{self, NewSite};
-use crate::store::{Result, Tx, device};
+use crate::store::{Result, Tx, channel_account, device};
 
 /// What the story needs to know of the street.
 #[derive(Debug, Clone)]
@@ -65,10 +65,12 @@ pub async fn build(app: &App, zone: Tz, rules: Rules, deadline: NaiveTime) -> Re
             })
         })
         .collect();
-    let seal = app.seal.clone();
+    let (seal, channels) = (app.seal.clone(), app.config.working_channels());
     let hashes: Vec<Option<String>> = sign_ins.iter().map(|entry| entry.as_ref().map(|(_, hash)| hash.clone())).collect();
     let street = app
         .write(move |mut tx| async move {
+            // Before the street: who can be reached decides which button may be bound.
+            channel_account::declare(&mut tx, &channels).await?;
             let site = site::create(&mut tx, None, new_site(zone, rules), now).await?;
             let by = By { site_id: site.id, actor_id: None, now };
             let places = places(&mut tx, &by).await?;
@@ -254,7 +256,7 @@ async fn sensors(tx: &mut Tx, by: &By, seal: &crate::seal::SealKey, seniors: &[V
             expected_interval_seconds: 3600,
         };
         let (made, credentials) = device::create(tx, &new, Some(installer), seal, by.now).await?;
-        let bound = device::bind(tx, (by.site_id, made.id), building.first().copied(), made.version, installer, true, by.now).await?;
+        let bound = device::bind(tx, (by.site_id, made.id), building.first().copied(), made.version, installer, by.now).await?;
         device::calibrate(tx, (by.site_id, made.id), Polarity::Normal, bound.version, Some(installer), by.now).await?;
         let credentials = credentials.expect("a native device has credentials");
         sensors.push(Sensor {

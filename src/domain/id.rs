@@ -47,6 +47,11 @@ pub fn notice(alert: Uuid, epoch: i64, step: i64, recipient: Uuid, key: &str) ->
     derive(&["notice", &alert.to_string(), &epoch.to_string(), &step.to_string(), &recipient.to_string(), key])
 }
 
+/// The call that follows a text which nobody answered.
+pub fn ring(notice: Uuid) -> Uuid {
+    derive(&["ring", &notice.to_string()])
+}
+
 /// A reminder or report that exists once per person, date and reason.
 pub fn daily_notice(site: Uuid, recipient: Uuid, date: NaiveDate, reason: &str) -> Uuid {
     derive(&["daily", &site.to_string(), &recipient.to_string(), &date.to_string(), reason])

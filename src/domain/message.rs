@@ -12,8 +12,11 @@ use uuid::Uuid;
 
 use super::notice::{Arguments, NoticeClass};
 
+pub mod address;
 pub mod brief;
 pub mod channel;
+pub mod limit;
+pub mod receipt;
 pub mod retry;
 
 pub use channel::Channel;

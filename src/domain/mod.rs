@@ -15,6 +15,7 @@ pub mod check;
 pub mod day;
 pub mod device;
 pub mod evidence;
+pub mod group_post;
 pub mod health;
 pub mod id;
 pub mod import;

@@ -20,8 +20,6 @@ pub const SCOPES_MAX: usize = 200;
 /// How long a member may be away in one entry.
 pub const LEAVE_DAYS_MAX: u64 = 366;
 const POSITION_MAX: i64 = 100_000;
-/// The ways in which a member can be reached today.
-pub const CHANNELS: [&str; 2] = ["webhook", "log"];
 
 /// A text that may be empty.
 pub fn text(field: &str, value: &str, chars_max: usize) -> Result<String, Refusal> {

@@ -90,6 +90,7 @@ pub mod qr;
 pub mod throttle;
 
 pub mod api;
+pub mod callbacks;
 pub mod pages;
 
 pub mod crowd;
@@ -193,7 +194,7 @@ pub fn router(app: App, stop: CancellationToken) -> Router {
     let (api, document) = document::documented().split_for_parts();
     let state = HttpState { parameters: Arc::new(document::parameters(&document)), ..HttpState::new(app, stop) };
     let docs = utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/v1/openapi.json", document);
-    enveloped(api.merge(docs).merge(pages::routes()), state)
+    enveloped(api.merge(docs).merge(callbacks::routes()).merge(pages::routes()), state)
 }
 
 /// Routes with what every answer gets; nothing is served without it.

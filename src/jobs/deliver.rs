@@ -157,9 +157,8 @@ impl Sender {
     async fn fail_unreachable(&self) -> Result<usize> {
         let now = self.app.clock.now();
         let fail = |escalate| {
-            let log_counts = self.app.config.outbox.log_counts;
             self.app.write(move |mut tx| async move {
-                let failed = outbox::fail_unreachable(&mut tx, log_counts, escalate, now).await?;
+                let failed = outbox::fail_unreachable(&mut tx, escalate, now).await?;
                 Ok((tx, failed))
             })
         };
@@ -285,6 +284,9 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
     if leased.is_spent(app.config.outbox.attempts_max) {
         return Err(Outcome::new(OutcomeClass::Ambiguous, LEASE_RAN_OUT));
     }
+    if leased.refused {
+        return Err(Outcome::new(OutcomeClass::Permanent, "account refused before"));
+    }
     if let Some(until) = leased.paused_until {
         return Err(Outcome::throttled(Some(until - now), "receiver pauses"));
     }
@@ -319,11 +321,11 @@ async fn settle(app: &App, leased: Leased, outcome: Outcome) -> Option<Settle> {
     if outcome.class != OutcomeClass::Sent {
         tracing::warn!(message = %id, attempt = leased.attempts, outcome = %outcome.class, detail = outcome.detail, "a message was not sent");
     }
+    let (channel, call_no, named) = (leased.channel.clone(), leased.call_no, outcome.provider_id.clone());
     let attempt = Attempt {
         leased,
         outcome,
         rules,
-        log_counts: settings.log_counts,
         jitter: rand::random(),
         instance: app.instance,
         escalate: Escalate::Yes,
@@ -335,7 +337,23 @@ async fn settle(app: &App, leased: Leased, outcome: Outcome) -> Option<Settle> {
         }
         other => other,
     };
+    if let (Ok(Settle::Sent), Some(provider_id)) = (&settled, named) {
+        apply_waiting(app, channel, provider_id, call_no).await;
+    }
     settled.inspect_err(|error| tracing::error!(message = %id, %error, "an attempt could not be settled")).ok()
+}
+
+/// Reports that came before the provider's answer. One that cannot be applied now is lost, and with it only a shortcut: the ladder
+/// goes on whether or not a text has arrived.
+async fn apply_waiting(app: &App, channel: String, provider_id: String, call_no: i64) {
+    let now = app.clock.now();
+    let applied = app.write(move |mut tx| async move {
+        outbox::receipt::apply_waiting(&mut tx, &channel, &provider_id, call_no, now).await?;
+        Ok((tx, ()))
+    });
+    if let Err(error) = applied.await {
+        tracing::error!(call_no, %error, "a provider's report could not be applied");
+    }
 }
 
 async fn write_settled(app: &App, attempt: Attempt) -> Result<Settle> {

@@ -9,6 +9,7 @@ pub mod watch;
 
 pub mod deliver;
 pub mod escalate;
+pub mod group_post;
 
 pub mod battery;
 pub mod quarantine;

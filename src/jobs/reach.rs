@@ -73,9 +73,9 @@ async fn due(app: &App, site: &SitePlan, now: DateTime<Utc>) -> Result<Option<Oc
 }
 
 async fn look(app: &App, site: &SitePlan, occasion: Occasion, now: DateTime<Utc>) -> Result<usize> {
-    let (site_id, log_counts, today) = (site.id, app.config.outbox.log_counts, day::local_date(site.zone, now));
+    let (site_id, today) = (site.id, day::local_date(site.zone, now));
     let read = app.read(move |mut tx| async move {
-        let (judged, _) = reach::judge(&mut tx, log_counts, site_id, None, today).await?;
+        let (judged, _) = reach::judge(&mut tx, site_id, None, today).await?;
         let operators = roster::operators(&mut tx, site_id, today).await?;
         Ok((tx, (judged, operators)))
     });

@@ -42,7 +42,7 @@ pub async fn run(app: App, stop: signal::Receiver<bool>) {
 }
 
 async fn ask(app: &App, site: &SitePlan, return_date: NaiveDate, when: Asking, now: DateTime<Utc>) -> Result<usize> {
-    let (site_id, today, log_counts) = (site.id, day::local_date(site.zone, now), app.config.outbox.log_counts);
+    let (site_id, today) = (site.id, day::local_date(site.zone, now));
     // Whoever has nobody is left for a later pass: a pairing may still come this evening.
     let questions = app.read(move |mut tx| async move {
         let unasked = returns::unasked(&mut tx, site_id, return_date).await?;
@@ -51,7 +51,7 @@ async fn ask(app: &App, site: &SitePlan, return_date: NaiveDate, when: Asking, n
         }
         let seniors: Vec<Uuid> = unasked.iter().map(|absence| absence.senior_id).collect();
         let rosters = roster::load(&mut tx, site_id, &seniors, today).await?;
-        let reachable = roster::reachable(&mut tx, log_counts, site_id).await?;
+        let reachable = roster::reachable(&mut tx, site_id).await?;
         let people =
             |absence: &Unasked| rosters.get(&absence.senior_id).map(|roster| roster.asked_about_return(&reachable)).unwrap_or_default();
         let questions: Vec<(Vec<Uuid>, Unasked)> = unasked.into_iter().map(|absence| (people(&absence), absence)).collect();

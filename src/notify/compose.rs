@@ -61,7 +61,7 @@ pub fn brief(letter: &Letter<'_>, class: NoticeClass, composed: &Composed) -> Br
         called: letter.called.to_owned(),
         place,
         count: brief::households(composed),
-        link: letter.link.map(str::to_owned),
+        link: brief::path(letter.link),
         code: None,
     }
 }
@@ -92,6 +92,9 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
     let slot = if is_evening(sentence) { "evening" } else { "morning" };
     for name in ["when", "today"] {
         arguments.insert(name.to_owned(), text::plain(locale, &format!("notice.{name}.{slot}")));
+    }
+    if let Some(word) = arguments.get_mut("channel") {
+        *word = text::plain(locale, &format!("channel.name_{word}"));
     }
     if let Some(number) = arguments.get_mut("unit") {
         *number = unit(locale, number);

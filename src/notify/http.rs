@@ -86,6 +86,13 @@ pub async fn exchange(request: RequestBuilder, now: DateTime<Utc>) -> Result<Rep
     }
 }
 
+/// What the header `host` of a request to this address says; signatures cover it.
+pub fn host(base_url: &str) -> String {
+    let Ok(url) = reqwest::Url::parse(base_url) else { return String::new() };
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 /// Seconds, or a date as HTTP writes it.
 pub fn retry_after(text: &str, now: DateTime<Utc>) -> Option<TimeDelta> {
     if let Ok(seconds) = text.trim().parse::<u32>() {
@@ -120,4 +127,21 @@ fn leads_inside(error: &reqwest::Error) -> bool {
         cause = inner.source();
     }
     false
+}
+
+/// A provider's code as it may stand in the delivery log: it comes from outside.
+pub fn word(code: &str) -> String {
+    const LENGTH_MAX: usize = 64;
+    code.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(LENGTH_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_cannot_smuggle_text_into_the_log() {
+        assert_eq!(word("isv.X\n13800001111 张"), "isv.X13800001111");
+        assert_eq!(word(&"A".repeat(100)).len(), 64);
+    }
 }

@@ -5,20 +5,40 @@
 //! database; what is sent was sealed before, byte for byte, so that a repeat is the same message.
 
 pub mod compose;
+pub mod group;
 pub mod http;
+pub mod receipts;
 pub mod target;
+pub mod trial;
+
+mod digest;
+
+mod aliyun;
+pub mod aliyun_sms;
+pub mod aliyun_voice;
+mod log;
+pub mod tencent_sms;
+pub mod webhook;
+
+mod token;
+mod wechat;
+
+pub mod official_account;
+mod wecom_app;
 
 mod apprise;
 mod bark;
 pub mod email;
 mod gotify;
-mod log;
 pub mod note;
 mod ntfy;
 mod push_plus;
 mod server_chan;
 pub mod web_push;
-pub mod webhook;
+
+mod dingtalk_bot;
+mod feishu_bot;
+mod wecom_bot;
 
 use std::convert::identity;
 use std::time::Duration;
@@ -102,7 +122,10 @@ pub fn seal(channel: Channel, envelope: &Envelope<'_>) -> Vec<u8> {
         | Channel::ServerChan
         | Channel::PushPlus
         | Channel::Apprise => note::seal(envelope, note::PUSHED_BYTES_MAX),
-        _ => unimplemented!(),
+        // Which of the provider's templates that is, the settings say when it is sent.
+        Channel::AliyunSms | Channel::TencentSms | Channel::AliyunVoice => envelope.brief.bytes(),
+        Channel::WecomApp => wecom_app::body(envelope),
+        Channel::OfficialAccount => official_account::body(envelope),
     }
 }
 
@@ -118,6 +141,11 @@ pub fn endpoint(channel: Channel, address: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Notifier {
     webhook: webhook::Webhook,
+    aliyun_sms: aliyun_sms::AliyunSms,
+    tencent_sms: tencent_sms::TencentSms,
+    aliyun_voice: aliyun_voice::AliyunVoice,
+    wecom_app: wecom_app::WecomApp,
+    official_account: official_account::OfficialAccount,
     email: email::Email,
     web_push: web_push::WebPush,
     ntfy: ntfy::Ntfy,
@@ -140,6 +168,11 @@ impl Notifier {
         let client = http::client(attempt_timeout).build()?;
         Ok(Self {
             webhook,
+            aliyun_sms: aliyun_sms::AliyunSms::new(&channels.aliyun_sms, attempt_timeout)?,
+            tencent_sms: tencent_sms::TencentSms::new(&channels.tencent_sms, attempt_timeout)?,
+            aliyun_voice: aliyun_voice::AliyunVoice::new(&channels.aliyun_voice, attempt_timeout)?,
+            wecom_app: wecom_app::WecomApp::new(client.clone(), channels.wecom_app.clone()),
+            official_account: official_account::OfficialAccount::new(client.clone(), channels.official_account.clone()),
             email: email::Email::new(&channels.email, attempt_timeout),
             web_push: web_push::WebPush::new(&channels.web_push, attempt_timeout, allow_private)?,
             ntfy: ntfy::Ntfy::new(&client, &channels.ntfy),
@@ -156,23 +189,30 @@ impl Notifier {
     /// One attempt, bounded in time whatever the channel does.
     pub async fn send(&self, outgoing: &Outgoing) -> Outcome {
         let attempt = async {
-            let ended = match outgoing.channel {
-                Channel::Log => return log::send(outgoing, self.log_text),
-                Channel::Webhook => return self.webhook.send(outgoing).await,
-                Channel::Email => self.email.send(outgoing).await,
-                Channel::WebPush => self.web_push.send(outgoing).await,
-                Channel::Ntfy => self.ntfy.send(outgoing).await,
-                Channel::Gotify => self.gotify.send(outgoing).await,
-                Channel::Bark => self.bark.send(outgoing).await,
-                Channel::ServerChan => self.server_chan.send(outgoing).await,
-                Channel::PushPlus => self.push_plus.send(outgoing).await,
-                Channel::Apprise => self.apprise.send(outgoing).await,
-                _ => unimplemented!(),
-            };
-            // An error is an attempt that ended before there was an answer to judge.
-            ended.unwrap_or_else(identity)
+            match outgoing.channel {
+                Channel::Log => log::send(outgoing, self.log_text),
+                Channel::Webhook => self.webhook.send(outgoing).await,
+                Channel::AliyunSms => self.aliyun_sms.send(outgoing).await,
+                Channel::TencentSms => self.tencent_sms.send(outgoing).await,
+                Channel::AliyunVoice => self.aliyun_voice.send(outgoing).await,
+                Channel::WecomApp => self.wecom_app.send(outgoing).await,
+                Channel::OfficialAccount => self.official_account.send(outgoing).await,
+                Channel::Email => ended(self.email.send(outgoing).await),
+                Channel::WebPush => ended(self.web_push.send(outgoing).await),
+                Channel::Ntfy => ended(self.ntfy.send(outgoing).await),
+                Channel::Gotify => ended(self.gotify.send(outgoing).await),
+                Channel::Bark => ended(self.bark.send(outgoing).await),
+                Channel::ServerChan => ended(self.server_chan.send(outgoing).await),
+                Channel::PushPlus => ended(self.push_plus.send(outgoing).await),
+                Channel::Apprise => ended(self.apprise.send(outgoing).await),
+            }
         };
         let bounded = tokio::time::timeout(self.attempt_timeout, attempt).await;
         bounded.unwrap_or_else(|_| Outcome::new(OutcomeClass::Ambiguous, "timeout"))
     }
+}
+
+/// An error is an attempt that ended before there was an answer to judge.
+fn ended(attempt: Result<Outcome, Outcome>) -> Outcome {
+    attempt.unwrap_or_else(identity)
 }

@@ -155,7 +155,7 @@ mod tests {
     use crate::domain::message::brief::Brief;
 
     fn sealed(text: &str, link: Option<&str>, template: Template, class: &str, bytes_max: usize) -> (usize, Note) {
-        let brief = Brief { template, called: String::new(), place: String::new(), count: 1, link: None, code: None };
+        let brief = Brief { template, called: String::new(), place: String::new(), count: 1, link: String::new(), code: None };
         let envelope = Envelope {
             message_id: Uuid::from_u128(7),
             call_no: 1,

@@ -11,10 +11,13 @@ pub mod bulk;
 
 pub mod access;
 pub mod audit;
+pub mod channel_account;
+pub mod claim_link;
 pub mod clock;
 pub mod delivery_log;
 pub mod feed;
 pub mod follow;
+pub mod group_post;
 pub mod health;
 pub mod idempotency;
 pub mod invitation;

@@ -43,15 +43,14 @@ pub async fn of(tx: &mut Tx, site_id: Uuid, senior: Uuid, date: NaiveDate) -> Re
     Ok(load(tx, site_id, &[senior], date).await?.remove(&senior).unwrap_or_default())
 }
 
-/// Everybody of the site with a verified channel that works. `log_counts` is the setting of delivery: whether a line in the log is
-/// read by anybody.
-pub async fn reachable(tx: &mut Tx, log_counts: bool, site_id: Uuid) -> Result<BTreeSet<Uuid>> {
+/// Everybody of the site with a verified channel that works.
+pub async fn reachable(tx: &mut Tx, site_id: Uuid) -> Result<BTreeSet<Uuid>> {
     let sql = concat!(
         "select distinct c.member_id from member_channel c join member m on m.site_id = c.site_id and m.id = c.member_id
          where c.site_id = $1 and m.ended_at is null and ",
-        carries!("$2")
+        carries!()
     );
-    let members: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(log_counts).fetch_all(conn).await)?;
+    let members: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;
     Ok(members.into_iter().collect())
 }
 

@@ -243,7 +243,7 @@ async fn resolve(tx: &mut Tx, by: &By, new: &NewVisit, actor: Actor, resolution:
         return Ok(ResolveResult::NewerTrigger);
     }
     // Whoever resolves sends nobody: whether the log reaches somebody is not asked.
-    match case::act(tx, by.site_id, alert, actor, Act::Resolve(resolution.clone()), false, by.now).await {
+    match case::act(tx, by.site_id, alert, actor, Act::Resolve(resolution.clone()), by.now).await {
         Ok(_) => Ok(ResolveResult::Resolved),
         Err(Error::Refused(refusal)) if refusal.key == "problem.alert_already_resolved" => Ok(ResolveResult::AlreadyResolved),
         Err(Error::Refused(refusal)) => {

@@ -32,7 +32,7 @@ async fn only(app: &App) -> Uuid {
 async fn try_act(app: &App, world: &World, alert: Uuid, by: Uuid, act: Act) -> Result<Alert> {
     let (site, now) = (world.site, app.clock.now());
     app.write(move |mut tx| async move {
-        let alert = case::act(&mut tx, site, alert, Actor { id: by, may_silence: false, may_confirm: false }, act, true, now).await?;
+        let alert = case::act(&mut tx, site, alert, Actor { id: by, may_silence: false, may_confirm: false }, act, now).await?;
         Ok((tx, alert))
     })
     .await
@@ -73,7 +73,7 @@ async fn no_channel(app: &App, member: Option<Uuid>) {
 async fn fail_words(app: &App) -> usize {
     let now = app.clock.now();
     app.write(move |mut tx| async move {
-        let failed = fail_unreachable(&mut tx, true, Escalate::Yes, now).await?;
+        let failed = fail_unreachable(&mut tx, Escalate::Yes, now).await?;
         Ok((tx, failed))
     })
     .await

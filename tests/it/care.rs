@@ -62,7 +62,7 @@ async fn open_alert(app: &App, world: &World, senior: usize) -> Uuid {
 async fn act(app: &App, world: &World, alert: Uuid, act: Act) {
     let (site, now) = (world.site, app.clock.now());
     let actor = Actor { id: world.social_worker, may_silence: true, may_confirm: true };
-    done!(app, |tx| case::act(&mut tx, site, alert, actor, act, true, now)).expect("it may be done");
+    done!(app, |tx| case::act(&mut tx, site, alert, actor, act, now)).expect("it may be done");
 }
 
 /// Somebody went, saw her and says why the sign was missing.

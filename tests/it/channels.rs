@@ -8,7 +8,12 @@ use chenlian::notify::{self, Envelope, Notifier, Outgoing};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+mod aliyun;
+mod email;
 mod fake;
+mod push;
+mod tencent;
+mod web_push;
 
 /// 2023-11-14, 22:13:20 UTC; in China it is 06:13:20 of the next day.
 pub fn start() -> DateTime<Utc> {
@@ -29,7 +34,7 @@ pub fn brief() -> Brief {
         called: "王师傅".to_owned(),
         place: "3号楼".to_owned(),
         count: 2,
-        link: Some("https://cl.example.org/alerts".to_owned()),
+        link: "c/0123456789abcdef".to_owned(),
         code: None,
     }
 }
@@ -44,7 +49,7 @@ pub fn sealed(channel: Channel, brief: &Brief) -> Vec<u8> {
         class: "alert",
         text: "王师傅：3号楼2户今早还没有消息。",
         title: "还没有消息",
-        link: brief.link.as_deref(),
+        link: Some("https://cl.example.org/c/0123456789abcdef"),
         brief,
         alerts: &[Uuid::from_u128(9)],
         sealed_at: start(),

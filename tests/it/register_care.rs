@@ -330,7 +330,7 @@ async fn every_gap_around_a_senior_is_counted_until_it_is_closed() {
         let world = World::seed(&app, 2).await;
         let (site, today) = (world.site, day("2026-11-23"));
         crate::outbox::change(&app, "update home set key_holder_member_id = (select id from member order by id limit 1)").await;
-        let all = done!(app, |tx| reach::reachability(&mut tx, true, site, None, today)).unwrap();
+        let all = done!(app, |tx| reach::reachability(&mut tx, site, None, today)).unwrap();
         assert_eq!((all.seniors, all.covered, all.operator_reachable), (2, 2, true), "{all:?}");
         let secretary = world.secretary;
         app.write(move |mut tx| async move {
@@ -344,9 +344,9 @@ async fn every_gap_around_a_senior_is_counted_until_it_is_closed() {
         let filter = PairingFilter { senior_id: Some(who), member_id: Some(world.backup), ..PairingFilter::default() };
         let backup = done!(app, |tx| pairing::list(&mut tx, site, filter, Page::default())).unwrap().remove(0);
         done!(app, |tx| pairing::end(&mut tx, &by, who, backup.id, 1, None)).unwrap();
-        let gaps = done!(app, |tx| reach::reachability(&mut tx, true, site, None, today)).unwrap();
+        let gaps = done!(app, |tx| reach::reachability(&mut tx, site, None, today)).unwrap();
         assert_eq!((gaps.covered, gaps.counts[&Gap::NoBackup], gaps.counts[&Gap::NoBranchSecretary]), (0, 1, 2));
-        let building = done!(app, |tx| reach::reachability(&mut tx, true, site, Some(world.building), today)).unwrap();
+        let building = done!(app, |tx| reach::reachability(&mut tx, site, Some(world.building), today)).unwrap();
         assert_eq!(building.seniors, 2);
     })
     .await;

@@ -199,7 +199,7 @@ async fn who_is_no_longer_looked_after_has_no_sensor_and_a_look_of_this_morning_
         done!(app, |tx| senior::end(&mut tx, &by, who, 1, EndedWhy::Moved, true)).unwrap();
         assert_eq!(crate::sensors::device(&app, (world.site, sensor.id)).await.senior_id, None);
         let (site, version, now) = (world.site, 4, app.clock.now());
-        let bound = done!(app, |tx| device::bind(&mut tx, (site, sensor.id), Some(who), version, world.social_worker, true, now));
+        let bound = done!(app, |tx| device::bind(&mut tx, (site, sensor.id), Some(who), version, world.social_worker, now));
         assert_eq!(refused(bound).field.as_deref(), Some("senior_id"), "nor does she get one again");
         assert_eq!(cutoff(&app, &world, day("2026-11-23")).await, None);
         pass_at(&app, local("09:45:00")).await;

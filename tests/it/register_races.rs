@@ -178,7 +178,7 @@ async fn a_sensor_bound_at_the_moment_at_which_the_care_ends_speaks_for_nobody()
             let sensor = install(&app, &world, native(&world, &format!("d-{round}")), None).await.device;
             let (id, installer) = ((world.site, sensor.id), world.social_worker);
             tokio::join!(async { settled(done!(app, |tx| senior::end(&mut tx, &by, who, 1, EndedWhy::Moved, true))) }, async {
-                settled(done!(app, |tx| chenlian::store::device::bind(&mut tx, id, Some(who), sensor.version, installer, true, now)))
+                settled(done!(app, |tx| chenlian::store::device::bind(&mut tx, id, Some(who), sensor.version, installer, now)))
             },);
         }
         let sql = "select count(*) from device d join senior s on s.id = d.senior_id where s.ended_at is not null";

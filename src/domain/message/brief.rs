@@ -25,6 +25,9 @@ words! {
     }
 }
 
+/// Of one variable, as providers allow it: a longer value would be refused and with it the message.
+const VALUE_CHARS_MAX: usize = 35;
+
 /// The arguments of a template; a provider takes those that the template names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brief {
@@ -35,9 +38,32 @@ pub struct Brief {
     pub place: String,
     /// Households.
     pub count: usize,
-    pub link: Option<String>,
+    /// What follows the host of the link: templates hold the host themselves, because providers approve it with them.
+    pub link: String,
     /// For [`Template::Code`] only.
     pub code: Option<String>,
+}
+
+impl Brief {
+    /// What is stored of a message that a provider's template will say.
+    pub fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and a number are JSON")
+    }
+
+    /// The variables that a provider's template may use, in the order in which templates number them. That of a code has one only,
+    /// because providers allow it no second one.
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        let cut = |text: &str| text.chars().take(VALUE_CHARS_MAX).collect();
+        match self.template {
+            Template::Code => vec![("code", self.code.clone().unwrap_or_default())],
+            Template::Help | Template::Alert | Template::StandDown | Template::Notice | Template::Drill => vec![
+                ("called", cut(&self.called)),
+                ("place", cut(&self.place)),
+                ("count", self.count.to_string()),
+                ("link", self.link.clone()),
+            ],
+        }
+    }
 }
 
 /// Which template says what a composed message says.
@@ -50,6 +76,15 @@ pub fn template(class: NoticeClass, drill: bool, composed: &Composed) -> Templat
         NoticeClass::StandDown => Template::StandDown,
         NoticeClass::Reminder | NoticeClass::Report => Template::Notice,
     }
+}
+
+/// Where somebody reads on whose message has no link of its own.
+const READ_ON: &str = "alerts";
+
+/// What follows the host of a link.
+pub fn path(link: Option<&str>) -> String {
+    let path = link.and_then(|link| link.splitn(4, '/').nth(3)).filter(|path| !path.is_empty());
+    path.unwrap_or(READ_ON).to_owned()
 }
 
 /// The buildings of a message, each once, in the order in which they are read.
@@ -70,4 +105,43 @@ pub fn places(composed: &Composed) -> Vec<&str> {
 /// Households that a message is about.
 pub fn households(composed: &Composed) -> usize {
     composed.sentences.iter().map(|sentence| sentence.count).sum::<usize>() + composed.more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::message::{Item, compose};
+    use crate::domain::notice::arguments;
+
+    fn item(key: &str, building: &str) -> Item {
+        let arguments = arguments([("building", building), ("unit", "1"), ("senior", "张奶奶"), ("cause", "not_open")]);
+        Item { alert_id: Some(uuid::Uuid::new_v4()), key: key.to_owned(), arguments }
+    }
+
+    #[test]
+    fn a_template_gets_each_building_once_and_all_households() {
+        let composed =
+            compose(&[item("notice.alert_call", "3号楼"), item("notice.alert_call", "3号楼"), item("notice.alert_look", "5号楼")]);
+        assert_eq!(places(&composed), ["3号楼", "5号楼"]);
+        assert_eq!(households(&composed), 3);
+        assert_eq!(template(NoticeClass::Alert, false, &composed), Template::Alert);
+        assert_eq!(template(NoticeClass::Alert, true, &composed), Template::Drill);
+        assert_eq!(template(NoticeClass::Report, false, &composed), Template::Notice);
+        assert_eq!(template(NoticeClass::Alert, false, &compose(&[item("notice.help_call", "3号楼")])), Template::Help);
+    }
+
+    #[test]
+    fn a_template_holds_the_host_and_the_message_what_follows() {
+        assert_eq!(path(Some("https://chenlian.example/c/abc")), "c/abc");
+        assert_eq!(path(Some("https://chenlian.example")), "alerts");
+        assert_eq!(path(None), "alerts");
+    }
+
+    #[test]
+    fn a_long_name_does_not_cost_the_message() {
+        let place = "楼".repeat(60);
+        let brief = Brief { template: Template::Alert, called: "王".to_owned(), place, count: 2, link: "c/k".to_owned(), code: None };
+        let lengths: Vec<usize> = brief.values().iter().map(|(_, value)| value.chars().count()).collect();
+        assert_eq!(lengths, [1, VALUE_CHARS_MAX, 1, 3]);
+    }
 }

@@ -94,6 +94,15 @@ pub struct Limit {
 /// Providers refuse a signature that is a quarter of an hour old; until then a repeat is the same request byte for byte.
 pub const SIGNATURE_AGE_MAX: TimeDelta = TimeDelta::minutes(10);
 
+/// After a text that nobody answered the telephone rings; a call for help cannot wait as long.
+const RING_AFTER: TimeDelta = TimeDelta::minutes(3);
+const RING_AFTER_HELP: TimeDelta = TimeDelta::minutes(1);
+
+/// How long a text of this key may go unanswered before the telephone rings.
+pub fn ring_after(key: &str) -> TimeDelta {
+    if key.starts_with("notice.help_") { RING_AFTER_HELP } else { RING_AFTER }
+}
+
 const WECOM: [Limit; 2] = [Limit { most: 30, within: TimeDelta::minutes(1) }, Limit { most: 1_000, within: TimeDelta::hours(1) }];
 const VOICE: [Limit; 3] = [
     Limit { most: 1, within: TimeDelta::minutes(1) },

@@ -308,7 +308,7 @@ impl Asked {
     async fn act(self, need: Capability, act: Act) -> Result<Answer, HttpError> {
         let Self { app, caller, key, alert, body_id, hash } = self;
         let once = key.once(&caller, body_id, hash)?;
-        let (log_counts, now) = (app.config.outbox.log_counts, app.clock.now());
+        let now = app.clock.now();
         let answer = app
             .write(move |mut tx| async move {
                 if let Some(answer) = once.replay(&mut tx, now).await? {
@@ -317,7 +317,7 @@ impl Asked {
                 let senior = alert::senior_of(&mut tx, caller.site_id, alert).await?;
                 let relation = caller.senior(&mut tx, senior, need).await?;
                 // Whether somebody can be sent is asked last: who may not send anybody here learns nothing about who is a member.
-                case::act(&mut tx, caller.site_id, alert, actor(&caller, &relation), act, log_counts, now).await?;
+                case::act(&mut tx, caller.site_id, alert, actor(&caller, &relation), act, now).await?;
                 let item = alert::get(&mut tx, caller.site_id, alert).await?;
                 let answer = Answer::ok(&Alert::seen_by(item, &relation, caller.member_id, now));
                 once.keep(&mut tx, &answer).await?;

@@ -243,7 +243,7 @@ async fn change(
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
-    let (now, log_counts) = (app.clock.now(), app.config.outbox.log_counts);
+    let now = app.clock.now();
     let (site, member) = (caller.site_id, caller.member_id);
     let current = app.read(move |mut tx| async move { device::get(&mut tx, site, id).await.map(|found| (tx, found)) }).await?;
     let current = current.ok_or_else(Refusal::not_found)?;
@@ -253,7 +253,7 @@ async fn change(
             if let Some(senior) = body.senior_id {
                 caller.senior(&mut tx, senior, Capability::DevicesWrite).await?;
             }
-            let bound = device::bind(&mut tx, (site, id), body.senior_id, if_match.0, member, log_counts, now).await?;
+            let bound = device::bind(&mut tx, (site, id), body.senior_id, if_match.0, member, now).await?;
             Ok((tx, bound))
         })
         .await?;

@@ -1,5 +1,6 @@
 //! Members, their passwords and the ways to reach them. Everybody reads her own entry; administrators keep all of them.
 
+mod channel_code;
 mod channel_test;
 pub mod channels;
 pub mod sign_ins;
@@ -32,6 +33,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(set_password))
         .merge(channels::routes())
         .merge(channel_test::routes())
+        .merge(channel_code::routes())
         .merge(sign_ins::routes())
 }
 

@@ -7,12 +7,14 @@ mod entry;
 pub mod alerts;
 pub mod audit;
 pub mod checks;
+pub mod claims;
 pub mod devices;
 pub mod duties;
 pub mod events;
 pub mod exports;
 pub mod findings;
 pub mod grids;
+pub mod groups;
 pub mod homes;
 pub mod imports;
 pub mod invitations;
@@ -48,6 +50,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(checks::routes())
         .merge(signals::routes())
         .merge(alerts::routes())
+        .merge(claims::routes())
         .merge(devices::routes())
         .merge(quarantine::routes())
         .merge(events::routes())
@@ -56,6 +59,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(sites::routes())
         .merge(places::routes())
         .merge(grids::routes())
+        .merge(groups::routes())
         .merge(homes::routes())
         .merge(members::routes())
         .merge(role_grants::routes())

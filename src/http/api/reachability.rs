@@ -45,12 +45,12 @@ async fn get(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQ
         caller.require(Capability::SeniorRead)?;
         caller.require_site(Capability::SeniorRead).map_err(|_| Refusal::forbidden("problem.place_needed"))?;
     }
-    let (date, log_counts) = (query.date.map_or(caller.today, |day| day.0), app.config.outbox.log_counts);
+    let date = query.date.map_or(caller.today, |day| day.0);
     let found = looked_up!(app, |tx| {
         if let Some(place) = query.place {
             caller.place(&mut tx, place, Capability::SeniorRead).await?;
         }
-        reach::reachability(&mut tx, log_counts, caller.site_id, query.place, date).await?
+        reach::reachability(&mut tx, caller.site_id, query.place, date).await?
     });
     Ok(Answer::ok(&found))
 }

@@ -3,7 +3,8 @@
 
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde::Serialize;
+use garde::Validate;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,14 +12,22 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::Capability;
+use crate::domain::message::Channel;
+use crate::domain::message::retry::OutcomeClass;
+use crate::domain::refusal::Refusal;
 use crate::domain::health::{Ailment, Setup, Weakness, weaknesses};
 use crate::http::answer::Answer;
+use crate::http::api::entry::by;
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
+use crate::http::json::{Segments, StrictJson};
 use crate::http::ops::{self, NotReady};
+use crate::http::value::Text;
 use crate::http::{HttpState, is_tls};
 use crate::jobs::heartbeat;
-use crate::store::{clock, health, roster};
+use crate::notify::{Notifier, trial};
+use crate::store::channel_account::Account;
+use crate::store::{Error, audit, channel_account, clock, health, roster};
 use crate::words;
 
 words! {
@@ -30,7 +39,7 @@ words! {
 const ALIVE_WITHIN: TimeDelta = TimeDelta::minutes(2);
 
 pub fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(get)).routes(routes!(try_channel))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -59,6 +68,33 @@ pub struct System {
     pub devices: i64,
     /// How many operators of the site a message would reach; 0 is red.
     pub operators_reachable: usize,
+    /// The channels that are set up here.
+    pub channels: Vec<ChannelState>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ChannelState {
+    pub channel: Channel,
+    /// Since when the provider refuses the account or its settings; nothing leaves that way until a test message has passed.
+    pub refused_at: Option<DateTime<Utc>>,
+    /// The provider's word for why.
+    pub refused_why: Option<String>,
+}
+
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+struct Trial {
+    /// A telephone number, an e-mail address, a name on the platform, or the key of an app: what the channel's address is.
+    to: Text<500>,
+}
+
+/// What the provider said to a test message.
+#[derive(Serialize, ToSchema)]
+struct Tried {
+    channel: Channel,
+    /// The provider's number of the message, where it gives one.
+    provider_id: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -94,10 +130,10 @@ pub async fn of(app: &App, caller: &Caller) -> Result<System, HttpError> {
         NotReady::Sensors => Unready::Sensors,
     });
     let ailments = heartbeat::look(app).await?;
-    let (now, site_id, today, log_counts) = (app.clock.now(), caller.site_id, caller.today, app.config.outbox.log_counts);
+    let (now, site_id, today) = (app.clock.now(), caller.site_id, caller.today);
     let found = looked_up!(app, |tx| {
         let operators = roster::operators(&mut tx, site_id, today).await?;
-        let reachable = roster::reachable(&mut tx, log_counts, site_id).await?;
+        let reachable = roster::reachable(&mut tx, site_id).await?;
         (
             health::database_version(&mut tx).await?,
             clock::shown(&mut tx).await?,
@@ -105,9 +141,10 @@ pub async fn of(app: &App, caller: &Caller) -> Result<System, HttpError> {
             health::backlog(&mut tx, now - ALIVE_WITHIN, now).await?,
             health::extent(&mut tx, site_id).await?,
             operators.iter().filter(|operator| reachable.contains(operator)).count(),
+            channel_account::configured(&mut tx).await?,
         )
     });
-    let (database, shown, passes, backlog, extent, operators_reachable) = found;
+    let (database, shown, passes, backlog, extent, operators_reachable, accounts) = found;
     let health::Backlog { checks, alerts, notices, messages, oldest_due_at, servers } = backlog;
     Ok(System {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,7 +165,55 @@ pub async fn of(app: &App, caller: &Caller) -> Result<System, HttpError> {
         seniors: extent.seniors,
         devices: extent.devices,
         operators_reachable,
+        channels: accounts.into_iter().map(ChannelState::from).collect(),
     })
+}
+
+impl From<Account> for ChannelState {
+    fn from(account: Account) -> Self {
+        Self { channel: account.channel, refused_at: account.fault_at, refused_why: account.fault_why }
+    }
+}
+
+/// Send a test message, marked as a drill, past the outbox to any address, and hear at once what the provider says. One that passes
+/// ends a refusal.
+#[utoipa::path(post, path = "/api/v1/system/channels/{channel}/test", tag = "system", params(("channel" = Channel, Path)), request_body = Trial,
+    responses((status = 200, body = Tried), (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem)))]
+async fn try_channel(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(channel): Segments<String>,
+    StrictJson(body, _): StrictJson<Trial>,
+) -> Result<Answer, HttpError> {
+    caller.require_site(Capability::SystemRead)?;
+    caller.require_recent()?;
+    let channel: Channel = channel.parse().map_err(|_| Refusal::not_found())?;
+    if !app.config.working_channels().contains(&(channel, true)) {
+        return Err(Refusal::conflict("channel.no_account").into());
+    }
+    let outgoing = trial::outgoing(channel, &body.to.0, caller.locale, app.clock.now())?;
+    let notifier = Notifier::new(&app.config).map_err(|error| Error::broken("notifier", "", error))?;
+    let outcome = notifier.send(&outgoing).await;
+    if outcome.class != OutcomeClass::Sent {
+        return Err(trial::refusal(&outcome).into());
+    }
+    let by = by(&caller, &app);
+    app.write(move |mut tx| async move {
+        channel_account::accept(&mut tx, channel.as_str()).await?;
+        let entry = audit::Entry {
+            site_id: by.site_id,
+            at: by.now,
+            actor_id: by.actor_id,
+            act: "test",
+            object_kind: "channel_account",
+            object_id: None,
+            fields: &[],
+        };
+        audit::write(&mut tx, &entry).await?;
+        Ok((tx, ()))
+    })
+    .await?;
+    Ok(Answer::ok(&Tried { channel, provider_id: outcome.provider_id }))
 }
 
 fn setup(app: &App, has_operator: bool) -> Setup {

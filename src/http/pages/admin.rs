@@ -3,6 +3,7 @@
 mod devices;
 mod export;
 mod first;
+mod groups;
 mod import;
 mod leaves;
 mod member;
@@ -26,5 +27,6 @@ pub fn routes() -> Router<HttpState> {
         .merge(sheet::routes())
         .merge(leaves::routes())
         .merge(devices::routes())
+        .merge(groups::routes())
         .merge(export::routes())
 }

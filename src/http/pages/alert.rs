@@ -150,7 +150,7 @@ async fn alert(State(app): State<App>, caller: Caller, Segments(id): Segments<Uu
 }
 
 async fn around(app: &App, caller: &Caller, detail: &AlertDetail) -> Result<Around, HttpError> {
-    let (caller, log_counts, senior) = (caller.clone(), app.config.outbox.log_counts, detail.alert.senior_id);
+    let (caller, senior) = (caller.clone(), detail.alert.senior_id);
     let assigns = detail.alert.may.contains(&Possible::Assign);
     let sent: Vec<String> = detail.timeline.iter().filter_map(|entry| entry.detail.get("to").cloned()).collect();
     let around = app
@@ -164,7 +164,7 @@ async fn around(app: &App, caller: &Caller, detail: &AlertDetail) -> Result<Arou
                 }
             }
             if assigns {
-                let reachable = roster::reachable(&mut tx, log_counts, site_id).await?;
+                let reachable = roster::reachable(&mut tx, site_id).await?;
                 for member in roster::of(&mut tx, site_id, senior, caller.today).await?.sendable(&reachable) {
                     around.sendable.push((member, naming::member(&mut tx, site_id, member).await?));
                 }

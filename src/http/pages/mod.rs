@@ -24,7 +24,9 @@ pub mod assets;
 mod audit;
 mod board;
 mod calendar;
+mod channels;
 mod charts;
+mod claim;
 mod filter;
 pub mod frame;
 mod join;
@@ -82,7 +84,7 @@ fn desk() -> Router<HttpState> {
 
 /// What is looked at on the way and at the door.
 fn door() -> Router<HttpState> {
-    alerts::routes().merge(alert::routes()).merge(visit::routes()).merge(visits::routes()).merge(seniors::routes()).merge(senior::routes())
+    alerts::routes().merge(alert::routes()).merge(claim::routes()).merge(visit::routes()).merge(visits::routes()).merge(seniors::routes()).merge(senior::routes())
 }
 
 /// How people come in, and what an administrator keeps.

@@ -5,6 +5,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use serde::Deserialize;
 
 use super::frame::Frame;
 use super::page;
@@ -15,6 +16,7 @@ use crate::http::HttpState;
 use crate::http::api::system::{self, System};
 use crate::http::caller::Caller;
 use crate::http::error::HttpError;
+use crate::http::json::StrictQuery;
 
 pub fn routes() -> Router<HttpState> {
     Router::new().route("/system", get(system_page))
@@ -31,6 +33,15 @@ struct SystemPage {
     clock: Option<String>,
     waiting: i64,
     may_audit: bool,
+    /// The channel whose test message the provider has just accepted.
+    tried: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SystemQuery {
+    #[serde(default)]
+    tried: Option<String>,
 }
 
 struct Wrong {
@@ -38,7 +49,7 @@ struct Wrong {
     todo: String,
 }
 
-async fn system_page(State(app): State<App>, caller: Caller) -> Result<Response, HttpError> {
+async fn system_page(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<SystemQuery>) -> Result<Response, HttpError> {
     let system = system::of(&app, &caller).await?;
     let frame = Frame::of(&caller, "/admin");
     let wrong = |list: &str, word: String| Wrong {
@@ -50,13 +61,19 @@ async fn system_page(State(app): State<App>, caller: Caller) -> Result<Response,
     // Without an operator everything else is said to nobody: this is red, not only a setting.
     let (unheard, weak): (Vec<Weakness>, Vec<Weakness>) =
         system.weaknesses.iter().copied().partition(|weakness| *weakness == Weakness::NoOperator);
+    let refused = system.channels.iter().filter(|item| item.refused_at.is_some()).map(|item| Wrong {
+        title: frame.say("system.channel_refused_title").with("channel", frame.word("channel.name", item.channel)).to_string(),
+        todo: frame.say("system.channel_refused_todo").with("why", item.refused_why.as_deref().unwrap_or_default()).to_string(),
+    });
+    let refused: Vec<Wrong> = refused.collect();
     let unheard = unheard.into_iter().map(|weakness| wrong("weakness", weakness.to_string()));
     page(&SystemPage {
-        wrong: unheard.chain(unready).chain(ailments).collect(),
+        wrong: unheard.chain(unready).chain(ailments).chain(refused).collect(),
         weak: weak.into_iter().map(|weakness| wrong("weakness", weakness.to_string())).collect(),
         clock: system.clock_ahead_seconds.map(|seconds| format!("{seconds:+.1}")),
         waiting: system.backlog.checks + system.backlog.alerts + system.backlog.notices + system.backlog.messages,
         may_audit: caller.require_site(Capability::Audit).is_ok(),
+        tried: query.tried,
         frame,
         system,
     })

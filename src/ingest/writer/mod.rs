@@ -120,7 +120,6 @@ struct Work {
     rules: SensorRules,
     seal: SealKey,
     /// The setting of delivery: whether a line in the log reaches anybody.
-    log_counts: bool,
     /// Tells this instance's copies of a broker's messages from others'.
     instance: u32,
     /// Before this moment nothing can have been heard.
@@ -151,11 +150,9 @@ impl Work {
         let (instance, ..) = app.instance.as_fields();
         // The first field of a time-ordered id changes too slowly to tell two instances apart; the last bytes are random.
         let tail = u32::try_from(app.instance.as_u128() & 0xffff_ffff).unwrap_or(instance);
-        let log_counts = app.config.outbox.log_counts;
         Arc::new(Self {
             rules,
             seal: app.seal.clone(),
-            log_counts,
             instance: tail,
             listening_since: app.started_at,
             budget: Mutex::default(),
@@ -172,7 +169,7 @@ impl Work {
                 sample.press = sample.press.take().filter(|press| self.may_ring(sample.device_id, press, now));
             }
         }
-        let told = device::tell_presses(tx, &samples, self.log_counts, now).await?;
+        let told = device::tell_presses(tx, &samples, now).await?;
         device::keep(tx, &self.within_budget(samples, now)).await?;
         Ok(told > 0)
     }

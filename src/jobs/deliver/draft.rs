@@ -22,6 +22,8 @@ pub struct Draft<'a> {
     pub alerts: &'a [Uuid],
     /// The code that verifies the address, if that is what the message is for.
     pub code: Option<&'a str>,
+    /// Of the key in the link.
+    pub claim_hash: Option<Vec<u8>>,
     pub notices: Vec<Uuid>,
 }
 
@@ -57,6 +59,7 @@ impl Draft<'_> {
             locale,
             dedupe_key: format!("msg_{}", self.id.simple()),
             call_no,
+            claim_hash: self.claim_hash,
             notices: self.notices,
         }
     }

@@ -11,6 +11,7 @@ use crate::domain::message::{Item, compose, priority};
 use crate::domain::notice::{Arguments, NoticeClass};
 use crate::notify::compose::Letter;
 use crate::store::Result;
+use crate::store::claim_link::ClaimKey;
 use crate::store::outbox::{self, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route};
 use crate::text;
 
@@ -25,9 +26,8 @@ pub struct Sealed {
 pub async fn seal_due(app: &App) -> Result<Sealed> {
     let now = app.clock.now();
     let public_url = app.config.http.public_url.trim_end_matches('/').to_owned();
-    let log_counts = app.config.outbox.log_counts;
     app.write(move |mut tx| async move {
-        let dues = outbox::claim_due(&mut tx, log_counts, now).await?;
+        let dues = outbox::claim_due(&mut tx, now).await?;
         if dues.is_empty() {
             return Ok((tx, Sealed { messages: 0, more: false }));
         }
@@ -35,7 +35,7 @@ pub async fn seal_due(app: &App) -> Result<Sealed> {
         let mut people: Vec<(Uuid, Uuid)> = dues.iter().map(|due| (due.site_id, due.recipient_id)).collect();
         people.sort_unstable();
         people.dedup();
-        let recipients = outbox::recipients(&mut tx, &people, log_counts).await?;
+        let recipients = outbox::recipients(&mut tx, &people).await?;
         let (bundles, unrouted) = bundle(&dues, &recipients);
         let first = outbox::next_call_no(&mut tx, bundles.len()).await?;
         let messages: Vec<NewMessage> = (first..).zip(&bundles).map(|(call_no, bundle)| bundle.seal(call_no, &public_url, now)).collect();
@@ -90,7 +90,8 @@ impl Bundle<'_> {
         let (site_id, recipient_id) = (self.dues[0].site_id, self.dues[0].recipient_id);
         let locale = text::locale(&self.recipient.locale);
         let items: Vec<Item> = self.dues.iter().map(|due| item(due)).collect();
-        let link = self.link(public_url);
+        let claim = (self.class == NoticeClass::Alert && !public_url.is_empty()).then(ClaimKey::random);
+        let link = self.link(public_url, claim.as_ref());
         let mut alerts: Vec<Uuid> = self.dues.iter().filter_map(|due| due.alert_id).collect();
         alerts.sort_unstable();
         alerts.dedup();
@@ -105,15 +106,16 @@ impl Bundle<'_> {
             composed: &compose(&items),
             alerts: &alerts,
             code: None,
+            claim_hash: claim.map(|key| key.hash()),
             notices: self.dues.iter().map(|due| due.id).collect(),
         };
         draft.seal(call_no, now)
     }
 
-    fn link(&self, public_url: &str) -> Option<String> {
+    fn link(&self, public_url: &str, claim: Option<&ClaimKey>) -> Option<String> {
         match self.class {
             _ if public_url.is_empty() => None,
-            NoticeClass::Alert => Some(format!("{public_url}/alerts")),
+            NoticeClass::Alert => claim.map(|key| format!("{public_url}/c/{}", key.text())),
             NoticeClass::Reminder => Some(public_url.to_owned()),
             NoticeClass::StandDown | NoticeClass::Report => None,
         }

@@ -157,14 +157,13 @@ pub async fn reassess(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], now: DateTim
     Ok(())
 }
 
-/// A person acts on an alert. Returns the alert as it is now. `log_counts` is the setting of delivery.
+/// A person acts on an alert. Returns the alert as it is now.
 pub async fn act(
     tx: &mut Tx,
     site_id: Uuid,
     alert_id: Uuid,
     actor: Actor,
     act: Act,
-    log_counts: bool,
     now: DateTime<Utc>,
 ) -> Result<Alert> {
     let sql = "select senior_id from alert where site_id = $1 and id = $2";
@@ -177,7 +176,7 @@ pub async fn act(
         return Err(Refusal::conflict("problem.alert_already_resolved").into());
     };
     if let Act::Assign { to } = act {
-        require_sendable(tx, &case, to, log_counts, now).await?;
+        require_sendable(tx, &case, to, now).await?;
     }
     let outcome = react(tx, site_id, &[(senior, Event::Act(actor, act))], Span::due(now), now).await;
     let outcome = named_conflict(tx, site_id, outcome).await?;
@@ -187,13 +186,13 @@ pub async fn act(
 
 /// A claim of somebody whom no message reaches, or who is on leave, would hold the ladder for nothing: the refusal says who can
 /// be sent.
-async fn require_sendable(tx: &mut Tx, case: &Case, member: Uuid, log_counts: bool, now: DateTime<Utc>) -> Result<()> {
+async fn require_sendable(tx: &mut Tx, case: &Case, member: Uuid, now: DateTime<Utc>) -> Result<()> {
     let (site, senior) = (case.senior.site_id, case.senior.id);
     let sql = "select called from member where site_id = $1 and id = $2 and ended_at is null";
     let called: Option<String> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site).bind(member).fetch_optional(conn).await)?;
     let called = called.ok_or_else(|| Refusal::invalid("member_id", "problem.not_found"))?;
     let roster = roster::of(tx, site, senior, case.today(now)).await?;
-    let reachable = roster::reachable(tx, log_counts, site).await?;
+    let reachable = roster::reachable(tx, site).await?;
     if roster.can_be_sent(member, &reachable) {
         return Ok(());
     }

@@ -66,7 +66,7 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
     let Some(first) = outcomes.first().filter(|_| !due.is_empty()) else { return Ok(()) };
     let (zone, today) = (first.case.senior.zone, first.case.today(now));
     // Any verified channel: a word that may not arrive is better than none to the person who was asked.
-    let reachable = roster::reachable(tx, true, site_id).await?;
+    let reachable = roster::reachable(tx, site_id).await?;
     let mut rounds: BTreeMap<Round, (u32, u32)> = BTreeMap::new();
     let mut words = Words::new();
     for (deadline, checks) in due {

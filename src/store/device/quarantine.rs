@@ -68,7 +68,7 @@ struct Pressed {
 
 /// Tells at once of presses for help that were refused: who answers for the senior is asked to ring her, and the operators to see
 /// that somebody does. Of a button that is bound to nobody they and its installer hear. Returns how many notices were written.
-pub async fn tell_presses(tx: &mut Tx, messages: &[Quarantined], log_counts: bool, now: DateTime<Utc>) -> Result<u64> {
+pub async fn tell_presses(tx: &mut Tx, messages: &[Quarantined], now: DateTime<Utc>) -> Result<u64> {
     let presses: BTreeSet<(Uuid, &str)> =
         messages.iter().filter_map(|message| Some((message.device_id?, message.press.as_deref()?))).collect();
     if presses.is_empty() {
@@ -88,7 +88,7 @@ pub async fn tell_presses(tx: &mut Tx, messages: &[Quarantined], log_counts: boo
     let sites = around(tx, &found.iter().map(|pressed| &pressed.device).collect::<Vec<_>>(), now).await?;
     let mut reachable = BTreeMap::new();
     for site_id in sites.keys() {
-        reachable.insert(*site_id, roster::reachable(tx, log_counts, *site_id).await?);
+        reachable.insert(*site_id, roster::reachable(tx, *site_id).await?);
     }
     let mut notices = Vec::new();
     for pressed in &found {

@@ -137,14 +137,12 @@ pub async fn claim_base_topic(tx: &mut Tx, base_topic: &str) -> Result<()> {
 }
 
 /// Binds a device to a senior, or to nobody. Another home means another curtain: level and calibration are forgotten.
-/// `log_counts` is the setting of delivery.
 pub async fn bind(
     tx: &mut Tx,
     (site_id, id): (Uuid, Uuid),
     senior_id: Option<Uuid>,
     version: i64,
     actor_id: Uuid,
-    log_counts: bool,
     now: DateTime<Utc>,
 ) -> Result<Device> {
     if let Some(senior) = senior_id {
@@ -165,7 +163,7 @@ pub async fn bind(
         Some(_) if device.role == DeviceRole::HelpButton && device.ecosystem != Ecosystem::Native => {
             return Err(Refusal::invalid("senior_id", "problem.device_help_unread").into());
         }
-        Some(senior) if device.role == DeviceRole::HelpButton => heard_around_the_clock(tx, site_id, senior, log_counts, now).await?,
+        Some(senior) if device.role == DeviceRole::HelpButton => heard_around_the_clock(tx, site_id, senior, now).await?,
         Some(senior) if !sharing_their_home(tx, &[(site_id, senior)]).await?.is_empty() => {
             return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
         }
@@ -187,10 +185,10 @@ pub async fn bind(
 }
 
 /// A button that is pressed at night when nobody hears is worse than none: she relies on it (domain.md §5).
-async fn heard_around_the_clock(tx: &mut Tx, site_id: Uuid, senior: Uuid, log_counts: bool, now: DateTime<Utc>) -> Result<()> {
+async fn heard_around_the_clock(tx: &mut Tx, site_id: Uuid, senior: Uuid, now: DateTime<Utc>) -> Result<()> {
     let today = day::local_date(plan::site(tx, site_id).await?.zone, now);
     let roster = roster::of(tx, site_id, senior, today).await?;
-    let reachable = roster::reachable(tx, log_counts, site_id).await?;
+    let reachable = roster::reachable(tx, site_id).await?;
     if around_the_clock(&roster, &reachable) {
         return Ok(());
     }

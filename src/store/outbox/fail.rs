@@ -50,7 +50,7 @@ impl Unreachable {
 }
 
 /// Ends the due notices of people who have no working channel left, and those that cannot be read (I28). Returns how many.
-pub async fn fail_unreachable(tx: &mut Tx, log_counts: bool, escalate: Escalate, now: DateTime<Utc>) -> Result<usize> {
+pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc>) -> Result<usize> {
     let sql = concat!(
         "select n.site_id, n.id, n.alert_id, n.epoch, n.step, a.senior_id, n.class from notice n
          left join alert a on a.site_id = n.site_id and a.id = n.alert_id
@@ -59,11 +59,11 @@ pub async fn fail_unreachable(tx: &mut Tx, log_counts: bool, escalate: Escalate,
         " or not exists (
             select 1 from member m join member_channel c on c.site_id = m.site_id and c.member_id = m.id
             where m.site_id = n.site_id and m.id = n.recipient_id and m.ended_at is null and ",
-        usable_channel!("$3"),
+        usable_channel!(),
         ")) order by n.not_before, n.id limit $2"
     );
     let rows: Vec<Unreachable> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).bind(log_counts).fetch_all(conn).await)?;
+        on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).fetch_all(conn).await)?;
     // Seniors first, as every writer: a claim that waits for our notices must not hold what we need.
     let seniors: Vec<Uuid> = rows.iter().filter_map(|row| row.senior_id).collect();
     tx.lock_seniors(&seniors).await?;

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::limit;
 use crate::domain::message::channel::SIGNATURE_AGE_MAX;
 use crate::on;
 use crate::store::{Result, Tx};
@@ -37,6 +38,8 @@ pub struct Leased {
     pub last_error: Option<String>,
     /// Its receiver asked for a pause that is not over.
     pub paused_until: Option<DateTime<Utc>>,
+    /// Its provider refuses the account. Test messages go all the same: they are how one finds out that it works again.
+    pub refused: bool,
 }
 
 impl Leased {
@@ -83,7 +86,9 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
             (select c.address from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as address,
             (select c.secret_sealed from member_channel c where c.site_id = message.site_id and c.id = message.channel_id) as secret_sealed,
             (select max(p.paused_until) from member_channel c join endpoint_pause p on p.channel = c.channel and p.address in (c.address, '*')
-                where c.site_id = message.site_id and c.id = message.channel_id and p.paused_until > $1) as paused_until";
+                where c.site_id = message.site_id and c.id = message.channel_id and p.paused_until > $1) as paused_until,
+            (exists (select 1 from channel_account u where u.channel = message.channel and u.fault_at is not null)
+                and exists (select 1 from notice n where n.site_id = message.site_id and n.message_id = message.id)) as refused";
     let mut leased: Vec<Leased> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(now)
         .bind(terms.instance)
@@ -95,7 +100,7 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
         .fetch_all(conn)
         .await)?;
     leased.sort_by_key(|message| message.call_no);
-    Ok(leased)
+    limit::hold_back(tx, leased, now).await
 }
 
 /// Gives back what an instance still holds when it stops, so that nobody waits for the lease to run out. Whether these were

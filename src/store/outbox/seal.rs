@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+use super::limit::WAITS_ITS_TURN;
 use crate::domain::message::Channel;
 use crate::domain::notice::NoticeClass;
 use crate::on;
@@ -17,6 +18,8 @@ pub const NOTICES_PER_PASS_MAX: i64 = 5_000;
 /// After a message the next one of the same kind to the same person waits this long for more to join it, so that an
 /// outbreak is two messages and not twenty. The first goes at once; calls for help and second channels never wait.
 pub const BUNDLE: TimeDelta = TimeDelta::seconds(5);
+/// A call that waits its turn for at most this long is joined by what comes after it, in one call more instead of many.
+const JOINS_WITHIN: TimeDelta = TimeDelta::minutes(1);
 /// Messages per bound JSON array: their bodies travel in it.
 const MESSAGES_PER_STATEMENT_MAX: usize = 200;
 
@@ -77,12 +80,14 @@ pub struct NewMessage {
     pub locale: &'static str,
     pub dedupe_key: String,
     pub call_no: i64,
+    /// See `store::claim_link`.
+    pub claim_hash: Option<Vec<u8>>,
     pub notices: Vec<Uuid>,
 }
 
 /// Takes what is due, most urgent first. The state changes in the same statement that reads, so that a claim which comes
 /// before cancels its notice and one which comes after finds it sealed.
-pub async fn claim_due(tx: &mut Tx, log_counts: bool, now: DateTime<Utc>) -> Result<Vec<Due>> {
+pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
     // One sealer at a time: otherwise two instances would split one person's message.
     tx.lock_named("outbox.seal").await?;
     let sql = concat!(
@@ -93,7 +98,7 @@ pub async fn claim_due(tx: &mut Tx, log_counts: bool, now: DateTime<Utc>) -> Res
         known_class!(),
         "
               and exists (select 1 from member_channel c where c.site_id = n.site_id and c.member_id = n.recipient_id and ",
-        usable_channel!("$4"),
+        usable_channel!(),
         ")
               and not ",
         before_its_alert!(),
@@ -101,6 +106,9 @@ pub async fn claim_due(tx: &mut Tx, log_counts: bool, now: DateTime<Utc>) -> Res
               and (n.channels_tried > 0 or n.key like 'notice.help%' or not exists (
                 select 1 from message s join notice t on t.site_id = s.site_id and t.message_id = s.id and t.class = n.class
                 where s.site_id = n.site_id and s.recipient_id = n.recipient_id and s.sealed_at > $2))
+              and not (n.channels_tried > 0 and exists (
+                select 1 from message s where s.site_id = n.site_id and s.recipient_id = n.recipient_id and s.state = 'ready'
+                  and s.last_error = $4 and s.next_at > $1 and s.next_at <= $5))
             order by case when n.key like 'notice.help%' then 0 when n.class = 'alert' then 1 when n.class = 'stand_down' then 2
                 when n.class = 'reminder' then 3 else 4 end, n.not_before, n.id
             limit $3)
@@ -112,11 +120,11 @@ pub async fn claim_due(tx: &mut Tx, log_counts: bool, now: DateTime<Utc>) -> Res
                   and t.class = 'alert' and t.message_id is not null
                 order by case when t.state = 'delivered' then 0 else 1 end, s.sealed_at desc limit 1) end as carried_by"
     );
-    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(now - BUNDLE).bind(NOTICES_PER_PASS_MAX).bind(log_counts).fetch_all(conn).await)?)
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(now - BUNDLE).bind(NOTICES_PER_PASS_MAX).bind(WAITS_ITS_TURN).bind(now + JOINS_WITHIN).fetch_all(conn).await)?)
 }
 
 /// The people and their working channels.
-pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)], log_counts: bool) -> Result<HashMap<(Uuid, Uuid), Recipient>> {
+pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)]) -> Result<HashMap<(Uuid, Uuid), Recipient>> {
     let rows = Value::from(people.iter().map(|(site, id)| json!({ "site": site, "id": id })).collect::<Vec<_>>()).to_string();
     let sql = bulk::text(
         tx,
@@ -129,14 +137,14 @@ pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)], log_counts: bool) 
         tx,
         concat!(
             "select c.site_id, c.member_id, c.id, c.channel, c.address, ",
-            carries!("$2"),
+            carries!(),
             " as works
          from {rows} join member_channel c on c.site_id = {site:uuid} and c.member_id = {id:uuid}
          order by c.site_id, c.member_id, c.position, c.id"
         ),
     );
     let channels: Vec<(Uuid, Uuid, Uuid, String, String, bool)> =
-        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(log_counts).fetch_all(conn).await)?;
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
     let mut ranks: HashMap<(Uuid, Uuid), i64> = HashMap::new();
     for (site, member, id, channel, address, works) in channels {
         let rank = ranks.entry((site, member)).or_default();
@@ -160,10 +168,10 @@ pub async fn next_call_no(tx: &mut Tx, count: usize) -> Result<i64> {
 /// Writes the messages and ties their notices to them; `unrouted` lost their channel in between and wait for the next pass.
 pub async fn insert(tx: &mut Tx, messages: &[NewMessage], unrouted: &[(Uuid, Uuid)], now: DateTime<Utc>) -> Result<()> {
     let sql =
-        "insert into message (site_id, id, recipient_id, channel_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, state,
+        "insert into message (site_id, id, recipient_id, channel_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, claim_hash, state,
             attempts, next_at, repeated, sealed_at)
         select {site:uuid}, {id:uuid}, {recipient:uuid}, {channel_id:uuid}, {channel:text}, {endpoint:text}, {priority:int}, {body:bytes},
-            {locale:text}, {key:text}, {call_no:int}, 'ready', 0, {at:time}, {repeated:bool}, {at:time} from {rows}";
+            {locale:text}, {key:text}, {call_no:int}, {claim:bytes}, 'ready', 0, {at:time}, {repeated:bool}, {at:time} from {rows}";
     for chunk in messages.chunks(MESSAGES_PER_STATEMENT_MAX) {
         let rows: Vec<Value> = chunk.iter().map(|message| message_row(message, now)).collect();
         bulk::execute(tx, sql, &rows).await?;
@@ -185,7 +193,7 @@ fn message_row(message: &NewMessage, now: DateTime<Utc>) -> Value {
         "site": message.site_id, "id": message.id, "recipient": message.recipient_id, "channel_id": message.route.id,
         "channel": message.route.channel.as_str(), "endpoint": message.endpoint,
         "priority": message.priority, "body": hex(&message.body), "locale": message.locale, "key": message.dedupe_key,
-        "call_no": message.call_no, "repeated": false, "at": bulk::time(now),
+        "call_no": message.call_no, "claim": message.claim_hash.as_deref().map(hex), "repeated": false, "at": bulk::time(now),
     })
 }
 

@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use super::fail::{Escalate, Rung, tell_broken, undeliverable};
 use super::lease::Leased;
+use super::ring;
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt, pause};
 use crate::domain::notice::arguments;
 use crate::on;
-use crate::store::{Result, Tx, audit, naming, watch};
+use crate::store::{Result, Tx, audit, channel_account, naming, watch};
 
 /// An attempt that has ended.
 #[derive(Debug, Clone)]
@@ -17,8 +18,6 @@ pub struct Attempt {
     pub leased: Leased,
     pub outcome: Outcome,
     pub rules: RetryRules,
-    /// `outbox.log_counts`.
-    pub log_counts: bool,
     /// 0..1
     pub jitter: f64,
     pub instance: Uuid,
@@ -30,20 +29,21 @@ pub struct Attempt {
 /// "Sent" counts whoever holds the lease by now: it is a fact. A failure counts only while the lease is ours, because the
 /// one who took over tries again anyway.
 pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<Settle> {
-    let rungs = if attempt.outcome.class == OutcomeClass::Sent { Vec::new() } else { lock_rungs(tx, &attempt.leased).await? };
+    let rungs = if attempt.outcome.class == OutcomeClass::Sent { Vec::new() } else { lock_rungs(tx, attempt.leased.site_id, attempt.leased.id).await? };
     record(tx, attempt, now).await?;
-    let rank = rank(tx, &attempt.leased).await?;
-    let another = has_channel_after(tx, attempt, rank).await?;
+    let rank = rank(tx, attempt.leased.site_id, attempt.leased.channel_id).await?;
+    let another = has_channel_after(tx, attempt.leased.site_id, attempt.leased.recipient_id, rank).await?;
     let settled = after_attempt(&attempt.outcome, attempt.leased.attempts, another, &attempt.rules, attempt.jitter, now);
     match attempt.outcome.class {
-        OutcomeClass::Config => disable(tx, attempt, now).await?,
+        OutcomeClass::Gone => disable(tx, attempt, now).await?,
+        OutcomeClass::Config => refuse(tx, attempt, now).await?,
         OutcomeClass::Broken => tell_broken(tx, attempt.leased.site_id, attempt.leased.id, now).await?,
         // A message that only met the pause must not make it longer.
         OutcomeClass::Throttled if attempt.leased.paused_until.is_none() => pause_endpoint(tx, attempt, now).await?,
         _ => {}
     }
     let ours = match settled {
-        Settle::Sent => mark_sent(tx, &attempt.leased, now).await?,
+        Settle::Sent => mark_sent(tx, attempt, now).await?,
         Settle::RetryAt(at) | Settle::HeldUp(at) => retry(tx, attempt, at).await?,
         Settle::NextChannel | Settle::Failed => mark_failed(tx, attempt).await?,
     };
@@ -51,16 +51,20 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
         return Ok(settled);
     }
     match settled {
-        Settle::Sent => deliver_notices(tx, &attempt.leased).await?,
+        Settle::Sent => {
+            deliver_notices(tx, &attempt.leased).await?;
+            channel_account::accept(tx, &attempt.leased.channel).await?;
+            ring::put(tx, &attempt.leased, rank, now).await?;
+        }
         Settle::RetryAt(_) => {}
         Settle::HeldUp(_) => {
             if attempt.escalate == Escalate::Yes && held_up_first(tx, &attempt.leased).await? {
                 undeliverable(tx, &rungs, now).await?;
             }
         }
-        Settle::NextChannel => requeue_notices(tx, &attempt.leased, rank, now).await?,
+        Settle::NextChannel => requeue_notices(tx, attempt.leased.site_id, attempt.leased.id, rank, now).await?,
         Settle::Failed => {
-            fail_notices(tx, &attempt.leased, rank).await?;
+            fail_notices(tx, attempt.leased.site_id, attempt.leased.id, rank).await?;
             if attempt.escalate == Escalate::Yes {
                 undeliverable(tx, &rungs, now).await?;
             }
@@ -70,14 +74,14 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
 }
 
 /// The rungs behind a message, with their seniors locked before any other row, as every writer does.
-async fn lock_rungs(tx: &mut Tx, leased: &Leased) -> Result<Vec<Rung>> {
+pub(super) async fn lock_rungs(tx: &mut Tx, site_id: Uuid, message_id: Uuid) -> Result<Vec<Rung>> {
     let sql = "select distinct n.alert_id, n.epoch, n.step, a.senior_id from notice n
         join alert a on a.site_id = n.site_id and a.id = n.alert_id
         where n.site_id = $1 and n.message_id = $2 and n.class = 'alert'";
-    let rows: Vec<(Uuid, i64, i64, Uuid)> = on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
+    let rows: Vec<(Uuid, i64, i64, Uuid)> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(message_id).fetch_all(conn).await)?;
     let seniors: Vec<Uuid> = rows.iter().map(|row| row.3).collect();
     tx.lock_seniors(&seniors).await?;
-    Ok(rows.into_iter().map(|(alert, epoch, step, _)| (leased.site_id, alert, epoch, step)).collect())
+    Ok(rows.into_iter().map(|(alert, epoch, step, _)| (site_id, alert, epoch, step)).collect())
 }
 
 async fn record(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
@@ -96,39 +100,38 @@ async fn record(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()
 }
 
 /// The place of the message's channel in the person's list; 0 if its row is gone.
-async fn rank(tx: &mut Tx, leased: &Leased) -> Result<i64> {
+pub(super) async fn rank(tx: &mut Tx, site_id: Uuid, channel_id: Option<Uuid>) -> Result<i64> {
     let sql = "select count(*) from member_channel p
         join member_channel c on c.site_id = p.site_id and c.member_id = p.member_id
           and (p.position < c.position or (p.position = c.position and p.id <= c.id))
         where c.site_id = $1 and c.id = $2";
-    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.channel_id).fetch_one(conn).await)?)
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(channel_id).fetch_one(conn).await)?)
 }
 
-async fn has_channel_after(tx: &mut Tx, attempt: &Attempt, rank: i64) -> Result<bool> {
-    let leased = &attempt.leased;
+pub(super) async fn has_channel_after(tx: &mut Tx, site_id: Uuid, member_id: Uuid, rank: i64) -> Result<bool> {
     let sql = concat!(
         "select count(*) from (select cast($3 as bigint) as channels_tried) n, member_channel c
          join member m on m.site_id = c.site_id and m.id = c.member_id and m.ended_at is null
          where c.site_id = $1 and c.member_id = $2 and ",
-        usable_channel!("$4")
+        usable_channel!()
     );
     let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql)
-        .bind(leased.site_id)
-        .bind(leased.recipient_id)
+        .bind(site_id)
+        .bind(member_id)
         .bind(rank)
-        .bind(attempt.log_counts)
         .fetch_one(conn)
         .await)?;
     Ok(count > 0)
 }
 
-async fn mark_sent(tx: &mut Tx, leased: &Leased, now: DateTime<Utc>) -> Result<bool> {
-    let sql = "update message set state = 'sent', sent_at = $3, last_error = null, leased_by = null, lease_until = null
+async fn mark_sent(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<bool> {
+    let sql = "update message set state = 'sent', sent_at = $3, provider_id = $4, last_error = null, leased_by = null, lease_until = null
         where site_id = $1 and id = $2 and state in ('leased', 'ready')";
     let changed = on!(tx, |conn| sqlx::query(sql)
-        .bind(leased.site_id)
-        .bind(leased.id)
+        .bind(attempt.leased.site_id)
+        .bind(attempt.leased.id)
         .bind(now)
+        .bind(&attempt.outcome.provider_id)
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;
@@ -176,31 +179,32 @@ async fn deliver_notices(tx: &mut Tx, leased: &Leased) -> Result<()> {
 
 /// Back to be sealed for the next channel; except those that nobody needs any more, because the alert ended or somebody
 /// went while this channel was being tried (L4 and L5 are told whoever goes).
-async fn requeue_notices(tx: &mut Tx, leased: &Leased, rank: i64, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn requeue_notices(tx: &mut Tx, site_id: Uuid, message_id: Uuid, rank: i64, now: DateTime<Utc>) -> Result<()> {
     let sql = "update notice set channels_tried = case when $3 > channels_tried then $3 else channels_tried + 1 end,
             state = case when class = 'alert' and exists (select 1 from alert a where a.site_id = notice.site_id and a.id = notice.alert_id
                 and (a.resolved_at is not null or (a.claim_until > $4 and notice.level < 4))) then 'cancelled' else 'pending' end
         where site_id = $1 and message_id = $2 and state = 'sealed'";
-    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.id).bind(rank).bind(now).execute(conn).await.map(|_| ()))?;
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(message_id).bind(rank).bind(now).execute(conn).await.map(|_| ()))?;
     Ok(())
 }
 
-async fn fail_notices(tx: &mut Tx, leased: &Leased, rank: i64) -> Result<()> {
+pub(super) async fn fail_notices(tx: &mut Tx, site_id: Uuid, message_id: Uuid, rank: i64) -> Result<()> {
     let sql = "update notice set state = 'failed', channels_tried = case when $3 > channels_tried then $3 else channels_tried + 1 end
         where site_id = $1 and message_id = $2 and state = 'sealed'";
-    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.id).bind(rank).execute(conn).await.map(|_| ()))?;
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(message_id).bind(rank).execute(conn).await.map(|_| ()))?;
     Ok(())
 }
 
 /// The receiver asked for a pause: whatever goes to the same address waits as long, also what is sealed later. The address
-/// and not its host, because a host often serves many people's robots, and one of them must not silence the others.
+/// and not its host, because a host often serves many people's robots, and one of them must not silence the others. Where the
+/// provider speaks of the whole account, all its addresses wait.
 async fn pause_endpoint(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     let sql = "insert into endpoint_pause (channel, address, paused_until)
-        select channel, address, $3 from member_channel where site_id = $1 and id = $2
+        select channel, case when $4 then '*' else address end, $3 from member_channel where site_id = $1 and id = $2
         on conflict (channel, address) do update set paused_until = excluded.paused_until
             where endpoint_pause.paused_until < excluded.paused_until";
     let (leased, until) = (&attempt.leased, now + pause(&attempt.outcome));
-    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.channel_id).bind(until).execute(conn).await.map(|_| ()))?;
+    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.channel_id).bind(until).bind(attempt.outcome.whole_account).execute(conn).await.map(|_| ()))?;
     Ok(())
 }
 
@@ -209,6 +213,20 @@ async fn held_up_first(tx: &mut Tx, leased: &Leased) -> Result<bool> {
     let sql = "select count(*) from message_attempt where site_id = $1 and message_id = $2 and outcome = 'throttled'";
     let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.id).fetch_one(conn).await)?;
     Ok(count == 1)
+}
+
+/// The provider refuses the account: nothing more leaves by it, and all operators hear of it by whatever else they have.
+async fn refuse(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
+    let channel = &attempt.leased.channel;
+    if !channel_account::refuse(tx, channel, &attempt.outcome.detail, now).await? {
+        return Ok(());
+    }
+    tracing::error!(channel, why = attempt.outcome.detail, "the provider refuses the account: nothing leaves by it until somebody mends it");
+    let said = arguments([("channel", channel.as_str()), ("why", attempt.outcome.detail.as_str())]);
+    for site_id in channel_account::sites(tx).await? {
+        watch::tell_operators(tx, site_id, "notice.account_refused", &format!("account/{channel}"), &said, now).await?;
+    }
+    Ok(())
 }
 
 /// The receiver says that this address is gone for good.

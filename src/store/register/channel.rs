@@ -9,14 +9,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{By, Written, id_conflict, lock_id, member, present, require_version, same_or_conflict, wrote};
-use crate::domain::message::signing_key;
+use crate::domain::message::{self, address};
 use crate::domain::refusal::Refusal;
-use crate::domain::register::{self, ADDRESS_CHARS_MAX, CHANNELS, CHANNELS_MAX};
+use crate::domain::register::{self, CHANNELS_MAX};
 use crate::on;
 use crate::seal::SealKey;
 use crate::store::{Result, Tx};
-
-const SECRET_CHARS_MAX: usize = 200;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Channel {
@@ -51,11 +49,13 @@ pub struct NewChannel {
     pub id: Uuid,
     #[serde(default)]
     pub position: i64,
-    /// `webhook` or `log`.
+    /// A word of the list; which of them this installation has set up, `GET /api/v1/system` says.
     pub channel: String,
+    /// A telephone that is left out is the member's own.
     #[serde(default)]
     pub address: String,
-    /// The signing key that a webhook must have: `whsec_` and the base64 of 24 to 64 bytes. It is sealed and never shown again.
+    /// Of a webhook its signing key (`whsec_` and the base64 of 24 to 64 bytes), of an app its key, of a browser its subscription.
+    /// It is sealed and never shown again.
     #[serde(default, skip_serializing)]
     pub secret: Option<String>,
 }
@@ -77,16 +77,11 @@ pub struct ChannelPatch {
 }
 
 pub async fn create(tx: &mut Tx, by: &By, key: &SealKey, member_id: Uuid, new: NewChannel) -> Result<Channel> {
-    let address = register::text("address", &new.address, ADDRESS_CHARS_MAX)?;
-    let new = NewChannel { address, position: register::position("position", new.position)?, ..new };
-    if !CHANNELS.contains(&new.channel.as_str()) {
-        return Err(Refusal::invalid("channel", "register.channel").with("allowed", CHANNELS.join(", ")).into());
-    }
-    require_address(&new.channel, &new.address)?;
-    require_secret(&new)?;
-    if new.secret.as_ref().is_some_and(|secret| secret.is_empty() || secret.chars().count() > SECRET_CHARS_MAX) {
-        return Err(Refusal::invalid("secret", "register.text_length").with("max", SECRET_CHARS_MAX).into());
-    }
+    let word = known(&new.channel)?;
+    let person = member::get(tx, by.site_id, member_id).await?;
+    let address = address::address(word, &new.address, &person.phone)?;
+    let secret = address::secret(word, new.secret.as_deref())?;
+    let new = NewChannel { address, secret, position: register::position("position", new.position)?, ..new };
     lock_id(tx, new.id).await?;
     if let Some(stored) = find(tx, by.site_id, new.id).await? {
         return if stored.member_id == member_id { same_or_conflict(&new, stored) } else { Err(id_conflict().into()) };
@@ -115,16 +110,10 @@ pub async fn create(tx: &mut Tx, by: &By, key: &SealKey, member_id: Uuid, new: N
     get(tx, by.site_id, new.id).await
 }
 
-/// A webhook is signed, always, with a key that works.
-fn require_secret(new: &NewChannel) -> Result<(), Refusal> {
-    let signs = new.secret.as_deref().is_some_and(|secret| signing_key(secret).is_some());
-    if new.channel == "webhook" && !signs { Err(Refusal::invalid("secret", "channel.secret_required")) } else { Ok(()) }
-}
-
-/// A webhook needs somewhere to go; whether the target is allowed is judged when it is used, too.
-fn require_address(channel: &str, address: &str) -> Result<(), Refusal> {
-    let is_url = address.starts_with("https://") || address.starts_with("http://");
-    if channel == "webhook" && !is_url { Err(Refusal::invalid("address", "register.webhook_address")) } else { Ok(()) }
+/// A channel that this version has.
+fn known(word: &str) -> Result<message::Channel, Refusal> {
+    let allowed = || message::Channel::ALL.iter().map(|channel| channel.as_str()).collect::<Vec<_>>().join(", ");
+    word.parse().map_err(|_| Refusal::invalid("channel", "register.channel").with("allowed", allowed()))
 }
 
 pub async fn get(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Channel> {
@@ -156,10 +145,9 @@ async fn select(tx: &mut Tx, site_id: Uuid, id: Option<Uuid>, member_id: Option<
 pub async fn patch(tx: &mut Tx, by: &By, member_id: Uuid, id: Uuid, version: i64, patch: ChannelPatch) -> Result<Channel> {
     let old = of_member(tx, by.site_id, member_id, id).await?;
     let address = match &patch.address {
-        Some(address) => register::text("address", address, ADDRESS_CHARS_MAX)?,
+        Some(typed) => address::address(known(&old.channel)?, typed, &member::get(tx, by.site_id, member_id).await?.phone)?,
         None => old.address.clone(),
     };
-    require_address(&old.channel, &address)?;
     let verified_at = match patch.verified {
         Some(true) => old.verified_at.filter(|_| address == old.address).or(Some(by.now)),
         Some(false) => None,
@@ -189,9 +177,26 @@ pub async fn patch(tx: &mut Tx, by: &By, member_id: Uuid, id: Uuid, version: i64
     get(tx, by.site_id, id).await
 }
 
+/// The member has read the code that was sent over this channel.
+pub async fn confirm(tx: &mut Tx, by: &By, channel: &Channel) -> Result<Channel> {
+    let sql = "update member_channel set verified_at = $3, version = version + 1 where site_id = $1 and id = $2 and verified_at is null";
+    on!(tx, |conn| sqlx::query(sql).bind(by.site_id).bind(channel.id).bind(by.now).execute(conn).await.map(|_| ()))?;
+    wrote(tx, by, written("confirm", channel.id, channel.member_id), &serde_json::json!({})).await?;
+    get(tx, by.site_id, channel.id).await
+}
+
 /// On record that a test message went over this channel.
 pub async fn tested(tx: &mut Tx, by: &By, channel: &Channel) -> Result<()> {
-    wrote(tx, by, written("test", channel.id, channel.member_id), &serde_json::json!({})).await
+    sent(tx, by, channel, "test").await
+}
+
+/// On record that a code went over it.
+pub async fn code_sent(tx: &mut Tx, by: &By, channel: &Channel) -> Result<()> {
+    sent(tx, by, channel, "send_code").await
+}
+
+async fn sent(tx: &mut Tx, by: &By, channel: &Channel, act: &'static str) -> Result<()> {
+    wrote(tx, by, written(act, channel.id, channel.member_id), &serde_json::json!({})).await
 }
 
 /// What became of the last message over each channel of a member.

@@ -10,12 +10,14 @@ pub mod site;
 pub mod place;
 
 pub mod grid;
+pub mod group_chat;
 
 pub mod home;
 
 pub mod member;
 
 pub mod channel;
+pub mod channel_code;
 
 pub mod role_grant;
 

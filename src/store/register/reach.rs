@@ -57,12 +57,12 @@ pub struct Judged {
 
 /// Everybody below a place (or all) on a date, and whether system notices reach somebody. Canaries exist to alarm the
 /// operator; they need nobody.
-pub async fn judge(tx: &mut Tx, log_counts: bool, site_id: Uuid, under: Option<Uuid>, date: NaiveDate) -> Result<(Vec<Judged>, bool)> {
+pub async fn judge(tx: &mut Tx, site_id: Uuid, under: Option<Uuid>, date: NaiveDate) -> Result<(Vec<Judged>, bool)> {
     let seniors = seniors(tx, site_id, under, date).await?;
     let ids: Vec<Uuid> = seniors.iter().map(|senior| senior.id).collect();
     let mut rosters = roster::load(tx, site_id, &ids, date).await?;
     let agreed = agreed(tx, site_id, date).await?;
-    let people = people(tx, log_counts, site_id, date).await?;
+    let people = people(tx, site_id, date).await?;
     let judged = seniors.into_iter().map(|senior| {
         let (weekdays, has_evening) = agreed.get(&senior.id).copied().unwrap_or_default();
         let roster = rosters.remove(&senior.id).unwrap_or_default();
@@ -75,8 +75,8 @@ pub async fn judge(tx: &mut Tx, log_counts: bool, site_id: Uuid, under: Option<U
 }
 
 /// What the page shows.
-pub async fn reachability(tx: &mut Tx, log_counts: bool, site_id: Uuid, under: Option<Uuid>, date: NaiveDate) -> Result<Reachability> {
-    let (judged, operator_reachable) = judge(tx, log_counts, site_id, under, date).await?;
+pub async fn reachability(tx: &mut Tx, site_id: Uuid, under: Option<Uuid>, date: NaiveDate) -> Result<Reachability> {
+    let (judged, operator_reachable) = judge(tx, site_id, under, date).await?;
     let (seniors, counts) = (judged.len(), counts(&judged));
     let gaps: Vec<SeniorGaps> = judged.into_iter().map(|judged| judged.shown).filter(|shown| !shown.gaps.is_empty()).collect();
     Ok(Reachability { date, seniors, covered: seniors - gaps.len(), operator_reachable, counts, gaps })
@@ -137,8 +137,8 @@ async fn agreed(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<HashMap<U
     Ok(agreed)
 }
 
-async fn people(tx: &mut Tx, log_counts: bool, site_id: Uuid, date: NaiveDate) -> Result<ReachPeople> {
-    let reachable = roster::reachable(tx, log_counts, site_id).await?;
+async fn people(tx: &mut Tx, site_id: Uuid, date: NaiveDate) -> Result<ReachPeople> {
+    let reachable = roster::reachable(tx, site_id).await?;
     let sql = "select id from member where site_id = $1 and ended_at is null";
     let present: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_all(conn).await)?;
     let operators = roster::operators(tx, site_id, date).await?;

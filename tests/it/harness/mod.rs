@@ -69,7 +69,19 @@ pub async fn open_app(url: &str, folder: &std::path::Path) -> App {
     url.clone_into(&mut config.database.url);
     config.outbox.allow_private_targets = true;
     config.outbox.log_counts = true;
-    App::new(config, db, Clock::manual(morning()), SealKey::from_bytes([42; 32]))
+    let app = App::new(config, db, Clock::manual(morning()), SealKey::from_bytes([42; 32]));
+    declare_channels(&app).await;
+    app
+}
+
+/// Which channels the settings let messages leave by, as a start of the server writes it.
+pub async fn declare_channels(app: &App) {
+    let channels = app.config.working_channels();
+    let written = app.write(move |mut tx| async move {
+        chenlian::store::channel_account::declare(&mut tx, &channels).await?;
+        Ok((tx, ()))
+    });
+    written.await.expect("the channels are written");
 }
 
 /// A new schema on the server; the URL puts it first in the search path.

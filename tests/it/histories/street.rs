@@ -303,7 +303,7 @@ impl Street {
             Hand::Reopen => Act::Reopen { reason: "没见到人".to_owned() },
         };
         let actor = self.actor(who);
-        settled(done!(self.app, |tx| case::act(&mut tx, site, alert, actor, act, true, now)));
+        settled(done!(self.app, |tx| case::act(&mut tx, site, alert, actor, act, now)));
     }
 
     async fn absence(&mut self, op: &Op) {

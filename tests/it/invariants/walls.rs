@@ -129,7 +129,7 @@ async fn ids_of_another_site_answer_like_ids_that_nobody_has() {
         for id in [their_alert, Uuid::now_v7()] {
             let acted = app
                 .write(move |mut tx| async move {
-                    let alert = case::act(&mut tx, site, id, actor, Act::Claim, true, now).await?;
+                    let alert = case::act(&mut tx, site, id, actor, Act::Claim, now).await?;
                     Ok((tx, alert))
                 })
                 .await;

@@ -3,7 +3,7 @@
 use chenlian::jobs::deliver;
 
 use super::{Play, Receiver, change, crowd, cutoff, hurried, instance, later, number, shut_morning, silence, tell, texts, webhook};
-use crate::harness::{World, on_each_engine};
+use crate::harness::{World, declare_channels, on_each_engine};
 use crate::morning::alerts;
 
 /// I28, I15, I11.
@@ -92,6 +92,7 @@ async fn a_channel_that_its_receiver_has_switched_off_is_told_to_the_operator() 
 async fn outside_the_demo_a_line_in_the_log_is_nobody_told() {
     on_each_engine(|app| async move {
         let app = instance(&app, |config| config.outbox.log_counts = false);
+        declare_channels(&app).await;
         let dead = Receiver::start(&[Play::Status(404)]).await;
         let world = shut_morning(&app, 1).await;
         webhook(&app, &world, world.primary, 0, &dead.url).await;

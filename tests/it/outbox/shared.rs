@@ -104,9 +104,11 @@ async fn a_sender_that_dies_after_sending_is_taken_over_and_the_receiver_can_tel
             dedupe_key: leased.dedupe_key.clone(),
             call_no: leased.call_no,
             repeated: leased.repeated,
+            locale: "zh-CN",
+            signed_at: leased.signed_at,
             at: app.clock.now(),
         };
-        let outcome = Notifier::new(&dying.config.outbox).expect("a client").send(&outgoing).await;
+        let outcome = Notifier::new(&dying.config).expect("a client").send(&outgoing).await;
         assert_eq!(outcome.class, OutcomeClass::Sent);
 
         later(&app, 59);
@@ -135,7 +137,7 @@ async fn a_late_failure_of_a_lost_lease_does_not_undo_what_the_next_sender_did()
         assert_eq!(deliver::run_once(&app).await.expect("it is taken over").sent, 1);
         let rules = RetryRules { first: chrono::TimeDelta::seconds(5), max: chrono::TimeDelta::seconds(5), attempts_max: 1 };
         let outcome = Outcome::new(OutcomeClass::Ambiguous, "timeout");
-        let attempt = Attempt { leased, outcome, rules, log_counts: true, jitter: 0.0, instance: slow.instance, escalate: Escalate::Yes };
+        let attempt = Attempt { leased, outcome, rules, jitter: 0.0, instance: slow.instance, escalate: Escalate::Yes };
         let now = app.clock.now();
         app.write(move |mut tx| async move {
             settle(&mut tx, &attempt, now).await?;

@@ -124,7 +124,7 @@ async fn claim(app: &chenlian::app::App, world: &World) {
     let (site, by, now) = (world.site, world.backup, app.clock.now());
     app.write(move |mut tx| async move {
         let alert: Uuid = on!(&mut tx, |conn| sqlx::query_scalar("select id from alert").fetch_one(conn).await)?;
-        case::act(&mut tx, site, alert, Actor { id: by, may_silence: false, may_confirm: false }, Act::Claim, true, now).await?;
+        case::act(&mut tx, site, alert, Actor { id: by, may_silence: false, may_confirm: false }, Act::Claim, now).await?;
         Ok((tx, ()))
     })
     .await

@@ -12,7 +12,7 @@ use super::client::{Client, Envelope, Heard};
 use super::several::{SERVER, instance};
 use super::*;
 use crate::harness::broker::Broker;
-use crate::harness::{World, at, local, on_each_engine};
+use crate::harness::{World, at, declare_channels, local, on_each_engine};
 use crate::http::{Server, read};
 use crate::morning::{notices, set};
 
@@ -21,9 +21,9 @@ const OK: u32 = 8;
 const BATTERY: u32 = 10;
 
 async fn bind(app: &App, device: &Device, senior: Uuid, by: Uuid) -> Result<Device, Error> {
-    let (id, version, now, log_counts) = ((device.site_id, device.id), device.version, app.clock.now(), app.config.outbox.log_counts);
+    let (id, version, now) = ((device.site_id, device.id), device.version, app.clock.now());
     app.write(move |mut tx| async move {
-        let bound = devices::bind(&mut tx, id, Some(senior), version, by, log_counts, now).await?;
+        let bound = devices::bind(&mut tx, id, Some(senior), version, by, now).await?;
         Ok((tx, bound))
     })
     .await
@@ -48,6 +48,7 @@ async fn a_help_button_is_bound_only_where_somebody_hears_it_at_night() {
         let new = NewDevice { role: DeviceRole::HelpButton, ..native(&world, "d-1") };
         let button = install(&app, &world, new, None).await.device;
         let quiet = with_settings(&app, |config| config.outbox.log_counts = false);
+        declare_channels(&quiet).await;
         let server = Server::start(&quiet).await;
         let administrator = server.client(&quiet, world.site, world.administrator).await;
         let path = format!("/api/v1/devices/{}", button.id);

@@ -89,7 +89,7 @@ pub async fn install(app: &App, world: &World, new: NewDevice, senior: Option<Uu
         let (mut device, credentials) = devices::create(&mut tx, &new, Some(by), &seal, now).await?;
         if senior.is_some() {
             let id = (device.site_id, device.id);
-            device = devices::bind(&mut tx, id, senior, device.version, by, true, now).await?;
+            device = devices::bind(&mut tx, id, senior, device.version, by, now).await?;
             device = devices::calibrate(&mut tx, id, Polarity::Normal, device.version, Some(by), now).await?;
         }
         Ok((tx, Installed { device, credentials }))

@@ -74,7 +74,7 @@ async fn binding_to_another_home_forgets_the_old_curtain() {
         let (id, by, now) = ((world.site, sensor.device.id), world.social_worker, app.clock.now());
         let bind = async |senior, version| {
             app.write(move |mut tx| async move {
-                let device = devices::bind(&mut tx, id, senior, version, by, true, now).await?;
+                let device = devices::bind(&mut tx, id, senior, version, by, now).await?;
                 Ok((tx, device))
             })
             .await

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::channels::require;
 use crate::app::App;
 use crate::domain::message::{Composed, Sentence, priority};
-use crate::domain::notice::{Arguments, NoticeClass};
+use crate::domain::notice::{NoticeClass, arguments};
 use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
@@ -29,7 +29,13 @@ use crate::store::register::member::{self, Member};
 use crate::store::{self, Tx};
 use crate::text;
 
-const KEY: &str = "notice.channel_test";
+/// What goes over one channel by itself, beside every notice.
+pub(super) enum Said<'a> {
+    /// A drill: nobody needs to do anything.
+    Test,
+    /// The code that verifies the address.
+    Code(&'a str),
+}
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(test))
@@ -38,18 +44,18 @@ pub fn routes() -> OpenApiRouter<HttpState> {
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-struct NewTest {
+pub(super) struct NewTest {
     /// Made by the client, or else by the server.
     #[serde(default)]
-    id: Uuid,
+    pub(super) id: Uuid,
 }
 
 /// A message on its way; the delivery log says what becomes of it.
 #[derive(Debug, Serialize, ToSchema)]
-struct TestSent {
-    id: Uuid,
+pub(super) struct TestSent {
+    pub(super) id: Uuid,
     /// Stands in the delivery log.
-    call_no: i64,
+    pub(super) call_no: i64,
 }
 
 /// Send a test message, marked as a drill, over one channel, also over one that nobody has verified yet. Whether it has arrived
@@ -70,7 +76,7 @@ async fn test(
     let answer = made_once!(app, once, by, |tx| channel_of(&mut tx, by.site_id, member_id, channel_id).await?, {
         let (member, channel) = channel_of(&mut tx, by.site_id, member_id, channel_id).await?;
         let call_no = outbox::next_call_no(&mut tx, 1).await?;
-        let message = message(&by, body.id, &member, &channel, call_no)?;
+        let message = message(&by, body.id, &member, &channel, call_no, &Said::Test)?;
         outbox::insert(&mut tx, &[message], &[], by.now).await?;
         channel::tested(&mut tx, &by, &channel).await?;
         Answer::created(&TestSent { id: body.id, call_no })
@@ -79,7 +85,7 @@ async fn test(
     Ok(answer)
 }
 
-async fn channel_of(tx: &mut Tx, site_id: Uuid, member_id: Uuid, channel_id: Uuid) -> store::Result<(Member, Channel)> {
+pub(super) async fn channel_of(tx: &mut Tx, site_id: Uuid, member_id: Uuid, channel_id: Uuid) -> store::Result<(Member, Channel)> {
     let member = member::get(tx, site_id, member_id).await?;
     Ok((member, channel::of_member(tx, site_id, member_id, channel_id).await?))
 }
@@ -88,11 +94,16 @@ async fn channel_of(tx: &mut Tx, site_id: Uuid, member_id: Uuid, channel_id: Uui
 ///
 /// # Errors
 /// A channel that is switched off, or of a kind that this version does not know.
-fn message(by: &By, id: Uuid, member: &Member, channel: &Channel, call_no: i64) -> Result<NewMessage, Refusal> {
+pub(super) fn message(by: &By, id: Uuid, member: &Member, channel: &Channel, call_no: i64, said: &Said<'_>) -> Result<NewMessage, Refusal> {
     let word = channel.channel.parse().ok().filter(|_| channel.disabled_at.is_none());
     let word = word.ok_or_else(|| Refusal::conflict("channel.switched_off"))?;
     let locale = text::locale(&member.locale);
-    let sentence = Sentence { key: KEY.to_owned(), arguments: Arguments::new(), units: Vec::new(), count: 0 };
+    let (key, code) = match said {
+        Said::Test => ("notice.channel_test", None),
+        Said::Code(code) => ("notice.channel_code", Some(*code)),
+    };
+    let arguments = arguments(code.map(|code| ("code", code)));
+    let sentence = Sentence { key: key.to_owned(), arguments, units: Vec::new(), count: 0 };
     let composed = Composed { sentences: vec![sentence], ..Composed::default() };
     let route = Route { id: channel.id, channel: word, address: channel.address.clone(), rank: 1 };
     let draft = Draft {
@@ -100,12 +111,13 @@ fn message(by: &By, id: Uuid, member: &Member, channel: &Channel, call_no: i64) 
         id,
         recipient_id: member.id,
         route: &route,
-        letter: Letter { called: &member.called, locale, drill: true, link: None },
+        letter: Letter { called: &member.called, locale, drill: code.is_none(), link: None },
         class: NoticeClass::Report,
-        priority: priority(NoticeClass::Report, KEY),
+        priority: priority(NoticeClass::Report, key),
         composed: &composed,
         alerts: &[],
-        code: None,
+        code,
+        claim_hash: None,
         notices: Vec::new(),
     };
     Ok(draft.seal(call_no, by.now))

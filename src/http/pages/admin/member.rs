@@ -26,6 +26,7 @@ use crate::store::register::Page as RowPage;
 use crate::store::register::channel::{self, Channel, LastMessage};
 use crate::store::register::member::{self, Member, MemberFilter};
 use crate::store::register::role_grant::{self, RoleGrant, RoleGrantFilter};
+use crate::http::pages::channels::{Kind, kinds};
 use crate::store::second_factor;
 use crate::store::{self, Tx};
 
@@ -64,6 +65,11 @@ struct MemberPage {
     branches: Vec<Branch>,
     roles: &'static [Role],
     is_self: bool,
+    kinds: Vec<Kind>,
+    /// Whether the reader may say for the member that messages arrive.
+    may_confirm: bool,
+    /// The address of this page.
+    here: String,
 }
 
 #[derive(Template)]
@@ -130,9 +136,10 @@ async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
         let channels = channel::list(&mut tx, site_id, id).await?;
         let last_messages = channel::last_messages(&mut tx, site_id, id).await?;
         let has_factor = second_factor::since(&mut tx, site_id, id).await?.is_some();
-        Ok((tx, (member, held, (channels, last_messages), has_factor)))
+        let kinds = kinds(&mut tx).await?;
+        Ok((tx, (member, held, (channels, last_messages, kinds), has_factor)))
     });
-    let (member, grants, (channels, last_messages), has_factor) = found.await?;
+    let (member, grants, (channels, last_messages, kinds), has_factor) = found.await?;
     let branches = branches(&app, &caller).await?;
     let frame = Frame::of(&caller, HERE);
     let name_of = |id: Option<Uuid>| branches.iter().find(|branch| Some(branch.place.id) == id).map(|branch| branch.place.name.clone());
@@ -148,6 +155,9 @@ async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
         last_messages,
         has_factor,
         branches,
+        kinds,
+        may_confirm: true,
+        here: format!("/admin/members/{id}"),
     })
 }
 

@@ -92,7 +92,7 @@ struct Found {
 }
 
 pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>) -> Result<CarePart, HttpError> {
-    let (now, asked, log_counts) = (app.clock.now(), caller.clone(), app.config.outbox.log_counts);
+    let (now, asked) = (app.clock.now(), caller.clone());
     let tomorrow = caller.today.succ_opt().unwrap_or(caller.today);
     let found = app.read(move |mut tx| async move {
         if let Some(place) = place {
@@ -103,7 +103,7 @@ pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>
         let seen: BTreeSet<Uuid> = doors.iter().map(|door| door.senior_id).collect();
         let mut uncovered = proof::uncovered(&mut tx, site, tomorrow).await?;
         uncovered.retain(|check| seen.contains(&check.senior_id));
-        let (judged, _) = reach::judge(&mut tx, log_counts, site, place, asked.today).await?;
+        let (judged, _) = reach::judge(&mut tx, site, place, asked.today).await?;
         let gaps = judged.into_iter().map(|judged| judged.shown).filter(|shown| !shown.gaps.is_empty() && seen.contains(&shown.senior_id));
         let gaps = gaps.collect();
         let unheard = care::unheard(&mut tx, site, &doors, asked.timezone, now).await?;
@@ -207,6 +207,6 @@ fn untold_row(frame: &Frame, row: Untold) -> UntoldRow {
         recipient: row.recipient,
         at: frame.when(&row.created_at),
         what: frame.say(&format!("board.class_{}", row.class)).to_string(),
-        why: row.channel.map(|channel| frame.say(&format!("board.channel_{channel}")).to_string()),
+        why: row.channel.map(|channel| frame.say(&format!("channel.name_{channel}")).to_string()),
     }
 }

@@ -1,0 +1,121 @@
+//! Reports of the providers: kept once each, applied to their message whenever both are there, in any order.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::fail::{Rung, undeliverable};
+use super::ring;
+use super::settle::{fail_notices, has_channel_after, lock_rungs, rank, requeue_notices};
+use crate::domain::message::Channel;
+use crate::domain::message::receipt::{Consequence, Receipt, ReceiptState, consequence};
+use crate::on;
+use crate::store::{Result, Tx};
+
+#[derive(FromRow)]
+struct Sent {
+    site_id: Uuid,
+    id: Uuid,
+    recipient_id: Uuid,
+    channel_id: Option<Uuid>,
+}
+
+/// Takes one report; one that came before changes nothing. A report of a message that is not known yet waits for it.
+pub async fn arrive(tx: &mut Tx, receipt: &Receipt, now: DateTime<Utc>) -> Result<()> {
+    let sql = "insert into message_receipt (channel, reference, state, detail, at) values ($1, $2, $3, $4, $5)
+        on conflict (channel, reference, state) do nothing";
+    let new = on!(tx, |conn| sqlx::query(sql)
+        .bind(receipt.channel.as_str())
+        .bind(&receipt.reference)
+        .bind(receipt.state.as_str())
+        .bind(&receipt.detail)
+        .bind(now)
+        .execute(conn)
+        .await?
+        .rows_affected());
+    if new > 0 { apply(tx, receipt, now).await } else { Ok(()) }
+}
+
+/// Applies the reports that came before the provider's answer did. In a transaction of its own: the seniors are locked first.
+pub async fn apply_waiting(tx: &mut Tx, channel: &str, provider_id: &str, call_no: i64, now: DateTime<Utc>) -> Result<()> {
+    let sql = "select channel, reference, state, detail from message_receipt
+        where channel = $1 and reference in ($2, $3) and handled_at is null order by at, state";
+    let rows: Vec<(String, String, String, String)> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(channel)
+        .bind(provider_id)
+        .bind(format!("c{call_no}"))
+        .fetch_all(conn)
+        .await)?;
+    for (channel, reference, state, detail) in rows {
+        // A word of another version says nothing here.
+        let (Ok(channel), Ok(state)) = (channel.parse::<Channel>(), state.parse::<ReceiptState>()) else { continue };
+        apply(tx, &Receipt { channel, reference, state, detail }, now).await?;
+    }
+    Ok(())
+}
+
+async fn apply(tx: &mut Tx, receipt: &Receipt, now: DateTime<Utc>) -> Result<()> {
+    let sql = "select site_id, id, recipient_id, channel_id from message
+        where channel = $1 and state = 'sent' and (provider_id = $2 or call_no = $3)";
+    let sent: Option<Sent> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(receipt.channel.as_str())
+        .bind(&receipt.reference)
+        .bind(receipt.call_no())
+        .fetch_optional(conn)
+        .await)?;
+    let Some(sent) = sent else { return Ok(()) };
+    let rungs = lock_rungs(tx, sent.site_id, sent.id).await?;
+    let sql = "update message_receipt set handled_at = $4 where channel = $1 and reference = $2 and state = $3 and handled_at is null";
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(receipt.channel.as_str())
+        .bind(&receipt.reference)
+        .bind(receipt.state.as_str())
+        .bind(now)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
+    match consequence(receipt.state, calls(tx, &sent).await?) {
+        Consequence::None => Ok(()),
+        Consequence::Again(pause) => again(tx, &sent, now + pause).await,
+        Consequence::NextChannel => give_up(tx, &sent, receipt, &rungs, now).await,
+    }
+}
+
+/// How often the provider has accepted this message.
+async fn calls(tx: &mut Tx, sent: &Sent) -> Result<i64> {
+    let sql = "select count(*) from message_attempt where site_id = $1 and message_id = $2 and outcome = 'sent'";
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(sent.site_id).bind(sent.id).fetch_one(conn).await)?)
+}
+
+/// The same message is due once more, unless nobody needs it now: the alert has ended, or somebody is going.
+async fn again(tx: &mut Tx, sent: &Sent, at: DateTime<Utc>) -> Result<()> {
+    let sql = "update message set state = 'ready', next_at = $3, repeated = $4, signed_at = null, provider_id = null
+        where site_id = $1 and id = $2 and exists (select 1 from notice n
+            join alert a on a.site_id = n.site_id and a.id = n.alert_id and a.resolved_at is null
+            where n.site_id = message.site_id and n.message_id = message.id and n.state = 'delivered'
+              and (n.level >= 4 or a.claim_until is null or a.claim_until <= $3))";
+    on!(tx, |conn| sqlx::query(sql).bind(sent.site_id).bind(sent.id).bind(at).bind(false).execute(conn).await.map(|_| ()))?;
+    let sql = "update notice set state = 'sealed' where site_id = $1 and message_id = $2 and state = 'delivered'
+        and exists (select 1 from message m where m.site_id = notice.site_id and m.id = notice.message_id and m.state = 'ready')";
+    on!(tx, |conn| sqlx::query(sql).bind(sent.site_id).bind(sent.id).execute(conn).await.map(|_| ()))?;
+    Ok(())
+}
+
+/// The person was not reached this way: the next channel, or the next person.
+async fn give_up(tx: &mut Tx, sent: &Sent, receipt: &Receipt, rungs: &[Rung], now: DateTime<Utc>) -> Result<()> {
+    let sql = "update message set state = 'failed', last_error = $3 where site_id = $1 and id = $2 and state = 'sent'";
+    let why = format!("{} {}", receipt.state, receipt.detail);
+    let ours = on!(tx, |conn| sqlx::query(sql).bind(sent.site_id).bind(sent.id).bind(why).execute(conn).await?.rows_affected());
+    if ours == 0 {
+        return Ok(());
+    }
+    ring::cancel(tx, sent.site_id, sent.id).await?;
+    let sql = "update notice set state = 'sealed' where site_id = $1 and message_id = $2 and state = 'delivered'";
+    on!(tx, |conn| sqlx::query(sql).bind(sent.site_id).bind(sent.id).execute(conn).await.map(|_| ()))?;
+    let rank = rank(tx, sent.site_id, sent.channel_id).await?;
+    if has_channel_after(tx, sent.site_id, sent.recipient_id, rank).await? {
+        return requeue_notices(tx, sent.site_id, sent.id, rank, now).await;
+    }
+    fail_notices(tx, sent.site_id, sent.id, rank).await?;
+    undeliverable(tx, rungs, now).await
+}

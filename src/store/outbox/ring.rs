@@ -1,0 +1,56 @@
+//! After a text that nobody answered, the telephone rings: a second notice of the same rung to the same person, which a claim cancels
+//! like any other.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::lease::Leased;
+use super::seal::recipients;
+use crate::domain::id;
+use crate::domain::message::Channel;
+use crate::domain::message::channel::ring_after;
+use crate::on;
+use crate::store::{Result, Tx, bulk};
+
+/// A message of an alert has arrived as text: puts the call after it, for a person whose later channels ring.
+pub(super) async fn put(tx: &mut Tx, leased: &Leased, rank: i64, now: DateTime<Utc>) -> Result<()> {
+    if leased.channel.parse::<Channel>().is_ok_and(Channel::rings) {
+        return Ok(());
+    }
+    let person = (leased.site_id, leased.recipient_id);
+    let recipient = recipients(tx, &[person]).await?.remove(&person);
+    let routes = recipient.map(|recipient| recipient.routes).unwrap_or_default();
+    let Some(ringing) = routes.iter().find(|route| route.channel.rings() && route.rank > rank) else { return Ok(()) };
+    let sql = "select id, key from notice where site_id = $1 and message_id = $2 and class = 'alert' and state = 'delivered'";
+    let told: Vec<(Uuid, String)> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
+    let rows: Vec<Value> = told
+        .iter()
+        .map(|(notice, key)| {
+            let at = now + ring_after(key);
+            json!({ "site": leased.site_id, "of": notice, "id": id::ring(*notice), "tried": ringing.rank - 1, "at": bulk::time(at), "now": bulk::time(now) })
+        })
+        .collect();
+    let sql = "insert into notice (site_id, id, alert_id, epoch, step, level, recipient_id, key, arguments, class, state, channels_tried,
+            not_before, created_at)
+        select n.site_id, {id:uuid}, n.alert_id, n.epoch, n.step, n.level, n.recipient_id, n.key, n.arguments, n.class, 'pending', {tried:int},
+            {at:time}, n.created_at
+        from {rows} join notice n on n.site_id = {site:uuid} and n.id = {of:uuid}
+        join alert a on a.site_id = n.site_id and a.id = n.alert_id and a.resolved_at is null
+            and (n.level >= 4 or a.claim_until is null or a.claim_until <= {now:time})
+        where true on conflict (site_id, id) do nothing";
+    bulk::execute(tx, sql, &rows).await?;
+    Ok(())
+}
+
+/// The text did not arrive, so what follows it is sent anew anyway: not twice.
+pub(super) async fn cancel(tx: &mut Tx, site_id: Uuid, message_id: Uuid) -> Result<()> {
+    let sql = "select id from notice where site_id = $1 and message_id = $2";
+    let told: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(message_id).fetch_all(conn).await)?;
+    let rows: Vec<Value> = told.iter().map(|notice| json!({ "site": site_id, "id": id::ring(*notice) })).collect();
+    let sql = "update notice set state = 'cancelled' from {rows}
+        where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";
+    bulk::execute(tx, sql, &rows).await?;
+    Ok(())
+}
