@@ -11,7 +11,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::http::{Reply, exchange};
-use super::note::{Level, Note, at_base, name};
+use super::note::{Level, Note, at_base, in_path};
 use super::Outgoing;
 use crate::config::BaseUrl;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
@@ -31,7 +31,7 @@ impl Apprise {
 
     pub async fn send(&self, outgoing: &Outgoing) -> Result<Outcome, Outcome> {
         let note = Note::open_marked(outgoing)?;
-        let url = at_base(&self.settings.base_url, &format!("notify/{}", name(outgoing, KEY_LENGTH_MAX)?))?;
+        let url = at_base(&self.settings.base_url, &format!("notify/{}", in_path(&outgoing.address, KEY_LENGTH_MAX)?))?;
         let kind = match note.level {
             Level::Help => "failure",
             Level::Alert => "warning",

@@ -101,21 +101,22 @@ impl Note {
     }
 }
 
-/// A key of the person's that goes into a header, an address or a field.
+/// A key of the person's that goes into a header or a field.
 ///
 /// # Errors
 /// There is none, or it cannot be one.
 pub fn token(outgoing: &Outgoing) -> Result<&str, Outcome> {
     let text = outgoing.secret.as_deref().and_then(|secret| std::str::from_utf8(secret).ok()).map(str::trim);
-    text.filter(|text| is_name(text, 128)).ok_or_else(|| Outcome::new(OutcomeClass::Permanent, "secret unusable"))
+    let fits = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    text.filter(fits).ok_or_else(|| Outcome::new(OutcomeClass::Permanent, "secret unusable"))
 }
 
 /// A topic or key that stands in the path of an address: whatever else is typed must not lead elsewhere on the server.
 ///
 /// # Errors
 /// It cannot be one.
-pub fn name(outgoing: &Outgoing, length_max: usize) -> Result<&str, Outcome> {
-    let name = outgoing.address.trim();
+pub fn in_path(text: &str, length_max: usize) -> Result<&str, Outcome> {
+    let name = text.trim();
     if is_name(name, length_max) { Ok(name) } else { Err(Outcome::new(OutcomeClass::Permanent, "address unusable")) }
 }
 

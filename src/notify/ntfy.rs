@@ -13,7 +13,7 @@ use reqwest::Client;
 use serde::Deserialize;
 
 use super::http::{Reply, exchange};
-use super::note::{Note, at_base, name, number};
+use super::note::{Note, at_base, in_path, number};
 use super::Outgoing;
 use crate::config;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
@@ -33,7 +33,7 @@ impl Ntfy {
 
     pub async fn send(&self, outgoing: &Outgoing) -> Result<Outcome, Outcome> {
         let note = Note::open(outgoing)?;
-        let url = at_base(&self.settings.base_url, name(outgoing, TOPIC_LENGTH_MAX)?)?;
+        let url = at_base(&self.settings.base_url, in_path(&outgoing.address, TOPIC_LENGTH_MAX)?)?;
         let mut request = self
             .client
             .post(url)

@@ -13,11 +13,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::http::{Reply, exchange};
-use super::note::{Note, at_base, number, rest_of_day, token};
+use super::note::{Note, at_base, in_path, number, rest_of_day, token};
 use super::Outgoing;
 use crate::config::Switched;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 
+const KEY_LENGTH_MAX: usize = 128;
 const TITLE_CHARACTERS_MAX: usize = 32;
 /// 超过 and 次数: what the words of a used-up quota have in common.
 const QUOTA_WORDS: [&str; 2] = ["\u{8d85}\u{8fc7}", "\u{6b21}\u{6570}"];
@@ -38,7 +39,7 @@ impl ServerChan {
             return Err(Outcome::new(OutcomeClass::Config, "not set up"));
         }
         let note = Note::open_marked(outgoing)?;
-        let url = url(&self.settings.base_url, token(outgoing)?)?;
+        let url = url(&self.settings.base_url, in_path(token(outgoing)?, KEY_LENGTH_MAX)?)?;
         let title: String = note.title.chars().take(TITLE_CHARACTERS_MAX).collect();
         let request = self.client.post(url).json(&json!({ "title": title, "desp": note.body }));
         Ok(of_reply(&exchange(request, outgoing.at).await?, outgoing.at))

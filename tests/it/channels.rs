@@ -11,6 +11,7 @@ use uuid::Uuid;
 mod aliyun;
 mod email;
 mod fake;
+mod mail_server;
 mod push;
 mod tencent;
 mod web_push;
