@@ -10,9 +10,9 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use super::Outgoing;
 use super::http::{Reply, exchange};
 use super::note::{Level, Note, at_base, in_path};
-use super::Outgoing;
 use crate::config::BaseUrl;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 

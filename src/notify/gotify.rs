@@ -9,9 +9,9 @@ use reqwest::Client;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Outgoing;
 use super::http::{Reply, exchange};
 use super::note::{Note, at_base, token};
-use super::Outgoing;
 use crate::config::BaseUrl;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 

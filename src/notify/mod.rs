@@ -115,13 +115,9 @@ pub fn seal(channel: Channel, envelope: &Envelope<'_>) -> Vec<u8> {
         Channel::Log => envelope.text.as_bytes().to_vec(),
         Channel::Webhook => webhook::body(envelope),
         Channel::Email => note::seal(envelope, note::MAILED_BYTES_MAX),
-        Channel::WebPush
-        | Channel::Ntfy
-        | Channel::Gotify
-        | Channel::Bark
-        | Channel::ServerChan
-        | Channel::PushPlus
-        | Channel::Apprise => note::seal(envelope, note::PUSHED_BYTES_MAX),
+        Channel::WebPush | Channel::Ntfy | Channel::Gotify | Channel::Bark | Channel::ServerChan | Channel::PushPlus | Channel::Apprise => {
+            note::seal(envelope, note::PUSHED_BYTES_MAX)
+        }
         // Which of the provider's templates that is, the settings say when it is sent.
         Channel::AliyunSms | Channel::TencentSms | Channel::AliyunVoice => envelope.brief.bytes(),
         Channel::WecomApp => wecom_app::body(envelope),

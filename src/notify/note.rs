@@ -43,22 +43,30 @@ pub struct Note {
 
 /// The bytes of a note, at most so many: of a text that is too long the end is missing, and the link is not.
 pub fn seal(envelope: &Envelope<'_>, bytes_max: usize) -> Vec<u8> {
-    let mut kept = envelope.text.len();
-    loop {
-        let note = Note {
-            title: envelope.title.to_owned(),
-            body: shortened(envelope.text, kept, envelope.link),
-            link: envelope.link.map(str::to_owned),
-            tag: envelope.message_id.simple().to_string(),
-            level: level(envelope),
-            at: envelope.sealed_at.timestamp(),
-        };
-        let bytes = serde_json::to_vec(&note).expect("texts and a number are JSON");
-        if bytes.len() <= bytes_max || kept == 0 {
-            return bytes;
-        }
-        kept = kept.saturating_sub(bytes.len() - bytes_max);
+    let whole = sealed(envelope, envelope.text.len());
+    if whole.len() <= bytes_max {
+        return whole;
     }
+    // How many bytes a letter has in JSON depends on the letter, so the longest start that fits is searched.
+    let (mut fits, mut too_long) = (0, envelope.text.len());
+    while too_long - fits > 1 {
+        let middle = usize::midpoint(fits, too_long);
+        if sealed(envelope, middle).len() <= bytes_max { fits = middle } else { too_long = middle }
+    }
+    sealed(envelope, fits)
+}
+
+/// With so many bytes of the text.
+fn sealed(envelope: &Envelope<'_>, kept: usize) -> Vec<u8> {
+    let note = Note {
+        title: envelope.title.to_owned(),
+        body: shortened(envelope.text, kept, envelope.link),
+        link: envelope.link.map(str::to_owned),
+        tag: envelope.message_id.simple().to_string(),
+        level: level(envelope),
+        at: envelope.sealed_at.timestamp(),
+    };
+    serde_json::to_vec(&note).expect("texts and a number are JSON")
 }
 
 fn shortened(text: &str, kept: usize, link: Option<&str>) -> String {
@@ -155,7 +163,7 @@ mod tests {
     use super::*;
     use crate::domain::message::brief::Brief;
 
-    fn sealed(text: &str, link: Option<&str>, template: Template, class: &str, bytes_max: usize) -> (usize, Note) {
+    fn of(text: &str, link: Option<&str>, template: Template, class: &str, bytes_max: usize) -> (usize, Note) {
         let brief = Brief { template, called: String::new(), place: String::new(), count: 1, link: String::new(), code: None };
         let envelope = Envelope {
             message_id: Uuid::from_u128(7),
@@ -179,13 +187,13 @@ mod tests {
         let link = "https://cl.example.org/alerts";
         for text in ["三".repeat(4_000), "\"\n\\".repeat(4_000), "a".repeat(PUSHED_BYTES_MAX)] {
             let whole = format!("{text} {link}");
-            let (length, note) = sealed(&whole, Some(link), Template::Alert, "alert", PUSHED_BYTES_MAX);
+            let (length, note) = of(&whole, Some(link), Template::Alert, "alert", PUSHED_BYTES_MAX);
             assert!((PUSHED_BYTES_MAX - 100..=PUSHED_BYTES_MAX).contains(&length), "{length}");
             assert!(note.body.ends_with(&format!("… {link}")), "{}", note.body);
-            let (length, note) = sealed(&whole, Some(link), Template::Alert, "alert", MAILED_BYTES_MAX);
+            let (length, note) = of(&whole, Some(link), Template::Alert, "alert", MAILED_BYTES_MAX);
             assert!(length > PUSHED_BYTES_MAX && note.body == whole);
         }
-        let (_, note) = sealed("不长", None, Template::Alert, "alert", 10);
+        let (_, note) = of("不长", None, Template::Alert, "alert", 10);
         assert_eq!(note.body, "…", "a limit that nothing fits ends, too");
     }
 
@@ -200,15 +208,22 @@ mod tests {
             (Template::Notice, "reminder", Level::Notice),
             (Template::Code, "report", Level::Notice),
         ] {
-            assert_eq!(sealed("x", None, template, class, PUSHED_BYTES_MAX).1.level, expected, "{template} {class}");
+            assert_eq!(of("x", None, template, class, PUSHED_BYTES_MAX).1.level, expected, "{template} {class}");
         }
     }
 
     #[test]
     fn what_stands_in_a_path_cannot_lead_elsewhere() {
-        for (text, fits) in
-            [("wang-3_8", true), ("", false), ("a/b", false), ("a?b", false), ("..", false), ("a..b", false), ("三号楼", false), ("a b", false)]
-        {
+        for (text, fits) in [
+            ("wang-3_8", true),
+            ("", false),
+            ("a/b", false),
+            ("a?b", false),
+            ("..", false),
+            ("a..b", false),
+            ("三号楼", false),
+            ("a b", false),
+        ] {
             assert_eq!(is_name(text, 64), fits, "{text}");
         }
         assert!(!is_name(&"a".repeat(65), 64));

@@ -12,9 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Client;
 use serde::Deserialize;
 
+use super::Outgoing;
 use super::http::{Reply, exchange};
 use super::note::{Note, at_base, in_path, number};
-use super::Outgoing;
 use crate::config;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 

@@ -13,9 +13,9 @@ use reqwest::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Outgoing;
 use super::http::{Reply, exchange};
 use super::note::{Note, at_base, number, rest_of_day, token};
-use super::Outgoing;
 use crate::config::{Config, Secret};
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 

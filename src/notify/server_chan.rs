@@ -12,9 +12,9 @@ use reqwest::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Outgoing;
 use super::http::{Reply, exchange};
 use super::note::{Note, at_base, in_path, number, rest_of_day, token};
-use super::Outgoing;
 use crate::config::Switched;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 

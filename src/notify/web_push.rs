@@ -32,8 +32,10 @@ use vapid::ServerKey;
 
 const TTL_SECONDS: u32 = 86_400;
 /// Browsers write base64url without padding; what people paste may have it.
-const BASE64URL: GeneralPurpose =
-    GeneralPurpose::new(&URL_SAFE, GeneralPurposeConfig::new().with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// What a browser gives.
 #[derive(Deserialize)]

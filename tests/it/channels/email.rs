@@ -108,7 +108,8 @@ async fn serve(stream: TcpStream, at: &str, fault: Option<Fault>, said: Arc<Mute
             Some(Fault::Hang) => tokio::time::sleep(Duration::from_mins(1)).await,
         }
         if word == "DATA" && fault.filter(|_| at == word).is_none() {
-            letters.lock().expect("not poisoned").push(letter(&mut stream).await);
+            let letter = letter(&mut stream).await;
+            letters.lock().expect("not poisoned").push(letter);
             ".".clone_into(&mut word);
             continue;
         }

@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use super::fake::{Answer, Break, Fake, Play, Request};
 use super::{brief, notifier, outgoing, repeated, sealed};
 
-const CHANNELS: [Channel; 6] =
-    [Channel::Ntfy, Channel::Gotify, Channel::Bark, Channel::ServerChan, Channel::PushPlus, Channel::Apprise];
+const CHANNELS: [Channel; 6] = [Channel::Ntfy, Channel::Gotify, Channel::Bark, Channel::ServerChan, Channel::PushPlus, Channel::Apprise];
 const TEXT: &str = "王师傅：3号楼2户今早还没有消息。";
 const LINK: &str = "https://cl.example.org/c/0123456789abcdef";
 
