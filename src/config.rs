@@ -38,7 +38,8 @@ pub struct Config {
     pub check: CheckRules,
     pub ladder: LadderRules,
     pub outbox: Outbox,
-    pub channels: Channels,
+    /// Boxed: settings travel by value through the futures of the commands.
+    pub channels: Box<Channels>,
     pub watch: Watch,
     pub heartbeat: Heartbeat,
     pub log: Log,

@@ -56,7 +56,7 @@ impl Signed<'_> {
             ("x-acs-signature-nonce", self.nonce),
             ("x-acs-version", self.version),
         ];
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines = headers.map(|(name, value)| format!("{name}:{value}\n")).concat();
         let names = headers.map(|(name, _)| name).join(";");
         let canonical = format!("POST\n/\n{}\n{lines}\n{names}\n{body}", self.query);
         let to_sign = format!("{ALGORITHM}\n{}", sha256_hex(canonical.as_bytes()));

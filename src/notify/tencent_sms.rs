@@ -98,9 +98,9 @@ impl TencentSms {
 /// The value of `Authorization`; `headers` are those that it covers, sorted, names in small letters.
 pub fn authorization(key: (&str, &str), service: &str, headers: &[(&str, &str)], body: &[u8], at: DateTime<Utc>) -> String {
     let (id, secret) = key;
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}:{}\n", value.to_lowercase())).collect();
+    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}:{}\n", value.to_lowercase())).collect();
     let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-    let canonical = format!("POST\n/\n\n{lines}\n{names}\n{}", sha256_hex(body));
+    let canonical = format!("POST\n/\n\n{}\n{names}\n{}", lines.concat(), sha256_hex(body));
     let (date, scope_end) = (at.format("%Y-%m-%d").to_string(), "tc3_request");
     let scope = format!("{date}/{service}/{scope_end}");
     let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{}", at.timestamp(), sha256_hex(canonical.as_bytes()));

@@ -35,7 +35,7 @@ fn settings(config: &mut Config, fake: &Fake) {
     (sms.base_url, voice.base_url) = (fake.url.clone(), format!("{}/", fake.url));
     (sms.access_key_id, voice.access_key_id) = ("testAK".to_owned(), "testAK".to_owned());
     (sms.access_key_secret, voice.access_key_secret) = (Secret::new(SECRET), Secret::new(SECRET));
-    sms.sign_name = "平安社区".to_owned();
+    "平安社区".clone_into(&mut sms.sign_name);
     (sms.templates, voice.templates) = (templates("SMS"), templates("TTS"));
 }
 
@@ -56,13 +56,13 @@ fn error(status: u16, code: &str, message: &str) -> Answer {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The vendor's encoding, written down once more.
 fn encoded(text: &str) -> String {
     let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes().map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect::<Vec<_>>().concat()
 }
 
 /// What is wrong with the signature and everything that it covers.
@@ -85,7 +85,7 @@ fn unsigned(request: &Request) -> Option<String> {
         .collect();
     covered.sort_unstable();
     let names = covered.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-    let lines: String = covered.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let lines = covered.iter().map(|(name, value)| format!("{name}:{value}\n")).collect::<Vec<_>>().concat();
     let canonical = format!("POST\n/\n{query}\n{lines}\n{names}\n{body}");
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any key");
     mac.update(format!("ACS3-HMAC-SHA256\n{}", hex(&Sha256::digest(canonical.as_bytes()))).as_bytes());

@@ -197,7 +197,7 @@ async fn lose(stream: &mut TcpStream, fault: Break, answer: &Answer) {
         }
         Break::Huge => {
             let _ = stream.write_all(&written(answer, 99_999_999)).await;
-            while stream.write_all(&[b' '; 65_536]).await.is_ok() {}
+            while stream.write_all(&[b' '; 8_192]).await.is_ok() {}
         }
         _ => tokio::time::sleep(Duration::from_mins(1)).await,
     }
@@ -205,11 +205,8 @@ async fn lose(stream: &mut TcpStream, fault: Break, answer: &Answer) {
 
 /// An answer that promises `length` bytes of body.
 fn written(answer: &Answer, length: usize) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {} x\r\nconnection: close\r\ncontent-length: {length}\r\n", answer.status);
-    for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
+    let more = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
+    let head = format!("HTTP/1.1 {} x\r\nconnection: close\r\ncontent-length: {length}\r\n{more}\r\n", answer.status);
     [head.as_bytes(), &answer.body].concat()
 }
 

@@ -218,13 +218,20 @@ pub fn breaks() -> [(Play, OutcomeClass); 14] {
 #[tokio::test]
 async fn every_broken_link_says_whether_the_message_may_have_arrived() {
     let pages = [Play::Before(Break::Html), Play::After(Break::Html)].map(|play| (play, OutcomeClass::Ambiguous));
-    let all = CHANNELS.into_iter().flat_map(|channel| breaks().into_iter().chain(pages.clone()).map(move |broken| (channel, broken)));
-    join_all(all.map(|(channel, (play, class))| async move {
-        let fake = service(channel, std::slice::from_ref(&play)).await;
-        let outcome = send(&fake, &message(channel, &brief())).await;
-        assert_eq!(outcome.class, class, "{channel} {play:?}: {}", outcome.detail);
-        assert_eq!(outcome.wait, (class == OutcomeClass::Throttled).then_some(TimeDelta::seconds(7)), "{channel} {play:?}");
-        assert!(fake.requests().len() == 1, "{channel} {play:?}: nothing is followed and nothing repeated");
+    let all: Vec<(Play, OutcomeClass)> = breaks().into_iter().chain(pages).collect();
+    let mut services = Vec::new();
+    for channel in CHANNELS {
+        let fake = service(channel, &all.iter().map(|(play, _)| play.clone()).collect::<Vec<Play>>()).await;
+        let notifier = notifier(|config| settings(config, &fake.url));
+        services.push((channel, fake, notifier));
+    }
+    join_all(services.iter().map(|(channel, fake, notifier)| async {
+        for (number, (play, class)) in (1..).zip(&all) {
+            let outcome = notifier.send(&message(*channel, &brief())).await;
+            assert_eq!(outcome.class, *class, "{channel} {play:?}: {}", outcome.detail);
+            assert_eq!(outcome.wait, (*class == OutcomeClass::Throttled).then_some(TimeDelta::seconds(7)), "{channel} {play:?}");
+            assert!(fake.requests().len() == number, "{channel} {play:?}: nothing is followed and nothing repeated");
+        }
     }))
     .await;
 }

@@ -21,10 +21,10 @@ const CONTENT_TYPE: &str = "application/json; charset=utf-8";
 fn settings(config: &mut Config, fake: &Fake) {
     let tencent = &mut config.channels.tencent_sms;
     tencent.base_url.clone_from(&fake.url);
-    tencent.secret_id = "testSID".to_owned();
+    "testSID".clone_into(&mut tencent.secret_id);
     tencent.secret_key = Secret::new("testSKEY");
-    tencent.sdk_app_id = "1400006666".to_owned();
-    tencent.sign_name = "平安社区".to_owned();
+    "1400006666".clone_into(&mut tencent.sdk_app_id);
+    "平安社区".clone_into(&mut tencent.sign_name);
     let of = |number: u32| number.to_string();
     tencent.templates = Templates { help: of(1), alert: of(2), stand_down: of(3), notice: of(4), drill: of(5), code: of(6) };
 }
@@ -48,7 +48,7 @@ fn status(code: &str, serial: &str) -> Answer {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
