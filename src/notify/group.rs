@@ -45,7 +45,7 @@ impl GroupNotifier {
     /// # Errors
     /// The TLS client cannot be set up.
     pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        Ok(Self { client: client(config.outbox.attempt_timeout.std()).build()?, channels: config.channels.clone() })
+        Ok(Self { client: client(config.outbox.attempt_timeout.std()).build()?, channels: Channels::clone(&config.channels) })
     }
 
     pub async fn send(&self, post: &GroupPost) -> Outcome {

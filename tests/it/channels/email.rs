@@ -23,8 +23,8 @@ const ID: &str = "<msg_00000000000000000000000000000007@example.org>";
 fn settings(config: &mut Config, url: &str, password: &str) {
     let email = &mut config.channels.email;
     url.clone_into(&mut email.url);
-    email.from = "晨帘 <chenlian@example.org>".to_owned();
-    email.user = "chenlian".to_owned();
+    "晨帘 <chenlian@example.org>".clone_into(&mut email.from);
+    "chenlian".clone_into(&mut email.user);
     email.password = Secret::new(password);
 }
 
@@ -107,7 +107,7 @@ async fn serve(stream: TcpStream, at: &str, fault: Option<Fault>, said: Arc<Mute
             }
             Some(Fault::Hang) => tokio::time::sleep(Duration::from_mins(1)).await,
         }
-        if word == "DATA" && fault.filter(|_| at == word).is_none() {
+        if word == "DATA" && fault.is_none_or(|_| at != word) {
             let letter = letter(&mut stream).await;
             letters.lock().expect("not poisoned").push(letter);
             ".".clone_into(&mut word);

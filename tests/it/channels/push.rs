@@ -27,7 +27,7 @@ fn settings(config: &mut Config, url: &str) {
     channels.push_plus.on = true;
     url.clone_into(&mut channels.push_plus.base_url);
     channels.callback_key = Secret::new("KEY");
-    config.http.public_url = "https://cl.example.org/".to_owned();
+    "https://cl.example.org/".clone_into(&mut config.http.public_url);
     url.clone_into(&mut channels.apprise.base_url);
 }
 
@@ -225,7 +225,7 @@ async fn every_broken_link_says_whether_the_message_may_have_arrived() {
         let notifier = notifier(|config| settings(config, &fake.url));
         services.push((channel, fake, notifier));
     }
-    join_all(services.iter().map(|(channel, fake, notifier)| async {
+    join_all(services.iter().map(async |(channel, fake, notifier)| {
         for (number, (play, class)) in (1..).zip(&all) {
             let outcome = notifier.send(&message(*channel, &brief())).await;
             assert_eq!(outcome.class, *class, "{channel} {play:?}: {}", outcome.detail);

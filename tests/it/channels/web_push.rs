@@ -45,7 +45,7 @@ fn subscription(endpoint: &str) -> Vec<u8> {
 fn settings(config: &mut Config) {
     config.outbox.allow_private_targets = true;
     config.channels.web_push.private_key = Secret::new(SERVER_KEY);
-    config.channels.web_push.subject = "mailto:ops@example.org".to_owned();
+    "mailto:ops@example.org".clone_into(&mut config.channels.web_push.subject);
 }
 
 async fn send(outgoing: &Outgoing) -> Outcome {
