@@ -11,11 +11,12 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command, MemberCommand, SiteCommand, TokenCommand};
+use arguments::{Arguments, ChannelCommand, Command, MemberCommand, SiteCommand, TokenCommand};
 use console::{Console, Failure};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::notify::web_push::vapid::ServerKey;
 use crate::serve::{self, Running, StartError};
 use crate::store::open::{FileLock, OpenError};
 
@@ -48,6 +49,10 @@ async fn run(arguments: Arguments, console: Console) -> Outcome {
         Command::Site { command: SiteCommand::Add(new) } => people::add_site(load()?, new, console).await,
         Command::Member { command: MemberCommand::Add(new) } => people::add(load()?, new, console).await,
         Command::Token { command: TokenCommand::Create { member } } => people::token(load()?, &member, console).await,
+        Command::Channel { command: ChannelCommand::Vapid } => {
+            make_vapid_key(console);
+            Ok(())
+        }
         Command::Backup { file } => keep::backup(load()?, &file, console).await,
         Command::Restore { file } => keep::restore(load()?, &file, console).await,
         Command::Verify => keep::verify(load()?, console).await,
@@ -78,6 +83,13 @@ fn greet(running: &Running, file: Option<&Path>, console: Console) {
     if running.is_empty {
         console.say(&console.render("console.no_member", &[("program", &console::program(file))]));
     }
+}
+
+/// The lines of the settings alone on stdout, the sentence about them on stderr. Nothing keeps the key but who reads it.
+fn make_vapid_key(console: Console) {
+    let key = ServerKey::make();
+    console.complain(&console.render("console.vapid_made", &[("public_key", &key.public_key())]));
+    console.say(&format!("[channels.web_push]\nprivate_key = \"{}\"\nsubject = \"\"", key.private_key()));
 }
 
 fn openapi(console: Console) -> Outcome {

@@ -310,6 +310,23 @@ mod tests {
             ("[ladder]\nl4 = \"0s\"", "ladder"),
             ("[ladder]\nrepeat = \"0s\"", "ladder.repeat"),
             ("[ladder]\nclaim = \"0s\"", "ladder.claim"),
+            ("[channels.email]\nurl = \"mail.example.org:465\"", "channels.email.url"),
+            ("[channels.email]\nurl = \"smtps://u:Change_Me@mail.example.org\"", "channels.email.url"),
+            ("[channels.email]\nurl = \"smtps://mail.example.org\"", "channels.email.from"),
+            ("[channels.email]\nurl = \"smtps://mail.example.org\"\nfrom = \"a@b.org\"\nuser = \"a\"", "channels.email.password: is empty"),
+            ("[channels.email]\nurl = \"smtps://mail.example.org\"\nfrom = \"a@b.org\"\npassword = \"a\"", "channels.email.user: is empty"),
+            ("[channels.web_push]\nprivate_key = \"changed\"", "channels.web_push.private_key"),
+            (
+                "[channels.web_push]\nprivate_key = \"yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw\"\nsubject = \"me\"",
+                "channels.web_push.subject",
+            ),
+            ("[channels.ntfy]\nbase_url = \"ntfy.example.org\"", "channels.ntfy.base_url"),
+            ("[channels.ntfy]\ntoken = \"tk_1\"", "channels.ntfy.base_url: is empty"),
+            ("[channels.gotify]\nbase_url = \"gotify.example.org\"", "channels.gotify.base_url"),
+            ("[channels.bark]\nbase_url = \"bark.example.org\"", "channels.bark.base_url"),
+            ("[channels.server_chan]\non = true\nbase_url = \"sc.example.org\"", "channels.server_chan.base_url"),
+            ("[channels.push_plus]\non = true\nbase_url = \"\"", "channels.push_plus.base_url: is empty"),
+            ("[channels.apprise]\nbase_url = \"apprise.example.org\"", "channels.apprise.base_url"),
             ("[channels.aliyun_voice]\nplay_times = 4", "channels.aliyun_voice.play_times"),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
@@ -318,6 +335,20 @@ mod tests {
             assert!(error.contains(key), "{toml}: {error}");
             assert!(!error.to_lowercase().contains("change"), "what was typed for a secret is not repeated: {error}");
         }
+    }
+
+    #[test]
+    fn mail_and_push_start_when_they_have_what_they_need() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let toml = r#"
+            channels.email = { url = "smtp://mail.example.org", from = "晨帘 <chenlian@example.org>", user = "u", password = "p" }
+            channels.web_push = { private_key = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw", subject = "mailto:ops@example.org" }
+            channels.ntfy = { base_url = "http://10.0.0.7:8000", token = "tk_1" }
+            channels.server_chan.on = true
+            channels.push_plus.on = true
+        "#;
+        std::fs::write(file.path(), toml).unwrap();
+        Config::load(Some(file.path())).unwrap();
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    Channel {
+        #[command(subcommand)]
+        command: ChannelCommand,
+    },
     Backup {
         file: PathBuf,
     },
@@ -95,6 +99,11 @@ pub enum TokenCommand {
         #[arg(long, value_name = "PHONE")]
         member: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ChannelCommand {
+    Vapid,
 }
 
 impl Arguments {

@@ -9,6 +9,8 @@ use crate::domain::message::brief::Template;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
 use crate::domain::rules::Span;
+use crate::notify::email;
+use crate::notify::web_push::vapid::ServerKey;
 use crate::store::open::redact;
 
 const CONNECTIONS_MAX: usize = 100_000;
@@ -39,6 +41,8 @@ impl Config {
         self.require_addresses()?;
         self.require_numbers()?;
         self.require_site()?;
+        self.require_mail()?;
+        self.require_push()?;
         self.require_telephones()?;
         self.require_wechat()?;
         self.rules().check().map_err(|refusal| ConfigError(vec![refusal]))
@@ -150,6 +154,57 @@ impl Config {
         Ok(())
     }
 
+    fn require_mail(&self) -> Result<(), ConfigError> {
+        let mail = &self.channels.email;
+        if mail.url.is_empty() {
+            return Ok(());
+        }
+        if email::Server::read(&mail.url).is_none() {
+            return Err(wrong("channels.email.url", without_secrets(&mail.url), "config.allowed_mail_server"));
+        }
+        if email::sender(&mail.from).is_none() {
+            return Err(wrong("channels.email.from", format!("{:?}", mail.from), "config.allowed_mail_sender"));
+        }
+        match (mail.user.is_empty(), mail.password.is_empty()) {
+            (false, true) => Err(missing("channels.email.password", "channels.email.user")),
+            (true, false) => Err(missing("channels.email.user", "channels.email.password")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Web Push and the small push services.
+    fn require_push(&self) -> Result<(), ConfigError> {
+        let channels = &self.channels;
+        let web_push = &channels.web_push;
+        if !web_push.private_key.is_empty() {
+            if ServerKey::read(web_push.private_key.expose()).is_none() {
+                return Err(wrong("channels.web_push.private_key", "…", "config.allowed_vapid_key"));
+            }
+            if !web_push.subject.starts_with("mailto:") && !web_push.subject.starts_with("https://") {
+                return Err(wrong("channels.web_push.subject", format!("{:?}", web_push.subject), "config.allowed_subject"));
+            }
+        }
+        if channels.push_plus.on && channels.push_plus.base_url.is_empty() {
+            return Err(missing("channels.push_plus.base_url", "channels.push_plus.on"));
+        }
+        if !channels.ntfy.token.is_empty() && channels.ntfy.base_url.is_empty() {
+            return Err(missing("channels.ntfy.base_url", "channels.ntfy.token"));
+        }
+        for (key, url) in [
+            ("channels.ntfy.base_url", &channels.ntfy.base_url),
+            ("channels.gotify.base_url", &channels.gotify.base_url),
+            ("channels.bark.base_url", &channels.bark.base_url),
+            ("channels.server_chan.base_url", &channels.server_chan.base_url),
+            ("channels.push_plus.base_url", &channels.push_plus.base_url),
+            ("channels.apprise.base_url", &channels.apprise.base_url),
+        ] {
+            if !url.is_empty() && !is_web_address(url) {
+                return Err(wrong(key, without_secrets(url), "config.allowed_web_address"));
+            }
+        }
+        Ok(())
+    }
+
     /// A telephone channel is whole or off: a missing template would be found by the message that needs it.
     fn require_telephones(&self) -> Result<(), ConfigError> {
         for telephone in self.channels.telephones().iter().filter(|telephone| !telephone.key.1.is_empty()) {
@@ -160,8 +215,7 @@ impl Config {
             let templates = Template::ALL.iter().map(|template| (format!("templates.{template}"), telephone.templates.of(*template)));
             let mut settings = telephone.needed.iter().map(|(name, value)| ((*name).to_owned(), *value)).chain(templates);
             if let Some((name, _)) = settings.find(|(_, value)| value.trim().is_empty()) {
-                let missing = Refusal::invalid(format!("{section}.{name}"), "config.missing");
-                return Err(ConfigError(vec![missing.with("key", format!("{section}.{}", telephone.key.0))]));
+                return Err(missing(&format!("{section}.{name}"), &format!("{section}.{}", telephone.key.0)));
             }
         }
         let times = self.channels.aliyun_voice.play_times;
@@ -224,6 +278,11 @@ impl Config {
 
 fn wrong(key: &str, value: impl ToString, allowed: &'static str) -> ConfigError {
     ConfigError(vec![Refusal::invalid(key, allowed).with("value", value)])
+}
+
+/// Empty, and needed because of another setting.
+fn missing(key: &str, because_of: &str) -> ConfigError {
+    ConfigError(vec![Refusal::invalid(key, "config.missing").with("key", because_of)])
 }
 
 /// Outside of a range.

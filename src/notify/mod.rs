@@ -27,10 +27,21 @@ mod wechat;
 pub mod official_account;
 mod wecom_app;
 
+mod apprise;
+mod bark;
+pub mod email;
+mod gotify;
+pub mod note;
+mod ntfy;
+mod push_plus;
+mod server_chan;
+pub mod web_push;
+
 mod dingtalk_bot;
 mod feishu_bot;
 mod wecom_bot;
 
+use std::convert::identity;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -104,11 +115,14 @@ pub fn seal(channel: Channel, envelope: &Envelope<'_>) -> Vec<u8> {
     match channel {
         Channel::Log => envelope.text.as_bytes().to_vec(),
         Channel::Webhook => webhook::body(envelope),
+        Channel::Email => note::seal(envelope, note::MAILED_BYTES_MAX),
+        Channel::WebPush | Channel::Ntfy | Channel::Gotify | Channel::Bark | Channel::ServerChan | Channel::PushPlus | Channel::Apprise => {
+            note::seal(envelope, note::PUSHED_BYTES_MAX)
+        }
         // Which of the provider's templates that is, the settings say when it is sent.
         Channel::AliyunSms | Channel::TencentSms | Channel::AliyunVoice => envelope.brief.bytes(),
         Channel::WecomApp => wecom_app::body(envelope),
         Channel::OfficialAccount => official_account::body(envelope),
-        _ => unimplemented!(),
     }
 }
 
@@ -129,6 +143,14 @@ pub struct Notifier {
     aliyun_voice: aliyun_voice::AliyunVoice,
     wecom_app: wecom_app::WecomApp,
     official_account: official_account::OfficialAccount,
+    email: email::Email,
+    web_push: web_push::WebPush,
+    ntfy: ntfy::Ntfy,
+    gotify: gotify::Gotify,
+    bark: bark::Bark,
+    server_chan: server_chan::ServerChan,
+    push_plus: push_plus::PushPlus,
+    apprise: apprise::Apprise,
     log_text: bool,
     attempt_timeout: Duration,
 }
@@ -138,15 +160,24 @@ impl Notifier {
     /// The TLS client cannot be set up.
     pub fn new(settings: &Config) -> Result<Self, reqwest::Error> {
         let attempt_timeout = settings.outbox.attempt_timeout.std();
-        let webhook = webhook::Webhook::new(attempt_timeout, settings.outbox.allow_private_targets)?;
-        let channels = &settings.channels;
+        let (channels, allow_private) = (&settings.channels, settings.outbox.allow_private_targets);
+        let webhook = webhook::Webhook::new(attempt_timeout, allow_private)?;
+        let client = http::client(attempt_timeout).build()?;
         Ok(Self {
             webhook,
             aliyun_sms: aliyun_sms::AliyunSms::new(&channels.aliyun_sms, attempt_timeout)?,
             tencent_sms: tencent_sms::TencentSms::new(&channels.tencent_sms, attempt_timeout)?,
             aliyun_voice: aliyun_voice::AliyunVoice::new(&channels.aliyun_voice, attempt_timeout)?,
-            wecom_app: wecom_app::WecomApp::new(http::client(attempt_timeout).build()?, channels.wecom_app.clone()),
-            official_account: official_account::OfficialAccount::new(http::client(attempt_timeout).build()?, channels.official_account.clone()),
+            wecom_app: wecom_app::WecomApp::new(client.clone(), channels.wecom_app.clone()),
+            official_account: official_account::OfficialAccount::new(client.clone(), channels.official_account.clone()),
+            email: email::Email::new(&channels.email, attempt_timeout),
+            web_push: web_push::WebPush::new(&channels.web_push, attempt_timeout, allow_private)?,
+            ntfy: ntfy::Ntfy::new(&client, &channels.ntfy),
+            gotify: gotify::Gotify::new(&client, &channels.gotify),
+            bark: bark::Bark::new(&client, &channels.bark),
+            server_chan: server_chan::ServerChan::new(&client, &channels.server_chan),
+            push_plus: push_plus::PushPlus::new(&client, settings),
+            apprise: apprise::Apprise::new(&client, &channels.apprise),
             log_text: settings.outbox.log_text,
             attempt_timeout,
         })
@@ -163,10 +194,22 @@ impl Notifier {
                 Channel::AliyunVoice => self.aliyun_voice.send(outgoing).await,
                 Channel::WecomApp => self.wecom_app.send(outgoing).await,
                 Channel::OfficialAccount => self.official_account.send(outgoing).await,
-                _ => unimplemented!(),
+                Channel::Email => ended(self.email.send(outgoing).await),
+                Channel::WebPush => ended(self.web_push.send(outgoing).await),
+                Channel::Ntfy => ended(self.ntfy.send(outgoing).await),
+                Channel::Gotify => ended(self.gotify.send(outgoing).await),
+                Channel::Bark => ended(self.bark.send(outgoing).await),
+                Channel::ServerChan => ended(self.server_chan.send(outgoing).await),
+                Channel::PushPlus => ended(self.push_plus.send(outgoing).await),
+                Channel::Apprise => ended(self.apprise.send(outgoing).await),
             }
         };
         let bounded = tokio::time::timeout(self.attempt_timeout, attempt).await;
         bounded.unwrap_or_else(|_| Outcome::new(OutcomeClass::Ambiguous, "timeout"))
     }
+}
+
+/// An error is an attempt that ended before there was an answer to judge.
+fn ended(attempt: Result<Outcome, Outcome>) -> Outcome {
+    attempt.unwrap_or_else(identity)
 }

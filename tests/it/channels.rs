@@ -10,12 +10,16 @@ use uuid::Uuid;
 
 mod aliyun;
 mod bots;
+mod email;
 pub mod fake;
 mod groups;
 mod links;
+mod mail_server;
 mod official_account;
+mod push;
 mod story;
 mod tencent;
+mod web_push;
 mod wecom;
 
 /// 2023-11-14, 22:13:20 UTC; in China it is 06:13:20 of the next day.

@@ -191,3 +191,15 @@ async fn a_second_site_is_made_on_the_console_and_its_administrator_sees_it_alon
     }
     server.stop();
 }
+
+#[test]
+fn a_made_key_for_web_push_is_alone_on_stdout_and_the_settings_take_it() {
+    let home = Installation::new();
+    let made = home.run(&["channel", "vapid"]).succeeded();
+    assert!(!made.err.contains(made.out.lines().nth(1).expect("the key's line")), "the key is shown once");
+    let file = home.file("chenlian.toml");
+    std::fs::write(&file, made.out.replace("subject = \"\"", "subject = \"mailto:ops@example.org\"")).expect("the folder is writable");
+    let shown = home.run(&["--config", file.to_str().expect("UTF-8"), "config"]).succeeded();
+    assert!(shown.out.contains("(hidden)") && !shown.out.contains(made.out.split('"').nth(1).expect("a key")));
+    assert_ne!(home.run(&["channel", "vapid"]).succeeded().out, made.out);
+}
