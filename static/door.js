@@ -52,7 +52,7 @@
         var service = link.dataset.service;
         link.dataset.key = link.dataset.key || window.chenlian.uuid();
         window.chenlian.call("POST", emergency.dataset.path, { service: service }, { "Idempotency-Key": link.dataset.key }).then(function (answer) {
-          said.textContent = answer.ok ? emergency.dataset.sayNoted.replace("{service}", service) : (answer.body.detail || emergency.dataset.sayNotNoted);
+          said.textContent = answer.ok ? chenlian.fill(emergency.dataset.sayNoted, { service: service }) : (answer.body.detail || emergency.dataset.sayNotNoted);
         }, function () { said.textContent = emergency.dataset.sayNotNoted; });
       });
     });

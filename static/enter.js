@@ -12,9 +12,6 @@
 
   function entries() { return Array.from(form.querySelectorAll(".entry")); }
   function chosen(entry) { return entry.querySelector("input:checked"); }
-  function fill(text, values) {
-    return Object.keys(values).reduce(function (said, name) { return said.replace("{" + name + "}", values[name]); }, text);
-  }
 
   function count() {
     var counts = { good: 0, shut: 0, blind: 0, skipped: 0 };
@@ -23,7 +20,7 @@
       counts[input.dataset.count] += 1;
       entry.classList.toggle("excepted", input.dataset.usual === undefined);
     });
-    return fill(form.dataset.sayCounts, counts);
+    return chenlian.fill(form.dataset.sayCounts, counts);
   }
 
   function body() {
@@ -101,12 +98,12 @@
     var place = document.getElementById("entered");
     place.hidden = false;
     var refused = answer.results.filter(function (result) { return result.status !== "stored" && result.status !== "known"; });
-    place.querySelector("p").textContent = fill(form.dataset.sayDone, { count: answer.results.length - refused.length }) + " " + count();
+    place.querySelector("p").textContent = chenlian.fill(form.dataset.sayDone, { count: answer.results.length - refused.length }) + " " + count();
     refused.forEach(function (result) {
       var entry = form.querySelector(".entry[data-senior='" + result.senior_id + "']");
       var line = document.createElement("p");
       line.className = "notice bad";
-      line.textContent = fill(form.dataset.sayRefused, {
+      line.textContent = chenlian.fill(form.dataset.sayRefused, {
         called: entry ? entry.dataset.called : "", what: entry ? chosen(entry).parentElement.textContent.trim() : "", why: result.detail || "" });
       document.getElementById("entered-refused").append(line);
     });

@@ -15,6 +15,11 @@
 
   function say(name) { return document.body.dataset["say" + name] || ""; }
 
+  // A sentence of the page with its values: "{count}" is filled by `count`.
+  function fill(text, values) {
+    return Object.keys(values).reduce(function (said, name) { return said.replace("{" + name + "}", function () { return values[name]; }); }, text);
+  }
+
   function uuid() {
     if (window.crypto.randomUUID) { return crypto.randomUUID(); }
     var bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -235,7 +240,7 @@
     var then = (submitter && submitter.dataset.then) || form.dataset.then;
     var event = new CustomEvent("chenlian:done", { bubbles: true, cancelable: true, detail: answer });
     if (!form.dispatchEvent(event) || !then) { return; }
-    if (then === "reload") { location.reload(); } else { location.assign(then.replace("{id}", answer.id || "")); }
+    if (then === "reload") { location.reload(); } else { location.assign(fill(then, { id: answer.id || "" })); }
   }
 
   document.addEventListener("submit", function (event) {
@@ -253,5 +258,5 @@
     if (event.target.closest("[data-prints]")) { window.print(); }
   });
 
-  window.chenlian = { call: call, ask: ask, uuid: uuid, say: say };
+  window.chenlian = { call: call, ask: ask, uuid: uuid, say: say, fill: fill };
 })();

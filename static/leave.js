@@ -35,7 +35,7 @@
     }
   }
 
-  function count(waiting) { title.textContent = form.dataset.sayUnsent.replace("{count}", waiting); }
+  function count(waiting) { title.textContent = chenlian.fill(form.dataset.sayUnsent, { count: waiting }); }
 
   async function sendFirst(event) {
     var button = event.currentTarget;

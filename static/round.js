@@ -16,9 +16,6 @@
   var clock = new Intl.DateTimeFormat("en-GB", { timeZone: round.dataset.zone, hour: "2-digit", minute: "2-digit" });
 
   function byId(id) { return document.getElementById(id); }
-  function fill(text, values) {
-    return Object.keys(values).reduce(function (said, name) { return said.replace("{" + name + "}", values[name]); }, text);
-  }
   function stopOf(senior) { return document.querySelector(".stop[data-senior='" + senior + "']"); }
 
   // ---- Keeping and showing ----
@@ -26,7 +23,7 @@
   async function tap(stop, kind) {
     var button = stop.querySelector("[data-kind='" + kind + "']");
     if (button && button.dataset.sure !== undefined) {
-      var sure = await chenlian.ask(fill(round.dataset.sayHelpSure, { called: stop.dataset.called }), false);
+      var sure = await chenlian.ask(chenlian.fill(round.dataset.sayHelpSure, { called: stop.dataset.called }), false);
       if (!sure) { return; }
     }
     var at = new Date();
@@ -90,7 +87,7 @@
     place.hidden = !button;
     if (!button) { return; }
     var time = clock.format(new Date(item.at));
-    place.querySelector("span").textContent = fill(round.dataset.sayRecorded, { what: button.textContent.trim(), time: time });
+    place.querySelector("span").textContent = chenlian.fill(round.dataset.sayRecorded, { what: button.textContent.trim(), time: time });
     var held = item.no !== undefined && item.holdUntil > Date.now();
     place.querySelector("[data-undo]").hidden = !held;
     place.querySelector("[data-correct]").hidden = held;
@@ -111,7 +108,7 @@
     var mine = waiting.filter(function (item) { return item.member === member; }).length;
     var box = byId("unsent");
     box.hidden = waiting.length === 0;
-    var text = mine ? fill(round.dataset.sayUnsent, { count: mine }) : fill(round.dataset.sayOthers, { count: waiting.length });
+    var text = mine ? chenlian.fill(round.dataset.sayUnsent, { count: mine }) : chenlian.fill(round.dataset.sayOthers, { count: waiting.length });
     // Said again only when it changes, or a screen reader would never be quiet.
     if (box.querySelector("p").textContent !== text) { box.querySelector("p").textContent = text; }
     byId("send-now").hidden = mine === 0;
@@ -128,7 +125,7 @@
       var line = document.createElement("div");
       line.className = "notice bad";
       var words = document.createElement("p");
-      words.textContent = fill(round.dataset.sayRefused, {
+      words.textContent = chenlian.fill(round.dataset.sayRefused, {
         called: stop ? stop.dataset.called : "", what: button ? button.textContent.trim() : "", why: item.detail || "" });
       var close = document.createElement("button");
       close.type = "button";
@@ -152,7 +149,7 @@
       out.hidden = outcome !== "signed-out";
       if (outcome === "signed-out") {
         var count = (await queue.all("waiting")).length;
-        out.querySelector("p").textContent = fill(round.dataset.saySignedOut, { count: count });
+        out.querySelector("p").textContent = chenlian.fill(round.dataset.saySignedOut, { count: count });
       }
       if (before) { await paint(); }
     } finally { sending = false; }

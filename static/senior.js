@@ -28,7 +28,7 @@
     var answer = event.detail;
     fill("contacts", place.querySelector("[data-contacts]"), answer.contacts.filter(function (one) { return !one.ended_at; }), function (one) {
       var item = document.createElement("li");
-      var away = one.minutes_away === null || one.minutes_away === undefined ? "" : " · " + place.dataset.sayMinutes.replace("{n}", one.minutes_away);
+      var away = one.minutes_away === null || one.minutes_away === undefined ? "" : " · " + chenlian.fill(place.dataset.sayMinutes, { n: one.minutes_away });
       item.append(element("span", one.relation + " " + one.name + away), dial(one.relation, one.phone));
       return item;
     });

@@ -42,6 +42,17 @@ pub struct Try {
     pub detail: String,
 }
 
+/// The newest message over one channel.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct LastMessage {
+    pub channel_id: Uuid,
+    /// A word of the outbox: ready, leased, sent or failed.
+    pub state: String,
+    /// When it was sent, or else made.
+    pub at: DateTime<Utc>,
+    pub attempts: i64,
+}
+
 /// What to look for.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
@@ -114,6 +125,17 @@ pub async fn tries(tx: &mut Tx, site_id: Uuid, messages: &[Uuid]) -> Result<Hash
         tries.entry(message).or_default().push(Try { at, outcome, detail });
     }
     Ok(tries)
+}
+
+/// What became of the last message over each channel of a member.
+pub async fn last_messages(tx: &mut Tx, site_id: Uuid, member_id: Uuid) -> Result<HashMap<Uuid, LastMessage>> {
+    let sql = "select c.id as channel_id, m.state, coalesce(m.sent_at, m.sealed_at) as at, m.attempts from member_channel c
+        join message m on m.site_id = c.site_id and m.id = (
+            select l.id from message l where l.site_id = c.site_id and l.recipient_id = c.member_id and l.channel_id = c.id
+            order by l.sealed_at desc, l.id desc limit 1)
+        where c.site_id = $1 and c.member_id = $2";
+    let rows: Vec<LastMessage> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).fetch_all(conn).await)?;
+    Ok(rows.into_iter().map(|row| (row.channel_id, row)).collect())
 }
 
 fn input(site_id: Uuid, ids: &[Uuid]) -> String {

@@ -66,10 +66,9 @@ pub async fn of_member(tx: &mut Tx, site_id: Uuid, member: Uuid, date: NaiveDate
     Ok(stops)
 }
 
-/// Who walks past these stops on that day.
-pub async fn walkers(tx: &mut Tx, site_id: Uuid, stops: &[Stop], date: NaiveDate, slot: Slot) -> Result<BTreeSet<Uuid>> {
-    let seniors: Vec<Uuid> = stops.iter().map(|stop| stop.senior_id).collect();
-    let rosters = roster::load(tx, site_id, &seniors, date).await?;
+/// Who walks past these seniors' windows on that day.
+pub async fn walkers(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate, slot: Slot) -> Result<BTreeSet<Uuid>> {
+    let rosters = roster::load(tx, site_id, seniors, date).await?;
     Ok(rosters.values().flat_map(|roster| roster.walkers(slot, day::weekday_bit(date))).collect())
 }
 

@@ -21,6 +21,12 @@ pub struct Setup {
     pub drills: i64,
 }
 
+/// Nobody is looked after yet: what remains to be done stands in [`Setup`].
+pub async fn is_empty(tx: &mut Tx, site_id: Uuid) -> Result<bool> {
+    let sql = "select not exists (select 1 from senior where site_id = $1 and ended_at is null and purpose = 'real')";
+    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).fetch_one(conn).await)?)
+}
+
 pub async fn of(tx: &mut Tx, site_id: Uuid, today: NaiveDate) -> Result<Setup> {
     let sql = "with looked_after as (select id from senior where site_id = $1 and ended_at is null and purpose = 'real'),
             walking as (select distinct member_id as id from role_grant where site_id = $1 and role not in ('administrator', 'operator')

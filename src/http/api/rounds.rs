@@ -150,20 +150,20 @@ pub async fn of(app: &App, caller: Caller, asked: Asked) -> Result<Round, HttpEr
 async fn of_screen(app: &App, caller: Caller, asked: Asked) -> Result<Vec<Stop>, HttpError> {
     let now = app.clock.now();
     let stops = app.read(move |mut tx| async move {
-        let stops = planned(&mut tx, &caller, asked).await?;
+        let stops = planned(&mut tx, &caller, asked, Capability::PhoneRead).await?;
         let stops = shown(&mut tx, &caller, stops, now).await?;
         Ok((tx, stops))
     });
     Ok(stops.await?)
 }
 
-/// The stops of the caller's own round, or of a place whose people she may phone.
-async fn planned(tx: &mut Tx, caller: &Caller, asked: Asked) -> store::Result<Vec<round::Stop>> {
+/// The stops of the caller's own round, or of a place where she may do what `needs` says.
+pub async fn planned(tx: &mut Tx, caller: &Caller, asked: Asked, needs: Capability) -> store::Result<Vec<round::Stop>> {
     let Asked { date, slot, place, .. } = asked;
     match place {
         None => round::of_member(tx, caller.site_id, caller.member_id, date, slot).await,
         Some(place) => {
-            caller.place(tx, place, Capability::PhoneRead).await?;
+            caller.place(tx, place, needs).await?;
             round::of_place(tx, caller.site_id, place, date, slot).await
         }
     }
@@ -203,7 +203,7 @@ async fn of_sheet(app: &App, caller: Caller, asked: Asked) -> Result<Vec<Stop>, 
         .write(move |mut tx| async move {
             let is_sensitive = may_open(&mut tx, &caller, asked.place).await?;
             let made = plan::plan_site(&mut tx, by.site_id, by.now).await?;
-            let stops = planned(&mut tx, &caller, asked).await?;
+            let stops = planned(&mut tx, &caller, asked, Capability::PhoneRead).await?;
             let seniors: Vec<Uuid> = stops.iter().map(|stop| stop.senior_id).collect();
             let mut lines = match asked.place {
                 Some(_) => round::sheet::lines(&mut tx, &by, &seniors, asked.date, is_sensitive).await?,

@@ -28,7 +28,6 @@ pub fn address(path: &str) -> String {
     format!("/static/{version}/{path}")
 }
 
-/// The file itself, for the few that need an address of their own (the service worker).
 /// The file itself, for those that need an address of their own (the service worker).
 pub fn body(path: &str) -> Option<Vec<u8>> {
     Static::get(path).map(|file| file.data.into_owned())

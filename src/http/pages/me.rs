@@ -20,11 +20,16 @@ use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::page::Limit;
 use crate::store;
-use crate::store::register::channel::{self, Channel, LastMessage};
+use crate::store::delivery_log::{self, LastMessage};
+use crate::store::register::channel::{self, Channel};
 use crate::store::register::member::{self, Member};
 
 pub fn routes() -> Router<HttpState> {
-    Router::new().route("/me", get(me)).route("/me/sessions", get(devices)).route("/me/channels", get(channels)).route("/me/second-factor", get(second_factor))
+    Router::new()
+        .route("/me", get(me))
+        .route("/me/sessions", get(devices))
+        .route("/me/channels", get(channels))
+        .route("/me/second-factor", get(second_factor))
 }
 
 #[derive(Template)]
@@ -66,7 +71,7 @@ async fn channels(State(app): State<App>, caller: Caller) -> Result<Response, Ht
     let found = app.read(move |mut tx| async move {
         let member = member::get(&mut tx, site_id, member_id).await?;
         let channels = channel::list(&mut tx, site_id, member_id).await?;
-        let last_messages = channel::last_messages(&mut tx, site_id, member_id).await?;
+        let last_messages = delivery_log::last_messages(&mut tx, site_id, member_id).await?;
         let kinds = kinds(&mut tx).await?;
         Ok((tx, (member, channels, last_messages, kinds)))
     });

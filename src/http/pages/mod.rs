@@ -84,7 +84,13 @@ fn desk() -> Router<HttpState> {
 
 /// What is looked at on the way and at the door.
 fn door() -> Router<HttpState> {
-    alerts::routes().merge(alert::routes()).merge(claim::routes()).merge(visit::routes()).merge(visits::routes()).merge(seniors::routes()).merge(senior::routes())
+    alerts::routes()
+        .merge(alert::routes())
+        .merge(claim::routes())
+        .merge(visit::routes())
+        .merge(visits::routes())
+        .merge(seniors::routes())
+        .merge(senior::routes())
 }
 
 /// How people come in, and what an administrator keeps.
@@ -95,9 +101,8 @@ fn office() -> Router<HttpState> {
 /// Everybody begins where her work is; where nobody is looked after yet, that is the guided way to the first round.
 async fn first(State(app): State<App>, caller: Caller) -> Result<Redirect, HttpError> {
     if caller.may(Capability::RegisterWrite) {
-        let (site_id, today) = (caller.site_id, caller.today);
-        let setup = app.read(move |mut tx| async move { setup::of(&mut tx, site_id, today).await.map(|setup| (tx, setup)) }).await?;
-        if setup.seniors == 0 {
+        let site_id = caller.site_id;
+        if app.read(move |mut tx| async move { setup::is_empty(&mut tx, site_id).await.map(|empty| (tx, empty)) }).await? {
             return Ok(Redirect::to("/admin"));
         }
     }

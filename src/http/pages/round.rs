@@ -24,7 +24,6 @@ use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::json::StrictQuery;
 use crate::http::value::Day;
-use crate::store::naming;
 
 pub fn routes() -> Router<HttpState> {
     Router::new().route("/round", get(round)).merge(sheet::routes()).merge(enter::routes())
@@ -121,9 +120,7 @@ async fn round(State(app): State<App>, caller: Caller, StrictQuery(query): Stric
     let asked =
         Asked { date: query.date.map_or(caller.today, |day| day.0), slot: query.slot.unwrap_or(Slot::Morning), place: None, sheet: false };
     let round = rounds::of(&app, caller.clone(), asked).await?;
-    let (site_id, member_id) = (caller.site_id, caller.member_id);
-    let called =
-        app.read(move |mut tx| async move { naming::member(&mut tx, site_id, member_id).await.map(|called| (tx, called)) }).await?;
+    let called = sheet::name(&app, &caller).await?;
     let (all, done) = (round.stops.len(), round.done);
     let (left, seen): (Vec<Stop>, Vec<Stop>) = round.stops.into_iter().partition(|stop| stop.state.wants_a_look());
     let after = |days| caller.today.checked_add_days(Days::new(days)).unwrap_or(caller.today);

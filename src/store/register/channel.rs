@@ -1,7 +1,5 @@
 //! The ordered list of ways to reach a member. A member without any is allowed, and shown by the reachability check.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
@@ -28,16 +26,6 @@ pub struct Channel {
     pub disabled_why: Option<String>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
-}
-
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct LastMessage {
-    pub channel_id: Uuid,
-    /// A word of the outbox: ready, leased, sent or failed.
-    pub state: String,
-    /// When it was sent, or else made.
-    pub at: DateTime<Utc>,
-    pub attempts: i64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
@@ -197,16 +185,6 @@ pub async fn code_sent(tx: &mut Tx, by: &By, channel: &Channel) -> Result<()> {
 
 async fn sent(tx: &mut Tx, by: &By, channel: &Channel, act: &'static str) -> Result<()> {
     wrote(tx, by, written(act, channel.id, channel.member_id), &serde_json::json!({})).await
-}
-
-/// What became of the last message over each channel of a member.
-pub async fn last_messages(tx: &mut Tx, site_id: Uuid, member_id: Uuid) -> Result<HashMap<Uuid, LastMessage>> {
-    let sql = "select m.channel_id, m.state, coalesce(m.sent_at, m.sealed_at) as at, m.attempts from message m
-        where m.site_id = $1 and m.recipient_id = $2 and m.channel_id is not null and m.id = (
-            select l.id from message l where l.site_id = m.site_id and l.recipient_id = m.recipient_id and l.channel_id = m.channel_id
-            order by l.sealed_at desc, l.id desc limit 1)";
-    let rows: Vec<LastMessage> = on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(member_id).fetch_all(conn).await)?;
-    Ok(rows.into_iter().map(|row| (row.channel_id, row)).collect())
 }
 
 fn written(act: &str, id: Uuid, member_id: Uuid) -> Written<'_> {

@@ -1,12 +1,13 @@
 //! One installation of the built program in a folder of its own, on free loopback ports, speaking English.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const WAIT_MAX: Duration = Duration::from_secs(30);
+/// No measure of anything: a test that would wait for ever ends.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
 pub struct Installation {
@@ -152,12 +153,34 @@ impl Server {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill runs").success());
     }
 
-    /// The exit code and how long the end took.
-    pub fn wait(&mut self) -> (Option<i32>, Duration) {
+    /// A request whose handler waits for a body that never comes: `100 Continue` is said when it begins to read. Bytes that
+    /// were sent and not yet read would hold nothing: a server that stops closes such a connection at once.
+    pub fn holds_a_request(&self) -> TcpStream {
+        let mut half = TcpStream::connect(self.http).expect("the server listens");
+        let head = "POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n";
+        half.write_all(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes()).expect("a head is sent");
+        half.set_read_timeout(Some(WAIT_MAX)).expect("a time that is not nothing");
+        let mut said = [0; 12];
+        half.read_exact(&mut said).expect("the server wants the body");
+        assert_eq!(&said, b"HTTP/1.1 100");
+        half
+    }
+
+    /// Waits until nobody is taken any more, which is the first step of a stop.
+    pub fn is_stopping(&self) {
+        let started = Instant::now();
+        while TcpStream::connect(self.http).is_ok() {
+            assert!(started.elapsed() < WAIT_MAX, "the stop does not begin");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// The exit code.
+    pub fn wait(&mut self) -> Option<i32> {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("the server is a child") {
-                return (status.code(), started.elapsed());
+                return status.code();
             }
             assert!(started.elapsed() < WAIT_MAX, "the server does not end");
             std::thread::sleep(POLL);
@@ -167,7 +190,7 @@ impl Server {
     #[track_caller]
     pub fn stop(mut self) {
         self.signal("TERM");
-        assert_eq!(self.wait().0, Some(0));
+        assert_eq!(self.wait(), Some(0));
     }
 }
 

@@ -12,12 +12,12 @@ use chenlian::on;
 use chenlian::seal::SealKey;
 use chenlian::store::open::{self, FileLock};
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::binary::{Installation, Server, client};
+use super::binary::{Installation, Server, WAIT_MAX, client};
 use crate::harness::{World, fresh_schema, needs};
 use crate::http::bearer;
 
@@ -203,16 +203,18 @@ impl Street {
             if waiting > 0 {
                 break;
             }
-            assert!(began.elapsed() < Duration::from_secs(4), "the look never came to its turn");
+            assert!(began.elapsed() < WAIT_MAX, "the look never came to its turn");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        drop(stream);
-        // Time for the server to see that she is gone.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // She leaves, and the server has seen it when it leaves her as well.
+        stream.shutdown().await.expect("the connection stands");
+        let mut said = Vec::new();
+        let left = tokio::time::timeout(WAIT_MAX, stream.read_to_end(&mut said)).await.expect("the server sees that she is gone");
+        assert_eq!(left.unwrap_or_default(), 0, "she is gone before she is answered");
         holding.commit().await.expect("the rows are let go");
         let began = Instant::now();
         while self.count(pool).await == 0 {
-            assert!(began.elapsed() < Duration::from_secs(5), "the look was dropped with its sender");
+            assert!(began.elapsed() < WAIT_MAX, "the look was dropped with its sender");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

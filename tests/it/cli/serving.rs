@@ -1,14 +1,12 @@
 //! Start, refusals to start, and stop.
 
-use std::io::Write;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::binary::{Installation, Server, client, free_port};
+use super::binary::{Installation, Server, WAIT_MAX, client, free_port};
 
 #[tokio::test]
 async fn the_first_start_keeps_its_data_private_and_says_how_to_make_the_first_administrator() {
@@ -115,7 +113,7 @@ async fn a_file_taken_away_under_the_server_is_saved_and_the_server_ends() {
         home.add_administrator().succeeded();
         let before = super::keeping::rows(&home.database(), "member").await;
         std::fs::remove_file(home.data().join(taken)).expect("the file is there");
-        assert_eq!(server.wait().0, Some(1), "{taken}");
+        assert_eq!(server.wait(), Some(1), "{taken}");
         let files = std::fs::read_dir(home.data()).expect("readable").map(|file| file.expect("readable").path());
         let saved = files.into_iter().find(|file| file.to_string_lossy().contains(".rescued-")).expect("what it held is saved");
         home.run(&["restore", saved.to_str().expect("plain names")]).succeeded();
@@ -124,18 +122,22 @@ async fn a_file_taken_away_under_the_server_is_saved_and_the_server_ends() {
     }
 }
 
+/// A server that would wait for a slow client for longer than any test does: only the stop itself cuts it off.
+fn patient(home: &Installation) -> Server {
+    let mut command = home.command(&["serve"]);
+    command.env("CHENLIAN_HTTP__HEADER_TIMEOUT", "10m");
+    Server::start(command)
+}
+
 #[tokio::test]
 async fn a_stop_is_orderly_and_short_although_clients_hang_on() {
     let home = Installation::new();
-    let mut server = home.serve();
-    let mut half = TcpStream::connect(server.http).expect("the server listens");
-    half.write_all(b"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n").expect("half a request is sent");
+    let mut server = patient(&home);
+    let _half = server.holds_a_request();
     let idle = client();
     idle.get(format!("http://{}/health", server.ops)).send().await.expect("the server answers");
     server.signal("TERM");
-    let (code, took) = server.wait();
-    assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(server.wait(), Some(0));
 
     let stopped: Vec<String> = super::keeping::rows(&home.database(), "server_life").await;
     assert!(stopped.len() == 1 && !stopped[0].ends_with("NULL"), "the end is on record: {stopped:?}");
@@ -144,17 +146,12 @@ async fn a_stop_is_orderly_and_short_although_clients_hang_on() {
 #[test]
 fn a_second_signal_ends_a_stop_that_takes_too_long() {
     let home = Installation::new();
-    let mut server = home.serve();
-    let mut half = TcpStream::connect(server.http).expect("the server listens");
-    half.write_all(b"POST /api/v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n").expect("half a request is sent");
-    std::thread::sleep(Duration::from_millis(200));
+    let mut server = patient(&home);
+    let _half = server.holds_a_request();
     server.signal("INT");
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(server.child.try_wait().expect("the server is a child").is_none(), "the first signal waits for the request");
+    server.is_stopping();
     server.signal("INT");
-    let (code, took) = server.wait();
-    assert_eq!(code, Some(1));
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(server.wait(), Some(1), "0 is the end of the first one's stop, which waits for the request");
 }
 
 #[tokio::test]
@@ -167,8 +164,8 @@ async fn a_closed_console_does_not_stop_the_server() {
     let mut child = command.spawn().expect("the program runs");
     // Nobody reads either: every write fails from now on.
     drop((child.stdout.take(), child.stderr.take()));
-    let mut alive = false;
-    for _ in 0..250 {
+    let (mut alive, began) = (false, Instant::now());
+    while began.elapsed() < WAIT_MAX {
         let asked = client().get(format!("http://127.0.0.1:{ops}/ready")).send().await;
         alive = asked.is_ok_and(|answer| answer.status() == 200);
         if alive {
@@ -222,7 +219,7 @@ async fn a_healthy_server_tells_the_outside_that_it_lives() {
         std::io::Read::read_exact(&mut beat, &mut request).expect("a request is sent");
         let _ = heard.send(request);
     });
-    let request = beats.recv_timeout(Duration::from_secs(20)).expect("nobody outside hears from a healthy server");
+    let request = beats.recv_timeout(WAIT_MAX).expect("nobody outside hears from a healthy server");
     assert_eq!(&request, b"GET /beat");
     server.stop();
 }

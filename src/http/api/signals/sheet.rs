@@ -19,12 +19,13 @@ use crate::domain::refusal::Refusal;
 use crate::domain::signal::{SignalKind, Source, sheet_time};
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey, no_key};
+use crate::http::api::rounds::{Asked, planned};
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::StrictJson;
 use crate::http::value::Timestamp;
 use crate::store::signal::{BATCH_MAX, NewSignal};
-use crate::store::{self, Tx, access, plan, round};
+use crate::store::{access, plan};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(sheet))
@@ -103,7 +104,8 @@ async fn looks(app: &App, caller: &Caller, id: Uuid, sheet: Sheet) -> Result<Vec
         .read(move |mut tx| async move {
             let rules = plan::site(&mut tx, asker.site_id).await?.rules.check;
             sheet_time(looked_at, now, rules.future_people.0)?;
-            let stops = stops(&mut tx, &asker, place, looked_at.with_timezone(&asker.timezone).date_naive(), slot).await?;
+            let asked = Asked { date: looked_at.with_timezone(&asker.timezone).date_naive(), slot, place, sheet: false };
+            let stops = planned(&mut tx, &asker, asked, Capability::SignalCreate).await?;
             let known = match observed_by {
                 Some(member) => access::members_among(&mut tx, asker.site_id, &BTreeSet::from([member])).await?.contains(&member),
                 None => true,
@@ -132,16 +134,6 @@ async fn looks(app: &App, caller: &Caller, id: Uuid, sheet: Sheet) -> Result<Vec
         Some(sheet.look(caller, id, stop.senior_id, kind))
     });
     Ok(looked.collect())
-}
-
-async fn stops(tx: &mut Tx, caller: &Caller, place: Option<Uuid>, date: chrono::NaiveDate, slot: Slot) -> store::Result<Vec<round::Stop>> {
-    match place {
-        None => round::of_member(tx, caller.site_id, caller.member_id, date, slot).await,
-        Some(place) => {
-            caller.place(tx, place, Capability::SignalCreate).await?;
-            round::of_place(tx, caller.site_id, place, date, slot).await
-        }
-    }
 }
 
 impl Sheet {

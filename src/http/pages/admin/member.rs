@@ -20,13 +20,14 @@ use crate::http::api::sessions::Session;
 use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::json::Segments;
+use crate::http::pages::channels::{Kind, kinds};
 use crate::http::pages::frame::Frame;
 use crate::http::pages::page;
+use crate::store::delivery_log::{self, LastMessage};
 use crate::store::register::Page as RowPage;
-use crate::store::register::channel::{self, Channel, LastMessage};
+use crate::store::register::channel::{self, Channel};
 use crate::store::register::member::{self, Member, MemberFilter};
 use crate::store::register::role_grant::{self, RoleGrant, RoleGrantFilter};
-use crate::http::pages::channels::{Kind, kinds};
 use crate::store::second_factor;
 use crate::store::{self, Tx};
 
@@ -134,7 +135,7 @@ async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
         let filter = RoleGrantFilter { id: None, member_id: Some(id), role: None, place_id: None, on: Some(today) };
         let held = grants(&mut tx, site_id, filter).await?;
         let channels = channel::list(&mut tx, site_id, id).await?;
-        let last_messages = channel::last_messages(&mut tx, site_id, id).await?;
+        let last_messages = delivery_log::last_messages(&mut tx, site_id, id).await?;
         let has_factor = second_factor::since(&mut tx, site_id, id).await?.is_some();
         let kinds = kinds(&mut tx).await?;
         Ok((tx, (member, held, (channels, last_messages, kinds), has_factor)))

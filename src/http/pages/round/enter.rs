@@ -6,42 +6,26 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone};
-use serde::Deserialize;
 use uuid::Uuid;
 
-use super::sheet::{choices, name, query};
+use super::sheet::{Paper, PaperQuery, query};
 use super::{Entrance, entrances};
 use crate::app::App;
 use crate::domain::access::Capability;
-use crate::domain::check::Slot;
 use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
-use crate::http::api::rounds::{self, Asked, Stop};
+use crate::http::api::rounds::{Asked, Stop};
 use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::json::StrictQuery;
-use crate::http::pages::filter::{Choice, blank};
+use crate::http::pages::filter::Choice;
 use crate::http::pages::frame::{Frame, Said};
 use crate::http::pages::page;
-use crate::http::value::Day;
 use crate::store::signal::BATCH_MAX;
 use crate::store::{self, naming, round};
 
 pub fn routes() -> Router<HttpState> {
     Router::new().route("/round/enter", get(enter))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EnterQuery {
-    /// Today if left out. A code printed the evening before names its own day.
-    #[serde(default)]
-    date: Option<Day>,
-    #[serde(default)]
-    slot: Option<Slot>,
-    /// The reader's own round if left out.
-    #[serde(default, deserialize_with = "blank")]
-    place: Option<Uuid>,
 }
 
 #[derive(Template)]
@@ -103,18 +87,18 @@ fn offset(caller: &Caller, date: NaiveDate) -> String {
 }
 
 /// Whose walk it may have been: of one's own round oneself, of a place whoever walks there, for readers who may know that.
-async fn walkers(app: &App, caller: &Caller, asked: Asked, me: &str) -> Result<Vec<(Uuid, String)>, HttpError> {
-    let mut walkers = vec![(caller.member_id, me.to_owned())];
+async fn walkers(app: &App, caller: &Caller, asked: Asked, paper: &Paper) -> Result<Vec<(Uuid, String)>, HttpError> {
+    let mut walkers = vec![(caller.member_id, paper.reader.clone())];
     let Some(place) = asked.place else { return Ok(walkers) };
     let asker = caller.clone();
+    let seniors: Vec<Uuid> = paper.stops.iter().map(|stop| stop.senior_id).collect();
     let named = app.read(move |mut tx| async move {
         match asker.place(&mut tx, place, Capability::MembersRead).await {
             Ok(()) => {}
             Err(store::Error::Refused(_)) => return Ok((tx, Vec::new())),
             Err(other) => return Err(other),
         }
-        let stops = round::of_place(&mut tx, asker.site_id, place, asked.date, asked.slot).await?;
-        let ids = round::walkers(&mut tx, asker.site_id, &stops, asked.date, asked.slot).await?;
+        let ids = round::walkers(&mut tx, asker.site_id, &seniors, asked.date, asked.slot).await?;
         let named = naming::members(&mut tx, asker.site_id, &ids).await?;
         Ok((tx, named.into_iter().collect::<Vec<_>>()))
     });
@@ -122,29 +106,21 @@ async fn walkers(app: &App, caller: &Caller, asked: Asked, me: &str) -> Result<V
     Ok(walkers)
 }
 
-async fn enter(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<EnterQuery>) -> Result<Response, HttpError> {
-    let asked = Asked {
-        date: query.date.map_or(caller.today, |day| day.0),
-        slot: query.slot.unwrap_or(Slot::Morning),
-        place: query.place,
-        sheet: false,
-    };
+async fn enter(State(app): State<App>, caller: Caller, StrictQuery(query): StrictQuery<PaperQuery>) -> Result<Response, HttpError> {
+    let asked = query.asked(&caller, false);
     if asked.date > caller.today {
         return Err(Refusal::invalid("date", "round.sheet_future").into());
     }
-    let choices = choices(&app, &caller, asked.place).await?;
-    let round = rounds::of(&app, caller.clone(), asked).await?;
-    let me = name(&app, &caller).await?;
-    let chosen = choices.iter().find(|choice| choice.is_chosen).map(|choice| choice.name.clone());
+    let paper = Paper::read(&app, &caller, asked).await?;
     page(&EnterPage {
         frame: Frame::of(&caller, if asked.place.is_some() { "/board" } else { "/round" }),
         offset: offset(&caller, asked.date),
-        walkers: walkers(&app, &caller, asked, &me).await?,
+        walkers: walkers(&app, &caller, asked, &paper).await?,
         member_id: caller.member_id,
-        whose: chosen.unwrap_or(me),
-        count: round.stops.len(),
-        entrances: entrances(round.stops),
-        choices,
+        whose: paper.whose,
+        count: paper.stops.len(),
+        entrances: entrances(paper.stops),
+        choices: paper.choices,
         sheet: format!("/round/sheet{}", self::query(asked)),
         asked,
     })

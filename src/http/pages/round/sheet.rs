@@ -32,10 +32,11 @@ pub fn routes() -> Router<HttpState> {
     Router::new().route("/round/sheet", get(sheet))
 }
 
+/// Which paper: here it is printed, by `enter` typed in.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SheetQuery {
-    /// Today if left out; tomorrow's is printed the evening before.
+pub struct PaperQuery {
+    /// Today if left out. Tomorrow's is printed the evening before, and its code names that day.
     #[serde(default)]
     date: Option<Day>,
     #[serde(default)]
@@ -43,6 +44,35 @@ struct SheetQuery {
     /// The reader's own round if left out.
     #[serde(default, deserialize_with = "blank")]
     place: Option<Uuid>,
+}
+
+impl PaperQuery {
+    /// `sheet`: to print, which opens telephone numbers.
+    pub fn asked(&self, caller: &Caller, sheet: bool) -> Asked {
+        let date = self.date.map_or(caller.today, |day| day.0);
+        Asked { date, slot: self.slot.unwrap_or(Slot::Morning), place: self.place, sheet }
+    }
+}
+
+/// What both sides of the paper show.
+pub struct Paper {
+    pub stops: Vec<Stop>,
+    /// Places of which the reader may have a list.
+    pub choices: Vec<Choice>,
+    /// How the reader is called.
+    pub reader: String,
+    /// Whose paper it is: the place's, or else the reader's own.
+    pub whose: String,
+}
+
+impl Paper {
+    pub async fn read(app: &App, caller: &Caller, asked: Asked) -> Result<Self, HttpError> {
+        let choices = choices(app, caller, asked.place).await?;
+        let stops = rounds::of(app, caller.clone(), asked).await?.stops;
+        let reader = name(app, caller).await?;
+        let chosen = choices.iter().find(|choice| choice.is_chosen).map(|choice| choice.name.clone());
+        Ok(Self { whose: chosen.unwrap_or_else(|| reader.clone()), stops, choices, reader })
+    }
 }
 
 #[derive(Template)]
@@ -110,28 +140,20 @@ async fn sheet(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-    StrictQuery(query): StrictQuery<SheetQuery>,
+    StrictQuery(query): StrictQuery<PaperQuery>,
 ) -> Result<Response, HttpError> {
-    let asked = Asked {
-        date: query.date.map_or(caller.today, |day| day.0),
-        slot: query.slot.unwrap_or(Slot::Morning),
-        place: query.place,
-        sheet: true,
-    };
-    let choices = choices(&app, &caller, asked.place).await?;
-    let round = rounds::of(&app, caller.clone(), asked).await?;
-    let printed_by = name(&app, &caller).await?;
-    let chosen = choices.iter().find(|choice| choice.is_chosen).map(|choice| choice.name.clone());
+    let asked = query.asked(&caller, true);
+    let paper = Paper::read(&app, &caller, asked).await?;
     let enter = format!("/round/enter{}", self::query(asked));
     page(&SheetPage {
         frame: Frame::of(&caller, if asked.place.is_some() { "/board" } else { "/round" }),
         now: app.clock.now(),
         tomorrow: caller.today.checked_add_days(Days::new(1)).unwrap_or(caller.today),
-        whose: chosen.unwrap_or_else(|| printed_by.clone()),
-        printed_by,
-        count: round.stops.len(),
-        entrances: entrances(round.stops),
-        choices,
+        whose: paper.whose,
+        printed_by: paper.reader,
+        count: paper.stops.len(),
+        entrances: entrances(paper.stops),
+        choices: paper.choices,
         qr: qr::address(&format!("{}{enter}", invitations::base(&app, &headers))),
         enter,
         asked,
@@ -139,13 +161,14 @@ async fn sheet(
 }
 
 /// The places of a reader who may print lists of more than her own round.
-pub async fn choices(app: &App, caller: &Caller, chosen: Option<Uuid>) -> Result<Vec<Choice>, HttpError> {
+async fn choices(app: &App, caller: &Caller, chosen: Option<Uuid>) -> Result<Vec<Choice>, HttpError> {
     if chosen.is_none() && !caller.may(Capability::PhoneRead) {
         return Ok(Vec::new());
     }
     Ok(filter::choices(&filter::read_places(app, caller, chosen, Capability::PhoneRead).await?, chosen))
 }
 
+/// How the reader is called.
 pub async fn name(app: &App, caller: &Caller) -> Result<String, HttpError> {
     let (site_id, member_id) = (caller.site_id, caller.member_id);
     let called = app.read(move |mut tx| async move { naming::member(&mut tx, site_id, member_id).await.map(|called| (tx, called)) });
