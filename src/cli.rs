@@ -2,6 +2,7 @@
 //! or 2 (arguments or settings). No secret is ever an argument: every user of a machine sees arguments.
 
 mod arguments;
+mod channel;
 mod console;
 mod keep;
 mod people;
@@ -53,6 +54,7 @@ async fn run(arguments: Arguments, console: Console) -> Outcome {
             make_vapid_key(console);
             Ok(())
         }
+        Command::Channel { command: ChannelCommand::Test { channel, to } } => channel::test(load()?, &channel, &to, console).await,
         Command::Backup { file } => keep::backup(load()?, &file, console).await,
         Command::Restore { file } => keep::restore(load()?, &file, console).await,
         Command::Verify => keep::verify(load()?, console).await,

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use uuid::Uuid;
 
 use super::console::Console;
+use crate::domain::message::Channel;
 use crate::domain::place::Role;
 
 #[derive(Debug, Parser)]
@@ -104,6 +105,13 @@ pub enum TokenCommand {
 #[derive(Debug, Subcommand)]
 pub enum ChannelCommand {
     Vapid,
+    /// Past the outbox and without the database, so also before the first start.
+    Test {
+        #[arg(value_parser = PossibleValuesParser::new(channels()))]
+        channel: String,
+        #[arg(long)]
+        to: String,
+    },
 }
 
 impl Arguments {
@@ -140,6 +148,11 @@ fn argument_key(argument: &clap::Arg) -> String {
 
 fn sub_key(key: &str, sub: &clap::Command) -> String {
     format!("{key}_{}", sub.get_name())
+}
+
+/// The channels that send, by their words.
+fn channels() -> Vec<&'static str> {
+    Channel::ALL.iter().filter(|channel| channel.has_account() && **channel != Channel::WebPush).map(|channel| channel.as_str()).collect()
 }
 
 #[cfg(test)]

@@ -21,9 +21,7 @@ use crate::notify::{official_account, receipts};
 use crate::store::outbox::receipt;
 
 pub fn routes() -> Router<HttpState> {
-    Router::new()
-        .route("/callbacks/{channel}/{key}", post(report))
-        .route("/callbacks/official_account", get(prove).post(event))
+    Router::new().route("/callbacks/{channel}/{key}", post(report)).route("/callbacks/official_account", get(prove).post(event))
 }
 
 async fn report(

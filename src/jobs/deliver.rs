@@ -322,14 +322,7 @@ async fn settle(app: &App, leased: Leased, outcome: Outcome) -> Option<Settle> {
         tracing::warn!(message = %id, attempt = leased.attempts, outcome = %outcome.class, detail = outcome.detail, "a message was not sent");
     }
     let (channel, call_no, named) = (leased.channel.clone(), leased.call_no, outcome.provider_id.clone());
-    let attempt = Attempt {
-        leased,
-        outcome,
-        rules,
-        jitter: rand::random(),
-        instance: app.instance,
-        escalate: Escalate::Yes,
-    };
+    let attempt = Attempt { leased, outcome, rules, jitter: rand::random(), instance: app.instance, escalate: Escalate::Yes };
     let settled = match write_settled(app, attempt.clone()).await {
         Err(Error::Broken { what, id, why }) => {
             tracing::error!(what, id, why, "an alert could not be told that nobody was reached");

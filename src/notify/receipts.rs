@@ -105,7 +105,8 @@ mod tests {
                 {"phone_number":"13900000001","success":false,"err_code":"MOBILE_NOT_ON_SERVICE","out_id":"c8"},{"success":true},17]"#,
             &[("b1", Delivered, "DELIVERED"), ("c8", Failed, "MOBILE_NOT_ON_SERVICE")],
         );
-        for (code, state) in [("200000", Heard), ("200002", Unanswered), ("200003", Unanswered), ("200010", Unanswered), ("200004", Failed)] {
+        for (code, state) in [("200000", Heard), ("200002", Unanswered), ("200003", Unanswered), ("200010", Unanswered), ("200004", Failed)]
+        {
             let body = format!(r#"[{{"call_id":"v1","out_id":"c9","status_code":"{code}","duration":3}}]"#);
             check(Channel::AliyunVoice, &body, &[("v1", state, code)]);
         }

@@ -9,8 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{SecondsFormat, TimeDelta};
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::header::RETRY_AFTER;
 use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
 use serde_json::json;
 
 use super::target::{Resolver, check_target};

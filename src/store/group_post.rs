@@ -105,7 +105,8 @@ pub async fn lease(tx: &mut Tx, group: &Group, now: DateTime<Utc>) -> Result<boo
 pub async fn told(tx: &mut Tx, group: &Group, now: DateTime<Utc>) -> Result<()> {
     let sql = "update group_chat set posted = $3, posted_at = $4, changed_at = null, next_at = null, lease_until = null, attempts = 0,
             repeated = $5, last_error = null where site_id = $1 and id = $2";
-    let posted = Value::from(group.counts.iter().map(|(building, count)| serde_json::json!([building, count])).collect::<Vec<_>>()).to_string();
+    let posted =
+        Value::from(group.counts.iter().map(|(building, count)| serde_json::json!([building, count])).collect::<Vec<_>>()).to_string();
     on!(tx, |conn| sqlx::query(sql).bind(group.site_id).bind(group.id).bind(posted).bind(now).bind(false).execute(conn).await.map(|_| ()))?;
     Ok(())
 }

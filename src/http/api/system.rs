@@ -12,15 +12,15 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::Capability;
+use crate::domain::health::{Ailment, Setup, Weakness, weaknesses};
 use crate::domain::message::Channel;
 use crate::domain::message::retry::OutcomeClass;
 use crate::domain::refusal::Refusal;
-use crate::domain::health::{Ailment, Setup, Weakness, weaknesses};
 use crate::http::answer::Answer;
 use crate::http::api::entry::by;
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
-use crate::http::json::{Segments, StrictJson};
+use crate::http::json::StrictJson;
 use crate::http::ops::{self, NotReady};
 use crate::http::value::Text;
 use crate::http::{HttpState, is_tls};
@@ -74,6 +74,8 @@ pub struct System {
 
 #[derive(Serialize, ToSchema)]
 pub struct ChannelState {
+    /// As in `POST …/channels`.
+    #[schema(value_type = String)]
     pub channel: Channel,
     /// Since when the provider refuses the account or its settings; nothing leaves that way until a test message has passed.
     pub refused_at: Option<DateTime<Utc>>,
@@ -85,6 +87,8 @@ pub struct ChannelState {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 struct Trial {
+    #[schema(value_type = String)]
+    channel: Channel,
     /// A telephone number, an e-mail address, a name on the platform, or the key of an app: what the channel's address is.
     to: Text<500>,
 }
@@ -92,6 +96,7 @@ struct Trial {
 /// What the provider said to a test message.
 #[derive(Serialize, ToSchema)]
 struct Tried {
+    #[schema(value_type = String)]
     channel: Channel,
     /// The provider's number of the message, where it gives one.
     provider_id: Option<String>,
@@ -177,17 +182,12 @@ impl From<Account> for ChannelState {
 
 /// Send a test message, marked as a drill, past the outbox to any address, and hear at once what the provider says. One that passes
 /// ends a refusal.
-#[utoipa::path(post, path = "/api/v1/system/channels/{channel}/test", tag = "system", params(("channel" = Channel, Path)), request_body = Trial,
+#[utoipa::path(post, path = "/api/v1/system/channel-tests", tag = "system", request_body = Trial,
     responses((status = 200, body = Tried), (status = 400, body = Problem), (status = 403, body = Problem), (status = 409, body = Problem)))]
-async fn try_channel(
-    State(app): State<App>,
-    caller: Caller,
-    Segments(channel): Segments<String>,
-    StrictJson(body, _): StrictJson<Trial>,
-) -> Result<Answer, HttpError> {
+async fn try_channel(State(app): State<App>, caller: Caller, StrictJson(body, _): StrictJson<Trial>) -> Result<Answer, HttpError> {
     caller.require_site(Capability::SystemRead)?;
     caller.require_recent()?;
-    let channel: Channel = channel.parse().map_err(|_| Refusal::not_found())?;
+    let channel = body.channel;
     if !app.config.working_channels().contains(&(channel, true)) {
         return Err(Refusal::conflict("channel.no_account").into());
     }

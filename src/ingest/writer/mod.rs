@@ -150,13 +150,7 @@ impl Work {
         let (instance, ..) = app.instance.as_fields();
         // The first field of a time-ordered id changes too slowly to tell two instances apart; the last bytes are random.
         let tail = u32::try_from(app.instance.as_u128() & 0xffff_ffff).unwrap_or(instance);
-        Arc::new(Self {
-            rules,
-            seal: app.seal.clone(),
-            instance: tail,
-            listening_since: app.started_at,
-            budget: Mutex::default(),
-        })
+        Arc::new(Self { rules, seal: app.seal.clone(), instance: tail, listening_since: app.started_at, budget: Mutex::default() })
     }
 
     /// What is put aside: kept as far as there is room, and told at once where somebody may have pressed for help.

@@ -158,14 +158,7 @@ pub async fn reassess(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], now: DateTim
 }
 
 /// A person acts on an alert. Returns the alert as it is now.
-pub async fn act(
-    tx: &mut Tx,
-    site_id: Uuid,
-    alert_id: Uuid,
-    actor: Actor,
-    act: Act,
-    now: DateTime<Utc>,
-) -> Result<Alert> {
+pub async fn act(tx: &mut Tx, site_id: Uuid, alert_id: Uuid, actor: Actor, act: Act, now: DateTime<Utc>) -> Result<Alert> {
     let sql = "select senior_id from alert where site_id = $1 and id = $2";
     let senior: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(alert_id).fetch_optional(conn).await)?;
     let senior = senior.ok_or_else(Refusal::not_found)?;

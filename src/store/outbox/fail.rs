@@ -62,8 +62,7 @@ pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc
         usable_channel!(),
         ")) order by n.not_before, n.id limit $2"
     );
-    let rows: Vec<Unreachable> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).fetch_all(conn).await)?;
+    let rows: Vec<Unreachable> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).fetch_all(conn).await)?;
     // Seniors first, as every writer: a claim that waits for our notices must not hold what we need.
     let seniors: Vec<Uuid> = rows.iter().filter_map(|row| row.senior_id).collect();
     tx.lock_seniors(&seniors).await?;

@@ -40,12 +40,8 @@ pub async fn arrive(tx: &mut Tx, receipt: &Receipt, now: DateTime<Utc>) -> Resul
 pub async fn apply_waiting(tx: &mut Tx, channel: &str, provider_id: &str, call_no: i64, now: DateTime<Utc>) -> Result<()> {
     let sql = "select channel, reference, state, detail from message_receipt
         where channel = $1 and reference in ($2, $3) and handled_at is null order by at, state";
-    let rows: Vec<(String, String, String, String)> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(channel)
-        .bind(provider_id)
-        .bind(format!("c{call_no}"))
-        .fetch_all(conn)
-        .await)?;
+    let rows: Vec<(String, String, String, String)> =
+        on!(tx, |conn| sqlx::query_as(sql).bind(channel).bind(provider_id).bind(format!("c{call_no}")).fetch_all(conn).await)?;
     for (channel, reference, state, detail) in rows {
         // A word of another version says nothing here.
         let (Ok(channel), Ok(state)) = (channel.parse::<Channel>(), state.parse::<ReceiptState>()) else { continue };
@@ -109,7 +105,7 @@ async fn give_up(tx: &mut Tx, sent: &Sent, receipt: &Receipt, rungs: &[Rung], no
     if ours == 0 {
         return Ok(());
     }
-    ring::cancel(tx, sent.site_id, sent.id).await?;
+    ring::take_back(tx, sent.site_id, sent.id).await?;
     let sql = "update notice set state = 'sealed' where site_id = $1 and message_id = $2 and state = 'delivered'";
     on!(tx, |conn| sqlx::query(sql).bind(sent.site_id).bind(sent.id).execute(conn).await.map(|_| ()))?;
     let rank = rank(tx, sent.site_id, sent.channel_id).await?;

@@ -23,8 +23,7 @@ pub(super) async fn put(tx: &mut Tx, leased: &Leased, rank: i64, now: DateTime<U
     let routes = recipient.map(|recipient| recipient.routes).unwrap_or_default();
     let Some(ringing) = routes.iter().find(|route| route.channel.rings() && route.rank > rank) else { return Ok(()) };
     let sql = "select id, key from notice where site_id = $1 and message_id = $2 and class = 'alert' and state = 'delivered'";
-    let told: Vec<(Uuid, String)> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
+    let told: Vec<(Uuid, String)> = on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
     let rows: Vec<Value> = told
         .iter()
         .map(|(notice, key)| {
@@ -44,13 +43,13 @@ pub(super) async fn put(tx: &mut Tx, leased: &Leased, rank: i64, now: DateTime<U
     Ok(())
 }
 
-/// The text did not arrive, so what follows it is sent anew anyway: not twice.
-pub(super) async fn cancel(tx: &mut Tx, site_id: Uuid, message_id: Uuid) -> Result<()> {
+/// The text did not arrive, so what follows it is sent anew anyway: not twice. It goes without a trace, because a notice that is neither
+/// sent nor failed would say that somebody may still be reached.
+pub(super) async fn take_back(tx: &mut Tx, site_id: Uuid, message_id: Uuid) -> Result<()> {
     let sql = "select id from notice where site_id = $1 and message_id = $2";
     let told: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(message_id).fetch_all(conn).await)?;
     let rows: Vec<Value> = told.iter().map(|notice| json!({ "site": site_id, "id": id::ring(*notice) })).collect();
-    let sql = "update notice set state = 'cancelled' from {rows}
-        where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";
+    let sql = "delete from notice where state = 'pending' and (site_id, id) in (select {site:uuid}, {id:uuid} from {rows})";
     bulk::execute(tx, sql, &rows).await?;
     Ok(())
 }

@@ -120,7 +120,14 @@ pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
                   and t.class = 'alert' and t.message_id is not null
                 order by case when t.state = 'delivered' then 0 else 1 end, s.sealed_at desc limit 1) end as carried_by"
     );
-    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(now - BUNDLE).bind(NOTICES_PER_PASS_MAX).bind(WAITS_ITS_TURN).bind(now + JOINS_WITHIN).fetch_all(conn).await)?)
+    Ok(on!(tx, |conn| sqlx::query_as(sql)
+        .bind(now)
+        .bind(now - BUNDLE)
+        .bind(NOTICES_PER_PASS_MAX)
+        .bind(WAITS_ITS_TURN)
+        .bind(now + JOINS_WITHIN)
+        .fetch_all(conn)
+        .await)?)
 }
 
 /// The people and their working channels.

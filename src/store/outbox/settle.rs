@@ -29,7 +29,11 @@ pub struct Attempt {
 /// "Sent" counts whoever holds the lease by now: it is a fact. A failure counts only while the lease is ours, because the
 /// one who took over tries again anyway.
 pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<Settle> {
-    let rungs = if attempt.outcome.class == OutcomeClass::Sent { Vec::new() } else { lock_rungs(tx, attempt.leased.site_id, attempt.leased.id).await? };
+    let rungs = if attempt.outcome.class == OutcomeClass::Sent {
+        Vec::new()
+    } else {
+        lock_rungs(tx, attempt.leased.site_id, attempt.leased.id).await?
+    };
     record(tx, attempt, now).await?;
     let rank = rank(tx, attempt.leased.site_id, attempt.leased.channel_id).await?;
     let another = has_channel_after(tx, attempt.leased.site_id, attempt.leased.recipient_id, rank).await?;
@@ -115,12 +119,7 @@ pub(super) async fn has_channel_after(tx: &mut Tx, site_id: Uuid, member_id: Uui
          where c.site_id = $1 and c.member_id = $2 and ",
         usable_channel!()
     );
-    let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql)
-        .bind(site_id)
-        .bind(member_id)
-        .bind(rank)
-        .fetch_one(conn)
-        .await)?;
+    let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member_id).bind(rank).fetch_one(conn).await)?;
     Ok(count > 0)
 }
 
@@ -204,7 +203,14 @@ async fn pause_endpoint(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> R
         on conflict (channel, address) do update set paused_until = excluded.paused_until
             where endpoint_pause.paused_until < excluded.paused_until";
     let (leased, until) = (&attempt.leased, now + pause(&attempt.outcome));
-    on!(tx, |conn| sqlx::query(sql).bind(leased.site_id).bind(leased.channel_id).bind(until).bind(attempt.outcome.whole_account).execute(conn).await.map(|_| ()))?;
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(leased.site_id)
+        .bind(leased.channel_id)
+        .bind(until)
+        .bind(attempt.outcome.whole_account)
+        .execute(conn)
+        .await
+        .map(|_| ()))?;
     Ok(())
 }
 
@@ -221,7 +227,11 @@ async fn refuse(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()
     if !channel_account::refuse(tx, channel, &attempt.outcome.detail, now).await? {
         return Ok(());
     }
-    tracing::error!(channel, why = attempt.outcome.detail, "the provider refuses the account: nothing leaves by it until somebody mends it");
+    tracing::error!(
+        channel,
+        why = attempt.outcome.detail,
+        "the provider refuses the account: nothing leaves by it until somebody mends it"
+    );
     let said = arguments([("channel", channel.as_str()), ("why", attempt.outcome.detail.as_str())]);
     for site_id in channel_account::sites(tx).await? {
         watch::tell_operators(tx, site_id, "notice.account_refused", &format!("account/{channel}"), &said, now).await?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, hold, Held, lock_id, place, present, require_open, require_version, same_or_conflict, wrote};
+use super::{By, Held, Written, hold, lock_id, place, present, require_open, require_version, same_or_conflict, wrote};
 use crate::domain::message::channel::GroupChannel;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;

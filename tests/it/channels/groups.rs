@@ -37,7 +37,7 @@ async fn robot(plays: &[Play]) -> Fake {
     .await
 }
 
-async fn with(app: &App, robot: &Fake) -> App {
+fn with(app: &App, robot: &Fake) -> App {
     instance(app, |config| {
         config.channels.wecom_bot.base_url.clone_from(&robot.url);
         config.outbox.attempt_timeout = Span::seconds(1);
@@ -65,7 +65,7 @@ async fn pass(app: &App) {
 async fn thirty_alerts_of_one_moment_are_one_post_of_counts_and_no_name() {
     on_each_engine(|app| async move {
         let fake = robot(&[]).await;
-        let app = with(&app, &fake).await;
+        let app = with(&app, &fake);
         let world = shut_morning(&app, 30).await;
         let server = Server::start(&app).await;
         group(&app, &world, &server, "693a91f6-7aoc").await;
@@ -79,7 +79,11 @@ async fn thirty_alerts_of_one_moment_are_one_post_of_counts_and_no_name() {
         let posts = fake.accepted();
         assert_eq!(posts.len(), 1, "{posts:?}");
         assert!(posts[0].contains("30户待上门") && !posts[0].contains("奶奶") && !posts[0].contains("爷爷"), "{posts:?}");
-        assert_eq!(number(&app, "select count(*) from notice where class = 'alert' and state = 'delivered'").await, 0, "nobody counts as told");
+        assert_eq!(
+            number(&app, "select count(*) from notice where class = 'alert' and state = 'delivered'").await,
+            0,
+            "nobody counts as told"
+        );
         look(&app, &world, 0, SignalKind::SeenInPerson, local("09:46:00")).await;
         for _ in 0..70 {
             pass(&app).await;
@@ -96,7 +100,7 @@ async fn thirty_alerts_of_one_moment_are_one_post_of_counts_and_no_name() {
 async fn a_post_whose_answer_is_lost_says_that_it_may_be_the_second() {
     on_each_engine(|app| async move {
         let fake = robot(&[Play::Before(Break::Status(503)), Play::After(Break::Reset)]).await;
-        let app = with(&app, &fake).await;
+        let app = with(&app, &fake);
         let world = shut_morning(&app, 1).await;
         let server = Server::start(&app).await;
         group(&app, &world, &server, "693a91f6-7aoc").await;
@@ -118,7 +122,7 @@ async fn a_post_whose_answer_is_lost_says_that_it_may_be_the_second() {
 async fn a_robot_that_was_removed_is_switched_off_once_and_the_operators_hear_of_it() {
     on_each_engine(|app| async move {
         let fake = robot(&[]).await;
-        let app = with(&app, &fake).await;
+        let app = with(&app, &fake);
         let world = shut_morning(&app, 1).await;
         let server = Server::start(&app).await;
         let id = group(&app, &world, &server, "wrong-key").await;
@@ -131,7 +135,8 @@ async fn a_robot_that_was_removed_is_switched_off_once_and_the_operators_hear_of
             later(&app, 10);
         }
         assert_eq!(fake.requests().len(), 2, "the test and one post, no loop");
-        assert_eq!(texts(&app, "select disabled_why from group_chat").await, ["errcode 93000"]);
+        let why = texts(&app, "select disabled_why from group_chat").await;
+        assert!(why[0].starts_with("errcode 93000"), "{why:?}");
         assert_eq!(number(&app, "select count(*) from notice where key = 'notice.group_refused'").await, 1);
         let page = administrator.request(reqwest::Method::GET, "/admin/groups").send().await.expect("a page").text().await.expect("text");
         assert!(page.contains("errcode 93000"), "{page}");
@@ -143,7 +148,7 @@ async fn a_robot_that_was_removed_is_switched_off_once_and_the_operators_hear_of
 async fn a_robot_that_hangs_is_asked_again_and_delays_nobody() {
     on_each_engine(|app| async move {
         let fake = robot(&[Play::Before(Break::Hang)]).await;
-        let app = with(&app, &fake).await;
+        let app = with(&app, &fake);
         let world = shut_morning(&app, 1).await;
         let server = Server::start(&app).await;
         group(&app, &world, &server, "693a91f6-7aoc").await;

@@ -112,7 +112,7 @@ async fn what_is_no_whole_copy_of_ours_is_not_put_back() {
     damaged[4_200..60_000].fill(0xff);
     std::fs::write(home.file("damaged"), damaged).expect("written");
     std::fs::copy(home.file("copy.db"), home.file("newer")).expect("copied");
-    change(&home.file("newer"), "update _sqlx_migrations set version = 9999").await;
+    change(&home.file("newer"), "update _sqlx_migrations set version = 9999 where version = 2").await;
     std::fs::write(home.file("foreign"), "").expect("an empty file is an empty database");
 
     for (file, word) in
@@ -202,4 +202,16 @@ fn a_made_key_for_web_push_is_alone_on_stdout_and_the_settings_take_it() {
     let shown = home.run(&["--config", file.to_str().expect("UTF-8"), "config"]).succeeded();
     assert!(shown.out.contains("(hidden)") && !shown.out.contains(made.out.split('"').nth(1).expect("a key")));
     assert_ne!(home.run(&["channel", "vapid"]).succeeded().out, made.out);
+}
+
+#[test]
+fn a_channel_is_tried_from_the_command_line_and_says_in_words_what_is_wrong() {
+    let home = Installation::new();
+    home.run(&["channel", "test", "aliyun_sms", "--to", "13900000001"]).refused(1, &["not set up"]);
+    home.run(&["channel", "test", "pigeon", "--to", "x"]).refused(2, &["aliyun_sms"]);
+    let file = home.file("chenlian.toml");
+    std::fs::write(&file, "[channels.ntfy]\nbase_url = \"http://127.0.0.1:1\"\n").expect("the folder is writable");
+    let config = file.to_str().expect("UTF-8");
+    home.run(&["--config", config, "channel", "test", "ntfy", "--to", "street-3"]).refused(1, &["cannot be reached"]);
+    home.run(&["--config", config, "channel", "test", "ntfy", "--to", "a b"]).refused(1, &["no spaces"]);
 }

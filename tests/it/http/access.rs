@@ -15,11 +15,12 @@ use super::{Client, Server, count};
 use crate::harness::{World, on_each_engine};
 
 /// Routes that need no sign-in.
-const PUBLIC: &[(&str, &str)] = &[("post", "/api/v1/sessions"), ("post", "/api/v1/sessions/join")];
+const PUBLIC: &[(&str, &str)] = &[("post", "/api/v1/sessions"), ("post", "/api/v1/sessions/join"), ("post", "/api/v1/claims")];
 /// Routes that show and change only what is the caller's own; a member without any role may use them.
 const OWN: &[&str] = &[
     "/api/v1/sessions",
     "/api/v1/sessions/join",
+    "/api/v1/claims",
     "/api/v1/sessions/current",
     "/api/v1/sessions/current/confirm",
     "/api/v1/sessions/{id}",
@@ -35,7 +36,15 @@ fn bodies(world: &World) -> Vec<(&'static str, &'static str, Value)> {
     let signal = json!({ "id": Uuid::now_v7(), "senior_id": world.seniors[0], "kind": "open", "observed_at": "2026-11-23T06:00:00+08:00" });
     // Of a place: without one it is about whoever types it in.
     let sheet = json!({ "id": Uuid::now_v7(), "place_id": world.building, "slot": "morning", "looked_at": "2026-11-23T06:00:00+08:00" });
-    vec![("post", "/api/v1/signals", signal), ("post", "/api/v1/signals/sheet", sheet)]
+    // A key goes in and never comes out, so the schema does not ask for it.
+    let group = json!({ "id": Uuid::now_v7(), "place_id": world.building, "name": "3号楼群", "channel": "wecom_bot", "key": "k-1" });
+    let trial = json!({ "channel": "log", "to": "x" });
+    vec![
+        ("post", "/api/v1/signals", signal),
+        ("post", "/api/v1/signals/sheet", sheet),
+        ("post", "/api/v1/groups", group),
+        ("post", "/api/v1/system/channel-tests", trial),
+    ]
 }
 
 /// One operation of the document.
@@ -164,6 +173,7 @@ fn table_of(segment: &str) -> Option<&'static str> {
         "devices" => "device",
         "quarantine" => "quarantined_message",
         "channels" => "member_channel",
+        "groups" => "group_chat",
         "signals" => "signal",
         "sites" => "site",
         _ => return None,

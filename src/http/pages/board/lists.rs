@@ -103,7 +103,7 @@ fn delivery(frame: &Frame, item: &Notification, recipient: Option<String>) -> De
     Delivery {
         call_no: item.call_no,
         recipient,
-        channel: words("channel", &item.channel),
+        channel: frame.word("channel.name", &item.channel).to_string(),
         state: words("message", &item.state),
         tone: match item.state.as_str() {
             "failed" => "bad",
