@@ -1,6 +1,6 @@
 //! 阿里云短信: one text message from an approved template to one number.
 //!
-//! Wire (signature and error codes: [`aliyun`](super::aliyun)): `SendSms` at `dysmsapi.aliyuncs.com` with `PhoneNumbers` (mainland: 11
+//! Wire (signature and error codes: `aliyun`): `SendSms` at `dysmsapi.aliyuncs.com` with `PhoneNumbers` (mainland: 11
 //! digits without country code; elsewhere country code and number without `+`), `SignName`, `TemplateCode` (SMS_…), `TemplateParam`
 //! (JSON, every value a string), `OutId` (up to 256 bytes, ours is the short id). Answer: `{"Code":"OK","BizId":…}`.
 //!

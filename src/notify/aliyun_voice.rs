@@ -1,6 +1,6 @@
 //! 阿里云语音: a telephone rings and reads an approved template aloud. What wakes people when a text did not.
 //!
-//! Wire (signature and error codes: [`aliyun`](super::aliyun)): `SingleCallByTts` at `dyvmsapi.aliyuncs.com` with `CalledNumber` (one
+//! Wire (signature and error codes: `aliyun`): `SingleCallByTts` at `dyvmsapi.aliyuncs.com` with `CalledNumber` (one
 //! number), `TtsCode` (TTS_…), `TtsParam` (JSON, every value a string, under 250 characters, no web address), `PlayTimes` (1 to 3), `OutId`
 //! (1 to 15 bytes, so the short id), and `CalledShowNumber` only for an account with numbers of its own; without it the provider calls
 //! from its shared numbers. Answer: `{"Code":"OK","CallId":…}`, which means that the call is placed and not that anybody heard it: the
