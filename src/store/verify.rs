@@ -161,6 +161,7 @@ pub async fn holds_sealed(db: &Db) -> Result<bool> {
     let sql = "select count(*) from (
             select id from member_channel where secret_sealed is not null
             union all select device_id from device_credential where key_sealed is not null
+            union all select id from group_chat where ended_at is null
         ) as sealed";
     let sealed: i64 = match db {
         Db::Sqlite { read, .. } => sqlx::query_scalar(sql).fetch_one(read).await?,

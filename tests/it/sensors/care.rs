@@ -61,6 +61,7 @@ async fn a_help_button_is_bound_only_where_somebody_hears_it_at_night() {
             "a log that nobody reads: {problem}"
         );
         assert!(problem["detail"].as_str().is_some_and(|text| text.contains("物业或街道值班")), "{problem}");
+        declare_channels(&app).await;
         let bound = bind(&app, &button, world.seniors[0], world.social_worker).await.expect("in the demo the log is read");
         assert_eq!(bound.senior_id, Some(world.seniors[0]));
         let home = install(&app, &world, gateway(&world, "gw-1"), None).await.device.id;
