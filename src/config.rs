@@ -88,6 +88,10 @@ pub enum MqttMode {
 pub struct Mqtt {
     pub mode: MqttMode,
     pub listen: SocketAddr,
+    /// An address, or empty: no TLS.
+    pub tls_listen: String,
+    pub tls_cert_file: PathBuf,
+    pub tls_key_file: PathBuf,
     pub url: String,
     pub user: String,
     pub password: String,
@@ -171,6 +175,13 @@ impl ConfigError {
             wrong.field.as_ref().map_or(sentence.clone(), |key| format!("{key}: {sentence}"))
         };
         self.0.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Mqtt {
+    /// Where the endpoint speaks within TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_listen.parse().ok()
     }
 }
 
@@ -297,6 +308,9 @@ mod tests {
             ("[http]\nops_listen = \"127.0.0.1:8080\"", "http.ops_listen"),
             ("[mqtt]\ndevice_rate_per_minute = 0", "mqtt.device_rate_per_minute"),
             ("[mqtt]\nanonymous_loopback = true\nlisten = \"0.0.0.0:1883\"", "mqtt.anonymous_loopback"),
+            ("[mqtt]\ntls_listen = \"8883\"", "mqtt.tls_listen"),
+            ("[mqtt]\ntls_listen = \"0.0.0.0:8883\"", "mqtt.tls_cert_file: is empty"),
+            ("[mqtt]\ntls_listen = \"0.0.0.0:8883\"\ntls_cert_file = \"cert.pem\"", "mqtt.tls_key_file: is empty"),
             ("[mqtt]\npassword = \"Change_Me\"", "mqtt.password"),
             ("[mqtt]\nuser = \"<changeme>\"", "mqtt.user"),
             ("[database]\nurl = \"mysql://db/chenlian\"", "database.url"),

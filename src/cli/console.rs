@@ -9,6 +9,8 @@ use super::why;
 use crate::config::ConfigError;
 use crate::domain::refusal::Refusal;
 use crate::ingest::running::StartError as SensorsError;
+use crate::mqtt::endpoint::StartError as EndpointError;
+use crate::mqtt::endpoint::tls::CertificateError;
 use crate::seal::SealError;
 use crate::serve::StartError;
 use crate::store::backup::BackupError;
@@ -93,12 +95,24 @@ impl Console {
 
     fn sensors_failure(self, error: &SensorsError) -> Failure {
         match error {
-            SensorsError::Listen { listen, source } => {
+            SensorsError::Endpoint(EndpointError::Listen { key, listen, source }) => {
                 let (address, why) = (listen.to_string(), self.why(why::io(source), source));
-                self.failure("console.listen_failed", &[("key", "mqtt.listen"), ("address", &address), ("why", &why)])
+                self.failure("console.listen_failed", &[("key", key), ("address", &address), ("why", &why)])
             }
+            SensorsError::Endpoint(EndpointError::Certificate(error)) => self.certificate_failure(error),
             SensorsError::File { path, source } => self.file_failure(path, source),
             other => Failure { code: USAGE, text: self.render("console.settings_wrong", &[("why", &self.why(None, other))]) },
+        }
+    }
+
+    fn certificate_failure(self, error: &CertificateError) -> Failure {
+        match error {
+            CertificateError::File { path, source } => self.file_failure(path, source),
+            CertificateError::NoCertificate { path } => self.failure("console.no_certificate", &[("path", path)]),
+            CertificateError::NoKey { path } => self.failure("console.no_private_key", &[("path", path)]),
+            CertificateError::Unfit { path, source } => {
+                self.failure("console.certificate_unfit", &[("path", path), ("why", &self.why(None, source))])
+            }
         }
     }
 

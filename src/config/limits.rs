@@ -91,6 +91,16 @@ impl Config {
             let allowed = "config.allowed_broker";
             return Err(wrong("mqtt.url", without_secrets(&mqtt.url), allowed));
         }
+        if !mqtt.tls_listen.is_empty() {
+            if mqtt.tls_address().is_none() {
+                return Err(wrong("mqtt.tls_listen", &mqtt.tls_listen, "config.allowed_address"));
+            }
+            for (key, file) in [("mqtt.tls_cert_file", &mqtt.tls_cert_file), ("mqtt.tls_key_file", &mqtt.tls_key_file)] {
+                if file.as_os_str().is_empty() {
+                    return Err(missing(key, "mqtt.tls_listen"));
+                }
+            }
+        }
         for (key, url) in [("http.public_url", &http.public_url), ("heartbeat.url", &self.heartbeat.url)] {
             if !url.is_empty() && !is_web_address(url) {
                 return Err(wrong(key, without_secrets(url), "config.allowed_web_address"));

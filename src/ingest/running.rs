@@ -14,7 +14,7 @@ use uuid::Uuid;
 use self::kept::Kept;
 use super::{doorkeeper, writer};
 use crate::app::App;
-use crate::config::MqttMode;
+use crate::config::{Mqtt, MqttMode};
 use crate::mqtt::Downward;
 use crate::mqtt::endpoint::{self, Endpoint};
 use crate::mqtt::external::url::{BadBrokerUrl, BrokerUrl};
@@ -31,13 +31,15 @@ const QUESTIONS_MAX: usize = 256;
 const BOUNCER_PERIOD: Duration = Duration::from_secs(2);
 /// How soon an external broker knows what the register has changed: gateways to be heard, settings, revocations.
 const FOLLOW_PERIOD: Duration = Duration::from_secs(4);
+/// How soon a renewed certificate is taken.
+const CERTIFICATE_LOOK_PERIOD: Duration = Duration::from_secs(30);
 /// Clocks of instances may differ; looking back costs nothing, since kicking twice is kicking once.
 const BOUNCER_LOOK_BACK: TimeDelta = TimeDelta::minutes(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("mqtt.listen {listen}: {source}")]
-    Listen { listen: std::net::SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Endpoint(#[from] endpoint::StartError),
     #[error("mqtt.url: {0}")]
     Url(#[from] BadBrokerUrl),
     #[error("{path}: {source}")]
@@ -69,9 +71,7 @@ pub async fn start(app: &App) -> Result<Running, StartError> {
     let link = match app.config.mqtt.mode {
         MqttMode::Off => Link::Off,
         MqttMode::Embedded => {
-            let listen = app.config.mqtt.listen;
-            let settings = endpoint::Settings { connections_max: app.config.mqtt.connections_max, ..endpoint::Settings::new(listen) };
-            let endpoint = endpoint::start(settings, ports).await.map_err(|source| StartError::Listen { listen, source })?;
+            let endpoint = endpoint::start(endpoint_settings(&app.config.mqtt), ports).await?;
             tasks.push(tokio::spawn(doorkeeper::run(app.clone(), questions)));
             tasks.push(tokio::spawn(writer::run(app.clone(), messages, Downward::Endpoint(endpoint.clone()))));
             tasks.push(tokio::spawn(bounce(app.clone(), endpoint.clone(), stop.clone())));
@@ -107,6 +107,14 @@ impl Running {
         }
     }
 
+    /// The endpoint's address with TLS, if there is one.
+    pub fn listens_with_tls_on(&self) -> Option<std::net::SocketAddr> {
+        match &self.link {
+            Link::Endpoint(endpoint) => endpoint.tls_addr(),
+            Link::External(_) | Link::Off => None,
+        }
+    }
+
     /// How the link to the external broker is, if there is one; the heartbeat goes out only while it is subscribed.
     pub fn broker(&self) -> Option<watch::Receiver<Status>> {
         match &self.link {
@@ -127,6 +135,20 @@ impl Running {
         for task in self.tasks {
             let _ = task.await;
         }
+    }
+}
+
+fn endpoint_settings(mqtt: &Mqtt) -> endpoint::Settings {
+    let secured = |listen| endpoint::tls::Settings {
+        listen,
+        cert_file: mqtt.tls_cert_file.clone(),
+        key_file: mqtt.tls_key_file.clone(),
+        look_period: CERTIFICATE_LOOK_PERIOD,
+    };
+    endpoint::Settings {
+        connections_max: mqtt.connections_max,
+        tls: mqtt.tls_address().map(secured),
+        ..endpoint::Settings::new(mqtt.listen)
     }
 }
 

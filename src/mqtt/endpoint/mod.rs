@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -21,6 +22,7 @@ use self::access::TOPIC_BYTES_MAX;
 use self::connection::Connection;
 use self::handshake::{CONNECT_BYTES_MAX, identify, open};
 use self::sessions::Sessions;
+use self::tls::{Certificate, CertificateError};
 use self::wire::Wire;
 use super::ports::{Downlink, Ports};
 
@@ -32,6 +34,7 @@ mod oversize;
 mod sessions;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod wire;
 
 /// Topic, its length and the packet id of a PUBLISH.
@@ -42,6 +45,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     pub listen: SocketAddr,
+    /// A second address, where the same is spoken within TLS.
+    pub tls: Option<tls::Settings>,
     pub connections_max: usize,
     /// Time for a stranger to say who it is.
     pub connect_timeout: Duration,
@@ -61,6 +66,7 @@ impl Settings {
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
+            tls: None,
             connections_max: 10_000,
             connect_timeout: Duration::from_secs(10),
             silence_without_keep_alive: Duration::from_hours(1),
@@ -72,33 +78,75 @@ impl Settings {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{key} {listen}: {source}")]
+    Listen { key: &'static str, listen: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
 /// A running endpoint.
 #[derive(Clone)]
 pub struct Endpoint {
     local_addr: SocketAddr,
+    tls_addr: Option<SocketAddr>,
     sessions: Arc<Sessions>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 /// Listens and serves until [`Endpoint::stop`].
-pub async fn start(settings: Settings, ports: Ports) -> io::Result<Endpoint> {
-    let listener = TcpListener::bind(settings.listen).await?;
+pub async fn start(settings: Settings, ports: Ports) -> Result<Endpoint, StartError> {
+    let (listener, local_addr) = listen("mqtt.listen", settings.listen).await?;
+    let secured = match &settings.tls {
+        Some(tls) => {
+            let certificate = Arc::new(Certificate::read(tls.clone())?);
+            let (listener, address) = listen("mqtt.tls_listen", tls.listen).await?;
+            Some((listener, address, certificate))
+        }
+        None => None,
+    };
     let endpoint = Endpoint {
-        local_addr: listener.local_addr()?,
+        local_addr,
+        tls_addr: secured.as_ref().map(|(_, address, _)| *address),
         sessions: Arc::default(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
-    let server =
-        Server { settings, ports, sessions: Arc::clone(&endpoint.sessions), stop: endpoint.stop.clone(), tasks: endpoint.tasks.clone() };
-    endpoint.tasks.spawn(Arc::new(server).accept(listener));
+    let places = Arc::new(Semaphore::new(settings.connections_max));
+    let server = Arc::new(Server {
+        settings,
+        ports,
+        places,
+        sessions: Arc::clone(&endpoint.sessions),
+        stop: endpoint.stop.clone(),
+        tasks: endpoint.tasks.clone(),
+    });
+    if let Some((listener, _, certificate)) = secured {
+        endpoint.tasks.spawn(Arc::clone(&server).accept(listener, Some(certificate)));
+    }
+    endpoint.tasks.spawn(server.accept(listener, None));
     Ok(endpoint)
+}
+
+async fn listen(key: &'static str, listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = async {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|source| StartError::Listen { key, listen, source })
 }
 
 impl Endpoint {
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The address with TLS, if there is one.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
     }
 
     /// Sends to whoever of the principal listens to the topic, now or when it resumes its session.
@@ -127,14 +175,14 @@ impl Endpoint {
 struct Server {
     settings: Settings,
     ports: Ports,
+    places: Arc<Semaphore>,
     sessions: Arc<Sessions>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Server {
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(self.settings.connections_max));
+    async fn accept(self: Arc<Self>, listener: TcpListener, certificate: Option<Arc<Certificate>>) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -149,25 +197,39 @@ impl Server {
                 }
             };
             // Over the limit the connection is closed at once: a waiting one would look alive to its device.
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
                 metrics::counter!("chenlian_mqtt_over_limit_total").increment(1);
                 continue;
             };
-            let server = Arc::clone(&self);
+            let (server, certificate) = (Arc::clone(&self), certificate.clone());
             self.tasks.spawn(async move {
-                server.serve(stream, peer).await;
+                server.welcome(stream, peer, certificate.as_deref()).await;
                 drop(place);
             });
         }
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+    /// A stranger has one time for everything, TLS included.
+    async fn welcome(&self, stream: TcpStream, peer: SocketAddr, certificate: Option<&Certificate>) {
+        let deadline = Instant::now() + self.settings.connect_timeout;
         // Acknowledgements are small and awaited; without this each would wait for the next.
         let _ = stream.set_nodelay(true);
+        let Some(certificate) = certificate else { return self.serve(stream, peer, deadline).await };
+        let secured = tokio::select! {
+            secured = timeout_at(deadline, certificate.acceptor().accept(stream)) => secured,
+            () = self.stop.cancelled() => return,
+        };
+        match secured {
+            Ok(Ok(stream)) => self.serve(stream, peer, deadline).await,
+            Ok(Err(_)) | Err(_) => metrics::counter!("chenlian_mqtt_tls_failed_total").increment(1),
+        }
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, peer: SocketAddr, deadline: Instant) {
         let mut wire = Wire::new(stream, CONNECT_BYTES_MAX);
         let identification = identify(&mut wire, &self.ports, peer.ip().is_loopback());
         let identified = tokio::select! {
-            identified = timeout(self.settings.connect_timeout, identification) => identified.ok().flatten(),
+            identified = timeout_at(deadline, identification) => identified.ok().flatten(),
             () = self.stop.cancelled() => None,
         };
         let Some((connect, identity)) = identified else {

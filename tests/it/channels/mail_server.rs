@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cli::binary::free_port;
-use crate::harness::needs;
+use crate::harness::{certificate, needs};
 
 const WAIT_MAX: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
@@ -33,7 +33,7 @@ impl MailServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (path, owner) = (folder.path(), fs::metadata(folder.path()).expect("it is there").uid());
         let user = if owner == 0 { NOBODY } else { owner };
-        make_certificate(&openssl, path);
+        certificate::make(&openssl, path);
         let (port, tls_port) = (free_port(), free_port());
         fs::write(path.join("conf"), configuration(path, user, port, tls_port)).expect("the folder is writable");
         let mut command = Command::new(exim);
@@ -86,22 +86,6 @@ impl Drop for MailServer {
 }
 
 /// An authority, and a certificate of it for `localhost`.
-fn make_certificate(openssl: &Path, folder: &Path) {
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    let authority = ["-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test authority"];
-    let request = ["-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost"];
-    let sign = ["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-    fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").expect("the folder is writable");
-    for arguments in [
-        [["req"].as_slice(), &key, &authority].concat(),
-        [["req"].as_slice(), &key, &request].concat(),
-        [sign.as_slice(), &["-extfile", "names", "-out", "cert.pem"]].concat(),
-    ] {
-        let made = Command::new(openssl).args(arguments).current_dir(folder).output().expect("openssl runs");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
-}
-
 fn configuration(folder: &Path, user: u32, port: u16, tls_port: u16) -> String {
     let folder = folder.display();
     format!(

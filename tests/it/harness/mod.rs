@@ -1,6 +1,7 @@
 //! What the tests stand on: one database per test on each engine, a clock moved by hand, and a small invented street.
 
 pub mod broker;
+pub mod certificate;
 pub mod needs;
 pub mod proxy;
 pub mod world;
