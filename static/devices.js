@@ -20,14 +20,57 @@
     find("device-next").focus();
   });
 
+  // One of those that spoke without being entered: the form is filled, and a person looks at it.
+  document.querySelectorAll("[data-pick]").forEach(function (button) {
+    button.addEventListener("click", function () {
+      var form = find("device-new");
+      form.elements.name.value = button.dataset.name;
+      form.elements.ecosystem.value = button.dataset.ecosystem;
+      form.elements.gateway_id.value = button.dataset.gateway;
+      form.scrollIntoView({ block: "start" });
+      form.elements.role.focus({ preventScroll: true });
+    });
+  });
+
   var last = find("device-last");
   if (!last) { return; }
+
+  // The two clicks: what is read while the curtain is shut, and what while it is open.
+  var calibration = find("device-calibrate");
+  var level = null;
+  function read(now) {
+    if (!calibration) { return; }
+    if (now !== level) { complain(""); }
+    level = now;
+    var reading = find("device-reading");
+    var text = now ? reading.dataset["say" + now.charAt(0).toUpperCase() + now.slice(1)] : calibration.dataset.sayNone;
+    if (reading.textContent !== text) { reading.textContent = text; }
+  }
+  function complain(text) {
+    var place = calibration.querySelector(".problem");
+    place.textContent = text;
+    place.hidden = !text;
+  }
+  if (calibration) {
+    calibration.addEventListener("click", function (event) {
+      var step = event.target.dataset.reading;
+      if (!step) { return; }
+      if (!level) { complain(calibration.dataset.sayNone); return; }
+      if (step === "while_open" && level === calibration.elements.while_closed.value) { complain(calibration.dataset.saySame); return; }
+      complain("");
+      calibration.elements[step].value = level;
+      var next = calibration.querySelector("[data-reading='while_open']");
+      if (step === "while_closed") { next.disabled = false; next.focus(); } else { calibration.requestSubmit(); }
+    });
+  }
+
   var asked = 0;
   async function look() {
     asked += 1;
     if (!document.hidden) {
       try {
         var answer = await window.chenlian.call("GET", "/api/v1/devices/" + last.dataset.device);
+        if (answer.ok) { read(answer.body.level); }
         if (answer.ok && answer.body.last_seen_at) {
           var time = new Intl.DateTimeFormat(document.documentElement.lang, { timeZone: last.dataset.zone, timeStyle: "medium" });
           var text = last.dataset.sayHeard.replace("%{time}", time.format(new Date(answer.body.last_seen_at)));

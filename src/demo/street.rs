@@ -11,7 +11,7 @@ use crate::domain::check::Slot;
 use crate::domain::day;
 use crate::domain::day::EVERY_DAY;
 use crate::domain::device::{DeviceRole, Ecosystem};
-use crate::domain::evidence::Polarity;
+use crate::domain::evidence::Level;
 use crate::domain::place::{Category, ConsentScope, PairingKind, PlaceKind, Purpose, RiskBand};
 use crate::domain::rules::Rules;
 use crate::domain::signal::{SensorPolicy, Sign};
@@ -257,7 +257,7 @@ async fn sensors(tx: &mut Tx, by: &By, seal: &crate::seal::SealKey, seniors: &[V
         };
         let (made, credentials) = device::create(tx, &new, Some(installer), seal, by.now).await?;
         let bound = device::bind(tx, (by.site_id, made.id), building.first().copied(), made.version, installer, by.now).await?;
-        device::calibrate(tx, (by.site_id, made.id), Polarity::Normal, bound.version, Some(installer), by.now).await?;
+        device::calibrate(tx, (by.site_id, made.id), (Level::Closed, Level::Open), bound.version, Some(installer), by.now).await?;
         let credentials = credentials.expect("a native device has credentials");
         sensors.push(Sensor {
             device: firmware_sim::envelope::device_id(&name).expect("a plain name"),

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::evidence::{Level, Polarity};
 use crate::words;
 
 words! {
@@ -65,6 +66,16 @@ pub fn care(facts: &CareFacts) -> Vec<Care> {
         .collect()
 }
 
+/// Which way round a sensor is mounted, from what was shown of it, read as `known`, while somebody closed and opened the curtain in
+/// front of it. `None`: what was shown did not follow the curtain from one end to the other.
+pub fn calibrated(known: Polarity, while_closed: Level, while_open: Level) -> Option<Polarity> {
+    match (while_closed, while_open) {
+        (Level::Closed, Level::Open) => Some(known),
+        (Level::Open, Level::Closed) => Some(known.reversed()),
+        _ => None,
+    }
+}
+
 /// Longest promise of a next report that is believed.
 const NEXT_SECONDS_MAX: i64 = 7 * 24 * 3600;
 const SILENCE_GRACE: TimeDelta = TimeDelta::minutes(10);
@@ -122,6 +133,24 @@ pub fn battery_percent(millivolt: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_clicks_say_which_way_round_a_sensor_is_and_a_reading_that_stays_says_nothing() {
+        use Level::{Closed, Open, Partial};
+        use Polarity::{Inverted, Normal};
+        for (known, closed, open, expected) in [
+            (Normal, Closed, Open, Some(Normal)),
+            (Normal, Open, Closed, Some(Inverted)),
+            (Inverted, Closed, Open, Some(Inverted)),
+            (Inverted, Open, Closed, Some(Normal)),
+            (Normal, Closed, Closed, None),
+            (Normal, Open, Open, None),
+            (Normal, Closed, Partial, None),
+            (Inverted, Partial, Open, None),
+        ] {
+            assert_eq!(calibrated(known, closed, open), expected, "{known:?} {closed:?} {open:?}");
+        }
+    }
 
     #[test]
     fn silence_is_a_warning_after_one_and_a_half_intervals_and_ten_minutes() {

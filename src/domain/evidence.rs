@@ -64,6 +64,16 @@ pub enum Polarity {
     Inverted,
 }
 
+impl Polarity {
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Normal => Self::Inverted,
+            Self::Inverted => Self::Normal,
+        }
+    }
+}
+
 /// Names one event of one device for ever, so that the signal made from it has a derived id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKey {

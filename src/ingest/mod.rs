@@ -11,6 +11,7 @@ pub mod zigbee2mqtt;
 
 pub mod facts;
 pub mod judge;
+pub mod proposal;
 
 pub mod doorkeeper;
 pub mod writer;

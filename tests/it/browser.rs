@@ -2,6 +2,7 @@
 //! that a journey passes is looked at by axe-core and kept as a picture under `target/test-screens`.
 
 pub mod desk;
+pub mod device;
 pub mod door;
 pub mod driver;
 pub mod office;

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::config::MqttMode;
 use crate::domain::access::Capability;
 use crate::domain::device::{Care, DeviceRole, DeviceStatus, Ecosystem};
-use crate::domain::evidence::Polarity;
+use crate::domain::evidence::Level;
 use crate::domain::refusal::Refusal;
 use crate::http::answer::{Answer, IdempotencyKey};
 use crate::http::caller::Caller;
@@ -268,14 +268,17 @@ struct Calibration {
     /// Names this request, so that a repeat gets the same answer.
     #[serde(default)]
     id: Option<Uuid>,
-    /// The device's "closed" was reported while the curtain was closed.
-    closed_means_closed: bool,
+    /// The `level` that was shown while the curtain was fully closed.
+    while_closed: Level,
+    /// The `level` that was shown while it was fully open.
+    while_open: Level,
 }
 
 /// The two clicks: somebody closed and opened the curtain and saw which reading is which. The other way round every shut curtain
 /// would be an open one: it needs the right to silence and a recent sign-in.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/calibrate", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Calibration, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 412, body = Problem)))]
+    request_body = Calibration, responses((status = 200, body = Device), (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 412, body = Problem)))]
 async fn calibrate(
     State(app): State<App>,
     caller: Caller,
@@ -287,7 +290,6 @@ async fn calibrate(
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
     let now = app.clock.now();
-    let polarity = if body.closed_means_closed { Polarity::Normal } else { Polarity::Inverted };
     let once = key.maybe(&caller, body.id, hash);
     let answer = app
         .write(move |mut tx| async move {
@@ -296,7 +298,8 @@ async fn calibrate(
             {
                 return Ok((tx, answer));
             }
-            let done = device::calibrate(&mut tx, (caller.site_id, id), polarity, if_match.0, Some(caller.member_id), now).await?;
+            let shown = (body.while_closed, body.while_open);
+            let done = device::calibrate(&mut tx, (caller.site_id, id), shown, if_match.0, Some(caller.member_id), now).await?;
             let version = done.version;
             let answer = Answer::ok(&Device::from(done)).version(version);
             if let Some(once) = &once {

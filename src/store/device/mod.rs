@@ -25,10 +25,10 @@ mod silence;
 pub use battery::{has_low, tell_low};
 pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
-    InUse, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use, native_revoked,
+    InUse, accounts, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use, native_revoked,
     revoked_since, save, seniors_of,
 };
-pub use quarantine::{Kept, Quarantined, forget_old, has_aside_to_do, keep, kept, page, tell_aside, tell_presses};
+pub use quarantine::{Kept, Quarantined, Unassigned, forget_old, has_aside_to_do, keep, kept, page, tell_aside, tell_presses, unassigned};
 pub use register::{NewDevice, bind, calibrate, claim_base_topic, create, revoke, sharing_their_home, unbind_all};
 pub use silence::{mark_silent, next_silence};
 
@@ -160,6 +160,11 @@ impl Device {
         })
     }
 
+    /// Which way round it is mounted, as far as anybody has found out.
+    pub fn polarity(&self) -> Polarity {
+        if self.polarity_normal { Polarity::Normal } else { Polarity::Inverted }
+    }
+
     /// What the rules remember of this device.
     pub fn state(&self) -> Result<DeviceState> {
         let broken = |why: &str| Error::broken("device", self.id, why);
@@ -186,7 +191,7 @@ impl Device {
             held,
             online_since: self.online_since,
             calibrated: self.calibrated_at.is_some(),
-            polarity: if self.polarity_normal { Polarity::Normal } else { Polarity::Inverted },
+            polarity: self.polarity(),
             window,
             opening,
             recent: serde_json::from_str(&self.recent_payloads).map_err(|_| broken("recent_payloads"))?,

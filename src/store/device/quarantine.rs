@@ -157,6 +157,22 @@ pub async fn page(
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(device_id).bind(at).bind(id).bind(limit).fetch_all(conn).await)?)
 }
 
+/// A topic that belongs to no device in use.
+#[derive(Debug, Clone, FromRow)]
+pub struct Unassigned {
+    pub topic: String,
+    pub messages: i64,
+    pub last_at: DateTime<Utc>,
+}
+
+/// The topics of no device that spoke last, of all messages kept.
+pub async fn unassigned(tx: &mut Tx, site_id: Uuid, limit: i64) -> Result<Vec<Unassigned>> {
+    let sql = "select topic, count(*) as messages, max(received_at) as last_at from quarantined_message
+        where site_id = $1 and reason = $2 group by topic order by last_at desc, topic limit $3";
+    let reason = Reason::UnknownDevice.as_str();
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(reason).bind(limit).fetch_all(conn).await)?)
+}
+
 /// One message.
 pub async fn kept(tx: &mut Tx, site_id: Uuid, id: Uuid) -> Result<Option<Kept>> {
     let sql = concat!("select ", kept_columns!(), " where q.site_id = $1 and q.id = $2");

@@ -11,8 +11,8 @@ use super::super::{Result, Tx, audit, bulk, plan, roster, silence};
 use super::credential::{Credentials, issue};
 use super::{Device, get};
 use crate::domain::day;
-use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem, silent_after};
-use crate::domain::evidence::Polarity;
+use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem, calibrated, silent_after};
+use crate::domain::evidence::{Level, Polarity};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::roster::around_the_clock;
 use crate::domain::silence::Silenced;
@@ -230,16 +230,18 @@ pub async fn sharing_their_home(tx: &mut Tx, seniors: &[(Uuid, Uuid)]) -> Result
     Ok(shared.into_iter().collect())
 }
 
-/// The two clicks: somebody closed and opened the curtain and saw which reading is which.
+/// The two clicks: what was shown of the device while somebody had closed and then opened the curtain.
 pub async fn calibrate(
     tx: &mut Tx,
     (site_id, id): (Uuid, Uuid),
-    polarity: Polarity,
+    (while_closed, while_open): (Level, Level),
     version: i64,
     actor_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> Result<Device> {
-    current(tx, site_id, id, version).await?;
+    let device = current(tx, site_id, id, version).await?;
+    let polarity = calibrated(device.polarity(), while_closed, while_open)
+        .ok_or_else(|| Refusal::invalid("while_open", "problem.device_reading_stays"))?;
     // A level read with the other polarity is not a level.
     let sql = "update device set polarity_normal = $3, calibrated_at = $4, level = null, level_since = null, opening_since = null,
             opening_key = null, settle_at = null, version = version + 1

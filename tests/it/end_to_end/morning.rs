@@ -245,7 +245,8 @@ impl Sensors {
             let bound = clerk.patch(&format!("/devices/{}", id(device)), 1, json!({ "senior_id": senior })).await;
             let version = bound["version"].as_i64().expect("a version");
             let path = format!("/devices/{}/calibrate", id(device));
-            let (status, told) = clerk.ask(Method::POST, &path, Some(json!({ "closed_means_closed": true })), Some(version)).await;
+            let (status, told) =
+                clerk.ask(Method::POST, &path, Some(json!({ "while_closed": "closed", "while_open": "open" })), Some(version)).await;
             assert_eq!(status, StatusCode::OK, "{told}");
         }
         Self { native: native["credentials"].clone(), gateway: gateway["credentials"].clone() }

@@ -59,7 +59,7 @@ async fn acts(world: &World, fresh: &Client, device: &str, duty: &str) -> Vec<(M
             json!({"id": Uuid::now_v7(), "member_id": world.primary, "from_date": "2026-11-24", "return_date": "2026-11-25"}),
         ),
         (Method::PATCH, format!("devices/{device}"), json!({"senior_id": world.seniors[0]})),
-        (Method::POST, format!("devices/{device}/calibrate"), json!({"closed_means_closed": false})),
+        (Method::POST, format!("devices/{device}/calibrate"), json!({"while_closed": "open", "while_open": "closed"})),
         (Method::POST, format!("devices/{device}/revoke"), json!({})),
         (Method::PATCH, format!("sites/{}", world.site), json!({"latitude": 10.0})),
         (Method::PATCH, format!("sites/{}", world.site), json!({"settings": {"check": {"grace": "20m"}}})),

@@ -135,7 +135,7 @@ async fn acts_on_a_version_get_their_first_answer_again_under_the_same_key() {
         let (_, absence) = client.post(&absences, away).await;
         let absence = format!("{absences}/{}", absence["id"].as_str().unwrap());
         for (path, version, body) in [
-            (format!("{device}/calibrate"), "\"1\"", json!({ "closed_means_closed": true })),
+            (format!("{device}/calibrate"), "\"1\"", json!({ "while_closed": "closed", "while_open": "open" })),
             (format!("{device}/revoke"), "\"2\"", json!({})),
             (format!("{absence}/confirm"), "\"1\"", json!({})),
             (format!("{absence}/cancel"), "\"2\"", json!({})),

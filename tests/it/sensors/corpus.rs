@@ -274,7 +274,7 @@ async fn enter_everything(app: &App, world: &World, rows: &[Row]) {
         if of_it().any(Row::opens_towards_zero) {
             let (id, by, now) = ((installed.site_id, installed.id), world.social_worker, app.clock.now());
             app.write(move |mut tx| async move {
-                let device = devices::calibrate(&mut tx, id, Polarity::Inverted, installed.version, Some(by), now).await?;
+                let device = devices::calibrate(&mut tx, id, (Level::Open, Level::Closed), installed.version, Some(by), now).await?;
                 Ok((tx, device))
             })
             .await

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::HERE;
@@ -21,12 +22,17 @@ use crate::http::json::Segments;
 use crate::http::page::Limit;
 use crate::http::pages::frame::Frame;
 use crate::http::pages::page;
+use crate::ingest::proposal::{Proposal, propose};
 use crate::store::device::{self, Device};
 use crate::store::register::Page as RowPage;
+use crate::store::{self, Tx};
 
 pub fn routes() -> Router<HttpState> {
     Router::new().route("/admin/devices", get(list)).route("/admin/devices/{id}", get(one))
 }
+
+/// Of more only the latest are shown; after those are entered come the others.
+const UNASSIGNED_MAX: i64 = 50;
 
 struct Row {
     device: Device,
@@ -34,11 +40,20 @@ struct Row {
     who: Option<String>,
 }
 
+/// What speaks and is not entered.
+struct Stranger {
+    topic: String,
+    messages: i64,
+    last_at: DateTime<Utc>,
+    proposal: Option<Proposal>,
+}
+
 #[derive(Template)]
 #[template(path = "admin/devices.html")]
 struct DevicesPage {
     frame: Frame,
     rows: Vec<Row>,
+    strangers: Vec<Stranger>,
     ecosystems: &'static [Ecosystem],
     roles: &'static [DeviceRole],
 }
@@ -53,6 +68,11 @@ struct DevicePage {
 }
 
 impl DevicePage {
+    /// Whether the two clicks make sense of it: it moves with a curtain that somebody relies on.
+    fn is_calibrated_by_hand(&self) -> bool {
+        self.device.senior_id.is_some() && matches!(self.device.role, DeviceRole::CurtainContact | DeviceRole::Cover)
+    }
+
     fn is_in(&self, senior: &SeniorView) -> bool {
         self.device.senior_id == Some(senior.id)
     }
@@ -72,17 +92,40 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Response, HttpEr
     let (site_id, now) = (caller.site_id, app.clock.now());
     let found = app.read(move |mut tx| async move {
         let devices = device::list(&mut tx, site_id, RowPage::default(), now).await?;
-        Ok((tx, devices))
+        let strangers = strangers(&mut tx, site_id).await?;
+        Ok((tx, (devices, strangers)))
     });
-    let devices = found.await?;
+    let (devices, strangers) = found.await?;
     let doors: BTreeMap<Uuid, String> = seniors_of(&app, &caller).await?.iter().map(|senior| (senior.id, door(senior))).collect();
     let row = |listed: device::Listed| Row { who: listed.device.senior_id.and_then(|id| doors.get(&id).cloned()), device: listed.device };
     page(&DevicesPage {
         frame: Frame::of(&caller, HERE),
         rows: devices.into_iter().map(row).collect(),
+        strangers,
         ecosystems: Ecosystem::ALL,
         roles: DeviceRole::ALL,
     })
+}
+
+/// Topics of no device, without those that have been entered since.
+async fn strangers(tx: &mut Tx, site_id: Uuid) -> store::Result<Vec<Stranger>> {
+    let gateways = device::gateways(tx).await?;
+    let found = device::unassigned(tx, site_id, UNASSIGNED_MAX).await?;
+    let stranger = |row: device::Unassigned| {
+        let proposal = propose(&row.topic, &gateways);
+        Stranger { topic: row.topic, messages: row.messages, last_at: row.last_at, proposal }
+    };
+    let strangers: Vec<Stranger> = found.into_iter().map(stranger).collect();
+    let proposals = || strangers.iter().filter_map(|stranger| stranger.proposal.as_ref());
+    let names: Vec<&str> = proposals().filter(|found| found.gateway_id.is_none()).map(|found| found.name.as_str()).collect();
+    let pairs: Vec<(Uuid, &str)> = proposals().filter_map(|found| Some((found.gateway_id?, found.name.as_str()))).collect();
+    let named = device::named(tx, &names).await?;
+    let behind = device::behind(tx, &pairs).await?;
+    let is_entered = |found: &Proposal| match found.gateway_id {
+        Some(gateway) => behind.contains_key(&(gateway, found.name.clone())),
+        None => named.contains_key(&found.name),
+    };
+    Ok(strangers.into_iter().filter(|stranger| !stranger.proposal.as_ref().is_some_and(is_entered)).collect())
 }
 
 async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Response, HttpError> {
