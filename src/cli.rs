@@ -2,6 +2,7 @@
 //! or 2 (arguments or settings). No secret is ever an argument: every user of a machine sees arguments.
 
 mod arguments;
+mod broker;
 mod channel;
 mod console;
 mod keep;
@@ -12,7 +13,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use arguments::{Arguments, ChannelCommand, Command, MemberCommand, SiteCommand, TokenCommand};
+use arguments::{Arguments, BrokerCommand, ChannelCommand, Command, MemberCommand, SiteCommand, TokenCommand};
 use console::{Console, Failure};
 
 use crate::app::App;
@@ -55,6 +56,7 @@ async fn run(arguments: Arguments, console: Console) -> Outcome {
             Ok(())
         }
         Command::Channel { command: ChannelCommand::Test { channel, to } } => channel::test(load()?, &channel, &to, console).await,
+        Command::Broker { command: BrokerCommand::Acl } => broker::print_acl(load()?, console).await,
         Command::Backup { file } => keep::backup(load()?, &file, console).await,
         Command::Restore { file } => keep::restore(load()?, &file, console).await,
         Command::Verify => keep::verify(load()?, console).await,

@@ -45,6 +45,10 @@ pub enum Command {
         #[command(subcommand)]
         command: ChannelCommand,
     },
+    Broker {
+        #[command(subcommand)]
+        command: BrokerCommand,
+    },
     Backup {
         file: PathBuf,
     },
@@ -112,6 +116,11 @@ pub enum ChannelCommand {
         #[arg(long)]
         to: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BrokerCommand {
+    Acl,
 }
 
 impl Arguments {

@@ -18,6 +18,7 @@ use self::url::BrokerUrl;
 use super::ports::Ports;
 
 mod acknowledge;
+pub mod acl;
 mod poll;
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,12 @@ pub async fn gateways(tx: &mut Tx) -> Result<Vec<(Uuid, String)>> {
     Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
 }
 
+/// Name and, of a gateway, base topic of everything in use that has an account of its own at a broker, on all sites.
+pub async fn accounts(tx: &mut Tx) -> Result<Vec<(String, Option<String>)>> {
+    let sql = "select name, base_topic from device where gateway_id is null and revoked_at is null order by name";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
+}
+
 /// Base topic and friendly name of devices whose name has levels of its own, so that a one-level wildcard misses them.
 pub async fn names_with_levels(tx: &mut Tx) -> Result<Vec<(String, String)>> {
     let sql = "select gateway.base_topic, device.name from device

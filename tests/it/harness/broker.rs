@@ -37,6 +37,37 @@ impl Broker {
         })
     }
 
+    /// The shipped configuration with access rules of the test's own.
+    pub fn start_with_rules(accounts: &[&str], rules: &str) -> Option<Broker> {
+        let mut broker = Self::start(accounts)?;
+        fs::write(broker.folder.path().join("rules"), rules).expect("the folder is writable");
+        broker.kill_and_restart();
+        Some(broker)
+    }
+
+    /// The broker of a home, which lets anybody in the home speak and hands on to `city` what the shipped bridge names.
+    pub fn start_at_home(city: &Broker, account: &str, site: &str) -> Option<Broker> {
+        let bridge = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/mosquitto-bridge.conf");
+        let mut bridge = fs::read_to_string(bridge).expect("the bridge is there");
+        for (theirs, ours) in [
+            ("BROKER:8883", format!("127.0.0.1:{}", city.port)),
+            ("remote_username ACCOUNT", format!("remote_username {account}")),
+            ("remote_password PASSWORD", format!("remote_password {account}")),
+            // The test's own city speaks without TLS on loopback.
+            ("\nbridge_cafile ", "\n#".to_owned()),
+            ("site/SITE/", format!("site/{site}/")),
+            ("restart_timeout 5 60", "restart_timeout 1 1".to_owned()),
+        ] {
+            assert!(bridge.contains(theirs), "the shipped bridge has no {theirs}");
+            bridge = bridge.replace(theirs, &ours);
+        }
+        Self::start_with(&[], |shipped| {
+            let inside = shipped.replace("allow_anonymous false", "allow_anonymous true");
+            let lines = inside.lines().filter(|line| !line.starts_with("password_file") && !line.starts_with("acl_file"));
+            format!("{}\n{bridge}", lines.collect::<Vec<_>>().join("\n"))
+        })
+    }
+
     fn start_with(accounts: &[&str], change: impl Fn(String) -> String) -> Option<Broker> {
         let mosquitto = needs::program("mosquitto")?;
         let passwords = needs::program("mosquitto_passwd")?;

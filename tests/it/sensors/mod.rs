@@ -2,11 +2,13 @@
 
 mod aside;
 mod care;
-mod client;
+mod city;
+pub mod client;
 mod corpus;
 mod link;
 mod outside;
 mod register;
+mod secured;
 mod several;
 mod signals;
 
@@ -15,7 +17,7 @@ use std::time::Duration;
 use chenlian::app::App;
 use chenlian::config::Config;
 use chenlian::domain::device::{DeviceRole, Ecosystem};
-use chenlian::domain::evidence::Polarity;
+use chenlian::domain::evidence::Level;
 use chenlian::ingest::running::{self, Running};
 use chenlian::seal::SealKey;
 use chenlian::store::device::{self as devices, Credentials, Device, NewDevice};
@@ -90,7 +92,7 @@ pub async fn install(app: &App, world: &World, new: NewDevice, senior: Option<Uu
         if senior.is_some() {
             let id = (device.site_id, device.id);
             device = devices::bind(&mut tx, id, senior, device.version, by, now).await?;
-            device = devices::calibrate(&mut tx, id, Polarity::Normal, device.version, Some(by), now).await?;
+            device = devices::calibrate(&mut tx, id, (Level::Closed, Level::Open), device.version, Some(by), now).await?;
         }
         Ok((tx, Installed { device, credentials }))
     })
