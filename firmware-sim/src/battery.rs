@@ -1,6 +1,8 @@
 //! How long two AA cells last: charge per wake and in sleep, against a derated capacity. An estimate to choose a
 //! heartbeat and a mounting place by, not a measurement.
 
+use serde::{Deserialize, Serialize};
+
 /// Two AA cells in series, as printed.
 pub const CELL_MAH: f64 = 2000.0;
 /// What is left of it after cold rooms, self-discharge and the regulator's cut-off.
@@ -17,7 +19,7 @@ pub struct Scenario {
     pub sleep_microampere: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     pub mah_per_day: f64,
     pub years: f64,
@@ -26,12 +28,21 @@ pub struct Estimate {
 }
 
 /// How well the access point is heard decides more than anything else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkQuality {
+    #[default]
     Good,
     Typical,
     /// Retries, DHCP each time, a full TLS handshake.
     Bad,
+}
+
+impl Scenario {
+    /// What the quality of the link makes of so many wakes.
+    pub const fn over(link: LinkQuality, wakes_per_day: f64) -> Self {
+        Self { wakes_per_day, seconds_per_wake: link.seconds_per_wake(), sleep_microampere: link.sleep_microampere() }
+    }
 }
 
 impl LinkQuality {
@@ -64,8 +75,7 @@ mod tests {
     use super::*;
 
     fn years(wakes_per_day: f64, link: LinkQuality) -> f64 {
-        let scenario = Scenario { wakes_per_day, seconds_per_wake: link.seconds_per_wake(), sleep_microampere: link.sleep_microampere() };
-        estimate(scenario).years
+        estimate(Scenario::over(link, wakes_per_day)).years
     }
 
     #[test]

@@ -23,14 +23,15 @@ pub const BODY_BYTES_MAX: usize = 448;
 /// The body, its length, the mac and two brackets.
 pub const PAYLOAD_BYTES_MAX: usize = BODY_BYTES_MAX + MAC_BYTES + 8;
 pub const DEVICE_ID_BYTES_MAX: usize = 64;
-pub const TOPIC_BYTES_MAX: usize = DEVICE_ID_BYTES_MAX + 16;
+/// The longest is that of the discovery.
+pub const TOPIC_BYTES_MAX: usize = DEVICE_ID_BYTES_MAX + 32;
 
 pub type Key = [u8; KEY_BYTES];
 pub type Payload = heapless::Vec<u8, PAYLOAD_BYTES_MAX>;
 pub type Topic = heapless::String<TOPIC_BYTES_MAX>;
 pub type DeviceId = heapless::String<DEVICE_ID_BYTES_MAX>;
 
-/// The topics of one device: `chk/1/<device>/<channel>`.
+/// The topics of one device: `chk/1/<device>/<channel>`, and one for home automation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     Events,
@@ -39,6 +40,8 @@ pub enum Channel {
     State,
     Ack,
     Config,
+    /// Where home automation learns what the device is: the only topic outside `chk/1/`.
+    Discovery,
 }
 
 impl Channel {
@@ -50,12 +53,14 @@ impl Channel {
             Self::State => "up/state",
             Self::Ack => "dn/ack",
             Self::Config => "dn/cfg",
+            Self::Discovery => "config",
         }
     }
 
     pub fn topic(self, device: &DeviceId) -> Topic {
         let mut topic = Topic::new();
-        write!(topic, "chk/1/{device}/{}", self.suffix()).expect("a topic is longer than the longest device id by 16");
+        let family = if self == Self::Discovery { "homeassistant/device" } else { "chk/1" };
+        write!(topic, "{family}/{device}/{}", self.suffix()).expect("a topic is longer than the longest device id by less than 32");
         topic
     }
 }
@@ -221,6 +226,13 @@ mod tests {
         }
         assert!(device_id("d-7Q2F").is_some());
         assert!(device_id(&"x".repeat(64)).is_some());
+    }
+
+    #[test]
+    fn the_longest_device_name_has_all_its_topics() {
+        let longest = device_id(&"x".repeat(DEVICE_ID_BYTES_MAX)).unwrap();
+        assert_eq!(Channel::Telemetry.topic(&device_id("d-1").unwrap()), "chk/1/d-1/up/tele");
+        assert_eq!(Channel::Discovery.topic(&longest), format!("homeassistant/device/{longest}/config").as_str());
     }
 
     #[test]

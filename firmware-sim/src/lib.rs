@@ -7,7 +7,7 @@
 //! - An event leaves the device's queue only when the server's own receipt (`dn/ack`) names its message. A PUBACK is not
 //!   a receipt: it may come from a broker that has told nobody.
 //!
-//! Read in this order: [`event`], [`envelope`], [`outbox`], [`sensor`], then `sim`.
+//! Read in this order: [`event`], [`envelope`], [`outbox`], [`sensor`], [`board`] (what a chip must bring), then `sim`.
 #![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,8 @@ pub mod event;
 pub mod envelope;
 
 pub mod downlink;
+
+pub mod keyring;
 
 pub mod settings;
 
@@ -31,7 +33,11 @@ pub mod outbox;
 
 pub mod status;
 
+pub mod discovery;
+
 pub mod sensor;
+
+pub mod board;
 
 #[cfg(feature = "std")]
 pub mod battery;

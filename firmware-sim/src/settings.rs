@@ -34,6 +34,9 @@ pub struct Settings {
     pub connect_wait_ms: u64,
     /// Pause before the second try; doubled up to [`RETRY_MAX_MS`].
     pub retry_first_ms: u64,
+    /// Whether the device introduces itself to Home Assistant and shows its level there. Of use behind a broker that Home Assistant
+    /// hears too, and radio time for nothing elsewhere.
+    pub home_assistant: bool,
 }
 
 impl Default for Settings {
@@ -47,6 +50,7 @@ impl Default for Settings {
             config_wait_ms: 300,
             connect_wait_ms: 10_000,
             retry_first_ms: 10_000,
+            home_assistant: false,
         }
     }
 }

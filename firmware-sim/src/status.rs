@@ -1,7 +1,7 @@
 //! The two retained JSON messages: `up/status` (birth, sleep and will) and `up/state` (the level, for home automation
 //! only, never evidence).
 
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 
 use heapless::String;
 
@@ -42,21 +42,28 @@ pub struct Level {
     pub boot_n: u32,
 }
 
+/// What is not known is `null`: a template that finds no name at all fills the log of home automation with warnings.
 pub fn state(level: Level) -> Json {
     let on = |flag| if flag { "ON" } else { "OFF" };
-    let mut text = Json::new();
-    let written = (|| {
-        write!(text, r#"{{"contact":"{}""#, on(level.contact_open))?;
-        if let Some(lux) = level.lux {
-            write!(text, r#","lux":{lux}"#)?;
+    let Level { contact_open, lux, battery_percent, sos, boot_n } = level;
+    json(format_args!(
+        r#"{{"contact":"{}","lux":{},"battery":{},"sos":"{}","bn":{boot_n}}}"#,
+        on(contact_open),
+        OrNull(lux),
+        OrNull(battery_percent.map(u32::from)),
+        on(sos)
+    ))
+}
+
+struct OrNull(Option<u32>);
+
+impl fmt::Display for OrNull {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("null"),
         }
-        if let Some(percent) = level.battery_percent {
-            write!(text, r#","battery":{percent}"#)?;
-        }
-        write!(text, r#","sos":"{}","bn":{}}}"#, on(level.sos), level.boot_n)
-    })();
-    written.expect("the longest state is shorter than the buffer");
-    text
+    }
 }
 
 /// Two alkaline cells: full at 3.0 V, and at 2.0 V the regulator gives up. Linear between, which is good enough to know
@@ -66,7 +73,7 @@ pub fn battery_percent(millivolts: u16) -> u8 {
     u8::try_from(above / 10).expect("a thousand divided by ten")
 }
 
-fn json(text: core::fmt::Arguments) -> Json {
+fn json(text: fmt::Arguments) -> Json {
     let mut json = Json::new();
     json.write_fmt(text).expect("the longest status is shorter than the buffer");
     json
@@ -90,6 +97,12 @@ mod tests {
         let session = Session { boot_n: 8, boot_id: 1, birth_n: 15 };
         assert_eq!(will(session).as_str(), r#"{"s":"off","bn":8,"bd":15}"#);
         assert_eq!(sleep(session, 21600).as_str(), r#"{"s":"sleep","bn":8,"bd":15,"next_s":21600}"#);
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let level = Level { contact_open: true, lux: None, battery_percent: Some(87), sos: false, boot_n: 8 };
+        assert_eq!(state(level).as_str(), r#"{"contact":"ON","lux":null,"battery":87,"sos":"OFF","bn":8}"#);
     }
 
     #[test]

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use firmware_sim::discovery::announcement;
 use firmware_sim::downlink::{Ack, Config, read_ack, read_config};
-use firmware_sim::envelope::{Header, Key, Refusal, Wall, open, seal, seal_events};
+use firmware_sim::envelope::{Channel, Header, Key, Refusal, Wall, device_id, open, seal, seal_events};
 use firmware_sim::event::{BootReason, Event, Fact, Press, Value};
+use firmware_sim::status::{Level, state};
 use serde_json::{Value as Json, json};
 
 const TOPIC: &str = "chk/1/d-7Q2F/up/evt";
@@ -149,13 +151,54 @@ fn downlinks() -> Vec<Json> {
     ]
 }
 
+/// What home automation is shown: JSON without a signature, and for the server never evidence.
+fn shown() -> Vec<Json> {
+    let device = device_id("d-7Q2F").unwrap();
+    let level = Level { contact_open: true, lux: Some(640), battery_percent: Some(91), sos: false, boot_n: 7 };
+    let unknown = Level { lux: None, battery_percent: None, contact_open: false, ..level };
+    let one = |name: &str, channel: Channel, payload: &str| {
+        let meaning: Json = serde_json::from_str(payload).unwrap();
+        json!({
+            "name": name, "key_hex": hex(&key()), "topic": channel.topic(&device).as_str(), "payload_hex": hex(payload.as_bytes()),
+            "verdict": "never_evidence", "meaning": meaning,
+        })
+    };
+    vec![
+        one("shown_level", Channel::State, &state(level)),
+        one("shown_level_unknown", Channel::State, &state(unknown)),
+        one("shown_discovery", Channel::Discovery, &announcement(&device)),
+    ]
+}
+
+#[test]
+fn the_discovery_names_a_value_of_the_level_for_each_of_its_entities() {
+    let shown = shown();
+    let (level, discovery) = (&shown[0]["meaning"], &shown[2]["meaning"]);
+    assert_eq!(discovery["stat_t"], shown[0]["topic"]);
+    let entities = discovery["cmps"].as_object().unwrap();
+    assert_eq!(entities.len(), 4);
+    for (name, entity) in entities {
+        assert!(level.get(name).is_some(), "{name}");
+        assert_eq!(entity["val_tpl"], format!("{{{{ value_json.{name} }}}}"));
+        assert_eq!(entity["uniq_id"], format!("d-7Q2F_{name}"));
+    }
+}
+
+#[test]
+fn a_recorded_message_is_genuine_only_where_and_as_it_was_sent() {
+    let recorded = seal_events(TOPIC, &key(), &header(41, UP_MS), &[event(UP_MS - 900, Fact::Contact { open: true })]);
+    assert!(open(TOPIC, &key(), &recorded).is_ok(), "byte for byte it is genuine: its number is what tells that it was heard before");
+    assert_eq!(open("chk/1/d-OTHER/up/evt", &key(), &recorded), Err(Refusal::WrongMac));
+    assert_eq!(open(TOPIC, &[9; 32], &recorded), Err(Refusal::WrongMac), "after the key was exchanged");
+}
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden")
 }
 
 #[test]
 fn every_golden_message_is_what_the_encoder_makes() {
-    let cases = [single_events(), composed(), refusals(), downlinks()].concat();
+    let cases = [single_events(), composed(), refusals(), downlinks(), shown()].concat();
     let mut names = BTreeSet::new();
     for case in &cases {
         let name = format!("{}.json", case["name"].as_str().unwrap());

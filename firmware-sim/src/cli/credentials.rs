@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use firmware_sim::envelope::{KEY_BYTES, Key, device_id};
-use firmware_sim::sim::SensorConfig;
+use firmware_sim::keyring::SigningKey;
 use firmware_sim::sim::chance::Chance;
+use firmware_sim::sim::{NextKey, SensorConfig};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +18,16 @@ pub struct Credentials {
     key_hex: String,
     #[serde(default = "first")]
     kid: u8,
+    password: Option<String>,
+    /// What a technician hands in later.
+    next: Option<Next>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Next {
+    kid: u8,
+    key_hex: String,
     password: Option<String>,
 }
 
@@ -39,7 +50,7 @@ pub fn invented(count: usize, seed: u64) -> Vec<Credentials> {
             let mut chance = Chance::stream(seed, index as u64);
             let words: Vec<String> = (0..KEY_BYTES / 8).map(|_| format!("{:016x}", chance.next())).collect();
             let key_hex = words.concat();
-            Credentials { device_id: format!("sim-{index:05}"), key_hex, kid: 1, password: None }
+            Credentials { device_id: format!("sim-{index:05}"), key_hex, kid: 1, password: None, next: None }
         })
         .collect()
 }
@@ -53,8 +64,17 @@ impl Credentials {
     pub fn sensor(&self) -> Result<SensorConfig, Failure> {
         let name = &self.device_id;
         let device = device_id(name).ok_or_else(|| format!("{name:?} cannot be a device id"))?;
-        let key = key(&self.key_hex).ok_or_else(|| format!("{name}: key_hex is not {} hexadecimal digits", KEY_BYTES * 2))?;
-        Ok(SensorConfig { kid: self.kid, password: self.password.clone(), ..SensorConfig::new(device, key) })
+        let wrong = |field: &str| format!("{name}: {field} is not {} hexadecimal digits", KEY_BYTES * 2);
+        let own = key(&self.key_hex).ok_or_else(|| wrong("key_hex"))?;
+        let next = match &self.next {
+            Some(next) if next.kid == self.kid => return Err(format!("{name}: next.kid is the kid of the key in use").into()),
+            Some(next) => {
+                let signing = SigningKey { kid: next.kid, key: key(&next.key_hex).ok_or_else(|| wrong("next.key_hex"))? };
+                Some(NextKey { signing, password: next.password.clone() })
+            }
+            None => None,
+        };
+        Ok(SensorConfig { kid: self.kid, password: self.password.clone(), next, ..SensorConfig::new(device, own) })
     }
 }
 

@@ -37,33 +37,25 @@ pub fn probability(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "a probability is a number from 0 to 1".to_owned())
 }
 
-pub fn drift(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|value| (-0.5..=0.5).contains(value)).ok_or_else(|| "a drift is a number from -0.5 to 0.5".to_owned())
+pub fn half(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|value| (0.0..=0.5).contains(value)).ok_or_else(|| "a drift is a number from 0 to 0.5".to_owned())
 }
 
 /// Such as open@5s; without a time, at once.
 pub fn timed_act(text: &str) -> Result<(Duration, Act), String> {
     let (name, at) = text.split_once('@').unwrap_or((text, "0s"));
-    let act = match name {
-        "open" => Act::OpenCurtain,
-        "close" => Act::CloseCurtain,
-        "sos" => Act::PressSos,
-        "sos-long" => Act::HoldSos,
-        "ok" => Act::PressOk,
-        "tamper" => Act::Tamper,
-        "bounce" => Act::Bounce,
-        "restart" => Act::Restart,
-        "low-battery" => Act::LowBattery,
-        "flat-battery" => Act::FlatBattery,
-        _ => return Err(format!("{name:?} is no act; see --help")),
-    };
+    let act = Act::try_from(name.to_owned())?;
     Ok((duration(at)?, act))
 }
 
 /// A number that grows from run to run without a file that remembers it.
 pub fn boot_n_of_now() -> u32 {
-    let now_s = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    let now_s = unix_ms_now() / 1000;
     u32::try_from(now_s.saturating_sub(BOOT_EPOCH_S)).unwrap_or(u32::MAX).max(1)
+}
+
+pub fn unix_ms_now() -> u64 {
+    UNIX_EPOCH.elapsed().map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

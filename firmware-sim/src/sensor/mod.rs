@@ -15,8 +15,9 @@ use crate::button::Button;
 use crate::clock::WallClock;
 use crate::debounce::Debounce;
 use crate::downlink;
-use crate::envelope::{Channel, DeviceId, Key, Wall};
+use crate::envelope::{Channel, DeviceId, Wall};
 use crate::event::{BootReason, Event, Fact};
+use crate::keyring::{Keyring, Keys, SigningKey};
 use crate::lux::LuxSteps;
 use crate::outbox::{Outbox, Tally};
 use crate::settings::{Settings, TAMPER_DEBOUNCE_MS};
@@ -26,8 +27,7 @@ use wake::Link;
 #[derive(Clone, Debug)]
 pub struct Identity {
     pub device: DeviceId,
-    pub key: Key,
-    pub kid: u8,
+    pub keys: Keys,
 }
 
 /// What the board knows when it starts cold.
@@ -78,8 +78,12 @@ pub enum Input<'a> {
         channel: Channel,
         payload: &'a [u8],
     },
+    /// The board's wall clock was set, or jumped.
+    Wall(Wall),
     /// The wall clock is no longer to be trusted.
     WallLost,
+    /// A technician has handed in the key to come.
+    NextKey(SigningKey),
 }
 
 #[derive(Debug)]
@@ -87,12 +91,18 @@ pub enum Output<'a> {
     /// Connect with a persistent session and this retained will on `up/status`, then subscribe to `dn/#` at QoS 1.
     Connect {
         will: &'a str,
+        /// The key of this connection, and so the password that belongs to it.
+        kid: u8,
     },
     Publish(Publish<'a>),
     /// Cleanly, so that the will is not sent.
     Disconnect,
     /// Whether the beeper of the SOS button sounds: on until the server has receipted the call.
     Beep(bool),
+    /// The server knows the next key: the old one may be erased.
+    KeyProved {
+        kid: u8,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +137,8 @@ impl Rest {
 
 #[derive(Clone, Debug)]
 pub struct Sensor {
-    identity: Identity,
+    device: DeviceId,
+    keys: Keyring,
     session: Session,
     settings: Settings,
     config_n: u32,
@@ -136,6 +147,8 @@ pub struct Sensor {
     link: Link,
     contact: Debounce,
     tamper: Debounce,
+    /// The last moment at which somebody's hand was known to be on the device.
+    tampered_at_ms: Option<u64>,
     sos: Button,
     ok: Button,
     lux_steps: LuxSteps,
@@ -146,6 +159,8 @@ pub struct Sensor {
     telemetry_due: bool,
     /// The level changed since it was last published.
     state_due: bool,
+    /// Home automation is to be told what this device is.
+    announcement_due: bool,
     /// When the oldest SOS without a receipt was pressed.
     sos_since_ms: Option<u64>,
     /// Failures since the last receipt; they lengthen the pause.
@@ -162,7 +177,8 @@ impl Sensor {
         outbox.push(Event { t_up_ms: now_ms, fact: Fact::Boot(boot.reason) });
         outbox.push(Event { t_up_ms: now_ms, fact: Fact::Contact { open: boot.contact_open } });
         Self {
-            identity,
+            device: identity.device,
+            keys: Keyring::new(identity.keys),
             session: Session { boot_n: boot.boot_n, boot_id: boot.boot_id, birth_n: boot.births },
             settings,
             config_n: 0,
@@ -171,6 +187,7 @@ impl Sensor {
             link: Link::Down,
             contact: Debounce::new(boot.contact_open),
             tamper: Debounce::new(false),
+            tampered_at_ms: None,
             sos: Button::default(),
             ok: Button::default(),
             lux_steps: LuxSteps::default(),
@@ -180,6 +197,7 @@ impl Sensor {
             heartbeat_at_ms: now_ms.saturating_add(settings.heartbeat_ms),
             telemetry_due: true,
             state_due: true,
+            announcement_due: true,
             sos_since_ms: None,
             attempts: 0,
             retry_at_ms: now_ms,
@@ -208,7 +226,12 @@ impl Sensor {
             Input::Connected => self.connected(now_ms, emit),
             Input::LinkLost => self.link_lost(now_ms),
             Input::Downlink { channel, payload } => self.take_downlink(now_ms, channel, payload, emit),
+            Input::Wall(wall) => self.take_wall(now_ms, wall),
             Input::WallLost => self.clock.forget(),
+            Input::NextKey(next) => {
+                self.keys.offer(next);
+                self.retry_at_ms = now_ms;
+            }
         }
         self.settle(now_ms, emit);
         self.drive(now_ms, emit);
@@ -234,12 +257,19 @@ impl Sensor {
 
     /// Switches and held buttons whose time has come.
     fn settle(&mut self, now_ms: u64, emit: &mut dyn FnMut(Output)) {
+        if let Some((at, triggered)) = self.tamper.settle(now_ms, TAMPER_DEBOUNCE_MS) {
+            self.tampered_at_ms = Some(at);
+            if triggered {
+                self.record(now_ms, at, Fact::Tamper, emit);
+            }
+        }
         if let Some((at, open)) = self.contact.settle(now_ms, self.settings.contact_debounce_ms) {
             self.state_due = true;
-            self.record(now_ms, at, Fact::Contact { open }, emit);
-        }
-        if let Some((at, true)) = self.tamper.settle(now_ms, TAMPER_DEBOUNCE_MS) {
-            self.record(now_ms, at, Fact::Tamper, emit);
+            // A magnet that is taken away reads like a curtain that opens. What the reed does under a hand is a level and no edge:
+            // it is taken over without a word, and the next real move is told.
+            if !self.tamper.level() && self.tampered_at_ms.is_none_or(|tampered| at > tampered) {
+                self.record(now_ms, at, Fact::Contact { open }, emit);
+            }
         }
         if let Some((at, press)) = self.sos.held(now_ms) {
             self.record(now_ms, at, Fact::Sos(press), emit);
@@ -249,6 +279,9 @@ impl Sensor {
         }
         if now_ms >= self.heartbeat_at_ms {
             self.telemetry_due = true;
+            self.state_due = true;
+            self.announcement_due = true;
+            self.keys.try_again();
             self.heartbeat_at_ms = now_ms.saturating_add(self.settings.heartbeat_ms);
         }
     }
@@ -273,6 +306,19 @@ impl Sensor {
         }
     }
 
+    /// Earlier wall times of this boot were wrong: whoever read them is told by how much.
+    fn take_wall(&mut self, now_ms: u64, wall: Wall) {
+        if let Some(seconds) = self.clock.calibrate(now_ms, wall) {
+            self.outbox.push(Event { t_up_ms: now_ms, fact: Fact::TimeJump { seconds } });
+        }
+    }
+
+    fn key_proved(&mut self, kid: u8, emit: &mut dyn FnMut(Output)) {
+        if let Some(kid) = self.keys.proved(kid) {
+            emit(Output::KeyProved { kid });
+        }
+    }
+
     fn take_downlink(&mut self, now_ms: u64, channel: Channel, payload: &[u8], emit: &mut dyn FnMut(Output)) {
         match channel {
             Channel::Ack => {
@@ -281,16 +327,21 @@ impl Sensor {
                 }
             }
             Channel::Config => {
-                let topic = Channel::Config.topic(&self.identity.device);
-                let config = downlink::read_config(&topic, &self.identity.key, payload);
+                let topic = Channel::Config.topic(&self.device);
+                let read = |key: &SigningKey| Some((key.kid, downlink::read_config(&topic, &key.key, payload)?));
+                let config = self.keys.all().find_map(read);
                 self.config_seen();
+                let config = config.map(|(kid, config)| {
+                    self.key_proved(kid, emit);
+                    config
+                });
                 if let Some(config) = config.filter(|config| config.config_n > self.config_n) {
                     self.config_n = config.config_n;
                     self.settings.apply(&config);
                     self.heartbeat_at_ms = self.heartbeat_at_ms.min(now_ms.saturating_add(self.settings.heartbeat_ms));
                 }
             }
-            Channel::Events | Channel::Telemetry | Channel::Status | Channel::State => {}
+            Channel::Events | Channel::Telemetry | Channel::Status | Channel::State | Channel::Discovery => {}
         }
     }
 }

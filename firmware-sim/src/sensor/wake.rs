@@ -1,10 +1,12 @@
 //! The radio side of a wake: when to connect, what to say next, how long to wait, when to sleep.
 
-use super::{Identity, Output, Publish, Rest, Sensor};
+use super::{Output, Publish, Rest, Sensor};
 use crate::clock::WallClock;
+use crate::discovery;
 use crate::downlink::Ack;
 use crate::envelope::{Channel, Header, Wall, seal_events};
 use crate::event::{Event, Fact};
+use crate::keyring::SigningKey;
 use crate::outbox::Message;
 use crate::settings::{RETRY_MAX_MS, SOS_BACKOFF_MS, SOS_URGENT_MS};
 use crate::status::{self, Level, Session};
@@ -83,9 +85,11 @@ impl Sensor {
         if let (Some(sent), Some(now_s), true) = (sent, ack.now_s, sendings == 1) {
             let trip_s = u32::try_from(now_ms.saturating_sub(sent.at_ms).div_ceil(1000)).unwrap_or(u32::MAX);
             let wall = Wall { ms: now_s.saturating_mul(1000), uncertainty_s: trip_s.saturating_add(RECEIPT_UNCERTAINTY_S) };
-            if let Some(seconds) = self.clock.calibrate(now_ms, wall) {
-                self.outbox.push(Event { t_up_ms: now_ms, fact: Fact::TimeJump { seconds } });
-            }
+            self.take_wall(now_ms, wall);
+        }
+        // For the same reason only the receipt of a message that this connection signed, and no other, proves its key.
+        if sent.is_some() && sendings == 1 {
+            self.key_proved(self.keys.used().kid, emit);
         }
     }
 
@@ -95,7 +99,8 @@ impl Sensor {
             Link::Down if self.wants_link() && now_ms >= self.retry_at_ms => {
                 self.session.birth_n = self.session.birth_n.saturating_add(1);
                 self.link = Link::Connecting { since_ms: now_ms };
-                emit(Output::Connect { will: &status::will(self.session) });
+                self.keys.choose();
+                emit(Output::Connect { will: &status::will(self.session), kid: self.keys.used().kid });
             }
             Link::Connecting { since_ms } if now_ms >= since_ms.saturating_add(self.settings.connect_wait_ms) => {
                 self.link = Link::Down;
@@ -120,9 +125,8 @@ impl Sensor {
         if self.send_events(now_ms, talk, emit) {
             return;
         }
-        if core::mem::take(&mut self.state_due) {
-            let text = status::state(self.level());
-            emit(retained(Channel::State, text.as_bytes()));
+        if self.settings.home_assistant {
+            self.show_level(emit);
         }
         if self.telemetry_due {
             self.send_telemetry(now_ms, emit);
@@ -135,13 +139,26 @@ impl Sensor {
         }
     }
 
+    /// What home automation is told; nobody takes it for evidence.
+    fn show_level(&mut self, emit: &mut dyn FnMut(Output)) {
+        if core::mem::take(&mut self.announcement_due) {
+            let text = discovery::announcement(&self.device);
+            emit(retained(Channel::Discovery, text.as_bytes()));
+        }
+        if core::mem::take(&mut self.state_due) {
+            let text = status::state(self.level());
+            emit(retained(Channel::State, text.as_bytes()));
+        }
+    }
+
     /// Sends the message in flight, or the next. `false` when all is receipted.
     fn send_events(&mut self, now_ms: u64, talk: Talk, emit: &mut dyn FnMut(Output)) -> bool {
         let silent = if self.outbox.holds_unsent_sos() { 0 } else { talk.silent };
         let Some(Message { seq, events, resent }) = self.outbox.message() else { return false };
-        let header = header(&self.identity, &self.session, &self.clock, seq, now_ms);
-        let topic = Channel::Events.topic(&self.identity.device);
-        let payload = seal_events(&topic, &self.identity.key, &header, events);
+        let key = self.keys.used();
+        let header = header(key, &self.session, &self.clock, seq, now_ms);
+        let topic = Channel::Events.topic(&self.device);
+        let payload = seal_events(&topic, &key.key, &header, events);
         let wait_ms = if self.sos_is_urgent(now_ms) { self.next_sos_pause_ms() } else { self.settings.ack_wait_ms };
         let sent = Some(Sent { seq, at_ms: now_ms, until_ms: now_ms.saturating_add(wait_ms) });
         self.link = Link::Up(Talk { sent, silent: silent + 1, linger_until_ms: None, ..talk });
@@ -156,9 +173,10 @@ impl Sensor {
         let heartbeat = Event { t_up_ms: now_ms, fact: Fact::Heartbeat { rssi_dbm: self.rssi_dbm, queued } };
         let battery = self.battery_mv.map(|millivolts| Event { t_up_ms: now_ms, fact: Fact::Battery { millivolts } });
         let events: heapless::Vec<Event, 2> = battery.into_iter().chain([heartbeat]).collect();
-        let header = header(&self.identity, &self.session, &self.clock, seq, now_ms);
-        let topic = Channel::Telemetry.topic(&self.identity.device);
-        let payload = seal_events(&topic, &self.identity.key, &header, &events);
+        let key = self.keys.used();
+        let header = header(key, &self.session, &self.clock, seq, now_ms);
+        let topic = Channel::Telemetry.topic(&self.device);
+        let payload = seal_events(&topic, &key.key, &header, &events);
         emit(Output::Publish(Publish {
             channel: Channel::Telemetry,
             qos: 0,
@@ -176,6 +194,7 @@ impl Sensor {
         }
         self.sleep(now_ms, emit);
         if self.sos_is_urgent(now_ms) {
+            self.keys.failed();
             self.retry_at_ms = now_ms;
         } else {
             self.pause(now_ms);
@@ -184,6 +203,7 @@ impl Sensor {
 
     fn sleep(&mut self, now_ms: u64, emit: &mut dyn FnMut(Output)) {
         self.link = Link::Down;
+        self.keys.ended();
         let text = status::sleep(self.session, self.next_s(now_ms));
         emit(retained(Channel::Status, text.as_bytes()));
         emit(Output::Disconnect);
@@ -191,6 +211,7 @@ impl Sensor {
 
     /// The pause grows with each try that brought no receipt, whether it failed at the broker or behind it.
     fn pause(&mut self, now_ms: u64) {
+        self.keys.failed();
         let pause_ms = if self.sos_is_urgent(now_ms) {
             self.next_sos_pause_ms()
         } else {
@@ -225,7 +246,7 @@ impl Sensor {
     /// nothing.
     fn wants_link(&self) -> bool {
         let settling = self.contact.due_ms(self.settings.contact_debounce_ms).is_some();
-        let work = !self.outbox.is_empty() || self.telemetry_due;
+        let work = !self.outbox.is_empty() || self.telemetry_due || self.keys.wants_next();
         work && (!settling || self.outbox.holds_sos())
     }
 
@@ -255,8 +276,8 @@ impl Sensor {
     }
 }
 
-fn header(identity: &Identity, session: &Session, clock: &WallClock, seq: u32, now_ms: u64) -> Header {
-    Header { kid: identity.kid, boot_n: session.boot_n, boot_id: session.boot_id, seq, up_ms: now_ms, wall: clock.at(now_ms) }
+fn header(key: &SigningKey, session: &Session, clock: &WallClock, seq: u32, now_ms: u64) -> Header {
+    Header { kid: key.kid, boot_n: session.boot_n, boot_id: session.boot_id, seq, up_ms: now_ms, wall: clock.at(now_ms) }
 }
 
 const fn retained(channel: Channel, payload: &[u8]) -> Output<'_> {

@@ -12,7 +12,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// A device's downlinks are a receipt and its settings.
-const PACKET_BYTES_MAX: usize = 4096;
+const INCOMING_BYTES_MAX: usize = 4096;
+/// Recorded messages of gateways are large.
+const OUTGOING_BYTES_MAX: usize = 1024 * 1024;
 const KEEP_ALIVE_S: u16 = 30;
 /// A broker that takes no more bytes for so long is gone.
 const WRITE_WAIT: Duration = Duration::from_secs(5);
@@ -25,11 +27,13 @@ pub struct Broker {
 }
 
 pub struct Hello {
-    pub device_id: String,
+    pub client_id: String,
+    /// Said only with a password.
+    pub user: String,
     pub password: Option<String>,
-    pub will_topic: String,
-    pub will: String,
-    pub subscribe: String,
+    /// Topic and payload, retained. With a will comes a session that outlives the connection.
+    pub will: Option<(String, String)>,
+    pub subscribe: Option<String>,
 }
 
 pub struct Link {
@@ -67,17 +71,17 @@ impl From<std::io::Error> for LinkError {
 }
 
 impl Link {
-    /// Connected and subscribed.
+    /// Connected and, where that is wished, subscribed.
     pub async fn open(broker: &Broker, hello: Hello) -> Result<Self, LinkError> {
         let stream = TcpStream::connect((broker.host.as_str(), broker.port)).await?;
         stream.set_nodelay(true)?;
         let mut link = Self { stream, received: BytesMut::new(), early: VecDeque::new(), next_packet_id: 1 };
-        let mut connect = Connect::new(hello.device_id.clone());
+        let mut connect = Connect::new(hello.client_id);
         connect.keep_alive = KEEP_ALIVE_S;
-        connect.clean_session = false;
-        connect.last_will = Some(LastWill::new(hello.will_topic, hello.will, QoS::AtLeastOnce, true));
+        connect.clean_session = hello.will.is_none();
+        connect.last_will = hello.will.map(|(topic, payload)| LastWill::new(topic, payload, QoS::AtLeastOnce, true));
         if let Some(password) = hello.password {
-            connect.set_credentials(hello.device_id, password);
+            connect.set_credentials(hello.user, password);
         }
         link.write(Packet::Connect(connect)).await?;
         match link.read().await? {
@@ -85,7 +89,8 @@ impl Link {
             Packet::ConnAck(answer) => return Err(LinkError::Refused(answer.code)),
             other => return Err(LinkError::Protocol(format!("{:?} instead of CONNACK", other.packet_type()))),
         }
-        let mut subscribe = Subscribe::new(hello.subscribe, QoS::AtLeastOnce);
+        let Some(filter) = hello.subscribe else { return Ok(link) };
+        let mut subscribe = Subscribe::new(filter, QoS::AtLeastOnce);
         subscribe.pkid = link.packet_id();
         link.write(Packet::Subscribe(subscribe)).await?;
         loop {
@@ -105,6 +110,11 @@ impl Link {
 
     pub async fn publish(&mut self, publish: Publish) -> Result<(), LinkError> {
         self.write(Packet::Publish(publish)).await
+    }
+
+    /// Keeps a connection that says nothing else.
+    pub async fn ping(&mut self) -> Result<(), LinkError> {
+        self.write(Packet::PingReq).await
     }
 
     /// Says goodbye and waits until the broker has closed: closing with an unread acknowledgement in the buffer would
@@ -146,14 +156,14 @@ impl Link {
 
     async fn write(&mut self, packet: Packet) -> Result<(), LinkError> {
         let mut bytes = BytesMut::new();
-        packet.write(&mut bytes, PACKET_BYTES_MAX).map_err(|error| LinkError::Protocol(error.to_string()))?;
+        packet.write(&mut bytes, OUTGOING_BYTES_MAX).map_err(|error| LinkError::Protocol(error.to_string()))?;
         timeout(WRITE_WAIT, self.stream.write_all(&bytes)).await.map_err(|_| LinkError::Closed)??;
         Ok(())
     }
 
     async fn read(&mut self) -> Result<Packet, LinkError> {
         loop {
-            match Packet::read(&mut self.received, PACKET_BYTES_MAX) {
+            match Packet::read(&mut self.received, INCOMING_BYTES_MAX) {
                 Ok(packet) => return Ok(packet),
                 Err(CodecError::InsufficientBytes(_)) => {}
                 Err(error) => return Err(LinkError::Protocol(error.to_string())),

@@ -4,7 +4,8 @@
 //! - What a sensor does depends on its configuration, its acts and the broker's answers; chance comes from the seed only.
 //! - Hurried time skips what a device would sleep through, never what it waits for on the network.
 //!
-//! [`run_sensor`] plays one sensor that a caller's hand moves; [`fleet::run_fleet`] plays many through planned days.
+//! [`run_sensor`] plays one sensor that a caller's hand moves, [`run_planned`] one through given acts, [`fleet::run_fleet`] many.
+//! [`scenario`] says who lives where and what goes wrong, as a file; [`homes`] makes days of it; [`player`] plays recorded messages.
 
 pub mod chance;
 
@@ -24,16 +25,28 @@ mod device;
 
 pub mod fleet;
 
+pub mod resident;
+
+pub mod scenario;
+
+pub mod homes;
+
+pub mod player;
+
+pub mod sockets;
+
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::envelope::{DeviceId, Key};
+use crate::keyring::SigningKey;
 use crate::settings::Settings;
+use device::Sockets;
 use faults::Faults;
 use link::Broker;
 use report::Report;
@@ -47,6 +60,8 @@ pub struct SensorConfig {
     pub key: Key,
     pub kid: u8,
     pub password: Option<String>,
+    /// What a technician hands in with [`Act::NewKey`].
+    pub next: Option<NextKey>,
     /// Must grow from run to run: the server takes a lower one for a replay.
     pub boot_n: u32,
     /// Connections made in earlier runs; should not fall while `boot_n` stays.
@@ -67,6 +82,12 @@ pub struct SensorConfig {
     pub trace: Option<mpsc::UnboundedSender<Trace>>,
 }
 
+#[derive(Clone, Debug)]
+pub struct NextKey {
+    pub signing: SigningKey,
+    pub password: Option<String>,
+}
+
 impl SensorConfig {
     /// A healthy sensor of the first boot behind a closed curtain by day, in real time, without faults.
     pub fn new(device: DeviceId, key: Key) -> Self {
@@ -75,6 +96,7 @@ impl SensorConfig {
             key,
             kid: 1,
             password: None,
+            next: None,
             boot_n: 1,
             births: 0,
             curtain_open: false,
@@ -99,6 +121,14 @@ pub(crate) enum Acts {
 }
 
 impl Acts {
+    /// The hand acts by the clock on the wall, whatever the device's oscillator thinks of it.
+    fn planned(acts: Vec<(Duration, Act)>, drift: f64, drain: Duration) -> Self {
+        let mut acts: Vec<(u64, Act)> = acts.into_iter().map(|(at, act)| (time::ms(at.mul_f64(1.0 + drift)), act)).collect();
+        acts.sort_by_key(|(at, _)| *at);
+        let end_ms = acts.last().map_or(0, |(at, _)| *at);
+        Self::Planned { acts: acts.into(), end_ms, drain }
+    }
+
     const fn is_live(&self) -> bool {
         matches!(self, Self::Live(_))
     }
@@ -130,7 +160,7 @@ impl Acts {
 
 /// Plays one sensor until it is stopped or its battery is flat. Reconnects by itself; a refused sensor keeps trying.
 pub async fn run_sensor(broker: Broker, config: SensorConfig, acts: mpsc::Receiver<Act>, stop: CancellationToken) -> Report {
-    device::run(broker, config, Acts::Live(acts), None, stop).await
+    device::run(Arc::new(broker), config, Acts::Live(acts), Sockets::default(), stop).await
 }
 
 /// Plays one sensor through acts at given times and ends when it has delivered all, `drain` after the last at the latest.
@@ -139,11 +169,8 @@ pub async fn run_planned(
     config: SensorConfig,
     acts: Vec<(Duration, Act)>,
     drain: Duration,
-    connections: Option<Arc<Semaphore>>,
     stop: CancellationToken,
 ) -> Report {
-    let mut acts: Vec<(u64, Act)> = acts.into_iter().map(|(at, act)| (time::ms(at), act)).collect();
-    acts.sort_by_key(|(at, _)| *at);
-    let end_ms = acts.last().map_or(0, |(at, _)| *at);
-    device::run(broker, config, Acts::Planned { acts: acts.into(), end_ms, drain }, connections, stop).await
+    let acts = Acts::planned(acts, config.drift, drain);
+    device::run(Arc::new(broker), config, acts, Sockets::default(), stop).await
 }

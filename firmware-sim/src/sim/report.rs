@@ -15,6 +15,8 @@ pub struct Report {
     pub events_receipted: u64,
     /// Pushed out of a full queue; the server is told how many.
     pub events_dropped: u64,
+    /// Named as lost (kind 15) in messages that were receipted, those of earlier lives included.
+    pub events_told_as_lost: u64,
     pub events_lost_at_restart: u64,
     pub events_waiting: u64,
     /// Messages with events that the core sent, lost ones included.
@@ -31,6 +33,10 @@ pub struct Report {
     pub reordered: u64,
     pub replayed: u64,
     pub cut: u64,
+    pub clock_jumps: u64,
+    /// Times at which the broker went away, counted at each device.
+    pub outages: u64,
+    pub keys_exchanged: u64,
     pub telemetry: u64,
 }
 
@@ -40,6 +46,7 @@ impl Report {
         self.events_recorded += recorded;
         self.events_receipted += receipted;
         self.events_dropped += dropped;
+        self.events_told_as_lost += u64::from(tally.gaps_told);
         recorded - receipted - dropped
     }
 
@@ -50,6 +57,7 @@ impl Report {
         self.events_recorded += other.events_recorded;
         self.events_receipted += other.events_receipted;
         self.events_dropped += other.events_dropped;
+        self.events_told_as_lost += other.events_told_as_lost;
         self.events_lost_at_restart += other.events_lost_at_restart;
         self.events_waiting += other.events_waiting;
         self.sent += other.sent;
@@ -62,6 +70,9 @@ impl Report {
         self.reordered += other.reordered;
         self.replayed += other.replayed;
         self.cut += other.cut;
+        self.clock_jumps += other.clock_jumps;
+        self.outages += other.outages;
+        self.keys_exchanged += other.keys_exchanged;
         self.telemetry += other.telemetry;
     }
 }

@@ -1,4 +1,6 @@
-//! One device in its room on its network: turns time, hands and packets into the core's inputs and does what comes out.
+//! One device in its room on its network: turns time, hands and packets into wakes of the firmware and does what comes out.
+
+pub(super) mod board;
 
 mod outgoing;
 
@@ -8,46 +10,53 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{Packet, Publish, QoS};
+use rumqttc::{Packet, Publish};
 use tokio::select;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::board::{Runner, Wake};
 use crate::downlink::read_ack;
 use crate::envelope::Channel;
 use crate::event::BootReason;
-use crate::sensor::{Boot, Identity, Input, Output, Rest, Sensor};
-use crate::sim::chance::Chance;
+use crate::sensor::Rest;
 use crate::sim::link::{Broker, Hello, Link, LinkError};
 use crate::sim::report::Report;
-use crate::sim::room::{Act, Pin, Room};
-use crate::sim::time::{UpTime, host_wall};
+use crate::sim::room::{Act, Moved};
 use crate::sim::trace::{Moment, Trace};
 use crate::sim::{Acts, SensorConfig};
+use board::{Deed, PlayedBoard};
 use radio::{Connection, Radio};
 
 /// After so much skipped sleep a hurried device no longer claims to know the time.
 const SKIP_KEEPS_WALL_MS: u64 = 60_000;
 /// A hurried device skips its pauses; a broker that is down is still not asked more often than this.
 const HURRIED_PAUSE: Duration = Duration::from_millis(50);
+/// How far a wall clock jumps, in seconds, either way: from what is worth telling to two days.
+const CLOCK_JUMP_S: (u64, u64) = (300, 2 * 24 * 3600);
+
+/// Its share of the sockets that many devices have together.
+#[derive(Default)]
+pub(super) struct Sockets {
+    /// Asked for one with every connection; without it there are enough.
+    pub shared: Option<Arc<Semaphore>>,
+    /// One that is already there for the first.
+    pub first: Option<OwnedSemaphorePermit>,
+}
 
 pub(super) struct Device {
-    broker: Broker,
+    broker: Arc<Broker>,
     config: SensorConfig,
     acts: Acts,
-    connections: Option<Arc<Semaphore>>,
+    sockets: Sockets,
     stop: CancellationToken,
-    time: UpTime,
-    chance: Chance,
-    room: Room,
-    sensor: Sensor,
-    boot_n: u32,
-    /// The core counts from its boot, the run from its start.
-    booted_at_ms: u64,
-    rest: Rest,
+    board: PlayedBoard,
+    firmware: Runner,
     radio: Radio,
     link_broke: bool,
+    /// The broker cannot be reached, whatever is tried.
+    broker_down: bool,
     dead: bool,
     skipped_ms: u64,
     drain_until: Option<Instant>,
@@ -67,52 +76,28 @@ enum Happened {
     Time,
 }
 
-/// What the core put out, kept over an await.
-enum Deed {
-    Connect { will: String },
-    Publish(Message),
-    Disconnect,
-    Beep(bool),
-}
-
-struct Message {
-    channel: Channel,
-    seq: Option<u32>,
-    resent: bool,
-    publish: Publish,
-}
-
-pub(super) async fn run(
-    broker: Broker,
-    config: SensorConfig,
-    acts: Acts,
-    connections: Option<Arc<Semaphore>>,
-    stop: CancellationToken,
-) -> Report {
-    let mut device = Device::new(broker, config, acts, connections, stop);
+pub(super) async fn run(broker: Arc<Broker>, config: SensorConfig, acts: Acts, sockets: Sockets, stop: CancellationToken) -> Report {
+    let mut device = Device::new(broker, config, acts, sockets, stop);
+    device.perform_all().await;
     while device.turn().await {}
     device.finish()
 }
 
 impl Device {
-    fn new(broker: Broker, config: SensorConfig, acts: Acts, connections: Option<Arc<Semaphore>>, stop: CancellationToken) -> Self {
-        let mut chance = Chance::new(config.seed);
-        let sensor = core(&config, config.boot_n, BootReason::PowerOn, config.curtain_open, 0, config.births, &mut chance);
+    fn new(broker: Arc<Broker>, config: SensorConfig, acts: Acts, sockets: Sockets, stop: CancellationToken) -> Self {
+        let mut board = PlayedBoard::new(&config);
+        let firmware = Runner::boot(config.device.clone(), config.settings, BootReason::PowerOn, &mut board);
         Self {
-            room: Room::new(config.curtain_open, config.daylight),
-            time: UpTime::start(config.drift),
-            boot_n: config.boot_n,
             broker,
             config,
             acts,
-            connections,
+            sockets,
             stop,
-            chance,
-            sensor,
-            booted_at_ms: 0,
-            rest: Rest::Asleep { until_ms: 0 },
+            board,
+            firmware,
             radio: Radio::Off,
             link_broke: false,
+            broker_down: false,
             dead: false,
             skipped_ms: 0,
             drain_until: None,
@@ -149,23 +134,23 @@ impl Device {
     }
 
     fn now_ms(&self) -> u64 {
-        self.time.now_ms()
+        self.board.time.now_ms()
     }
 
     fn next_at_ms(&self) -> u64 {
-        let core = self.rest.until_ms().saturating_add(self.booted_at_ms);
-        core.min(self.room.next_at().unwrap_or(u64::MAX)).min(self.acts.next_at(self.now_ms()).unwrap_or(u64::MAX))
+        let core = self.firmware.rest().until_ms().saturating_add(self.board.booted_at_ms);
+        core.min(self.board.room.next_at().unwrap_or(u64::MAX)).min(self.acts.next_at(self.now_ms()).unwrap_or(u64::MAX))
     }
 
     fn wait(&self) -> Duration {
-        let wait = self.time.until(self.next_at_ms());
+        let wait = self.board.time.until(self.next_at_ms());
         self.drain_until.map_or(wait, |until| wait.min(until.duration_since(Instant::now())))
     }
 
     /// All is delivered and nothing is planned, or the time to deliver is over.
     fn has_ended(&mut self) -> bool {
         let Acts::Planned { acts, end_ms, drain } = &self.acts else { return false };
-        if !acts.is_empty() || self.time.now_ms() < *end_ms {
+        if !acts.is_empty() || self.board.time.now_ms() < *end_ms {
             return false;
         }
         let until = *self.drain_until.get_or_insert_with(|| Instant::now() + *drain);
@@ -173,19 +158,21 @@ impl Device {
     }
 
     fn is_idle(&self) -> bool {
-        let asleep = matches!((&self.radio, self.rest), (Radio::Off, Rest::Asleep { .. }));
-        asleep && self.sensor.owed() == 0 && self.room.next_at().is_none()
+        let asleep = matches!((&self.radio, self.firmware.rest()), (Radio::Off, Rest::Asleep { .. }));
+        asleep && self.firmware.owed() == 0 && self.board.room.next_at().is_none()
     }
 
     /// Skips to the next thing that happens by itself. A sensor in a live hand's room waits for the hand in real time.
     async fn hurry(&mut self) {
-        if !self.config.hurry || !matches!(self.radio, Radio::Off) || (self.acts.is_live() && self.is_idle()) {
-            return;
-        }
-        self.skipped_ms += self.time.skip_to(self.next_at_ms());
-        if self.skipped_ms > SKIP_KEEPS_WALL_MS {
+        while self.config.hurry && matches!(self.radio, Radio::Off) && !(self.acts.is_live() && self.is_idle()) {
+            let next_at_ms = self.next_at_ms();
+            self.skipped_ms += self.board.time.skip_to(next_at_ms);
+            if self.skipped_ms <= SKIP_KEEPS_WALL_MS {
+                return;
+            }
+            // This wake may do what was due, and leave nothing for the moment skipped to: then there is more to skip.
             self.skipped_ms = 0;
-            self.put(Input::WallLost).await;
+            self.wake(Wake::WallLost).await;
         }
     }
 
@@ -193,53 +180,72 @@ impl Device {
         let now_ms = self.now_ms();
         if let Some(act) = self.acts.take(now_ms) {
             self.act(act).await;
-        } else if let Some(pin) = self.room.take(now_ms) {
-            let input = match pin {
-                Pin::Contact(open) => Input::Contact { open },
-                Pin::Sos(pressed) => Input::Sos { pressed },
-                Pin::Ok(pressed) => Input::Ok { pressed },
-                Pin::Tamper(triggered) => Input::Tamper { triggered },
-                Pin::Lux(lux) => Input::Lux(lux),
-            };
-            self.put(input).await;
         } else {
-            self.put(Input::Alarm).await;
+            let why = match self.board.room.take(now_ms) {
+                Some(Moved::Pin) => Wake::Pins,
+                Some(Moved::Light) => Wake::Light,
+                None => Wake::Time,
+            };
+            self.wake(why).await;
         }
     }
 
     async fn act(&mut self, act: Act) {
         self.say(Moment::Acted(act));
         let now_ms = self.now_ms();
-        self.room.act(now_ms, act, &mut self.chance);
+        self.board.room.act(now_ms, act, &mut self.board.chance);
         match act {
-            Act::Restart => {
-                let owed = self.end_life();
-                self.boot_n = self.boot_n.saturating_add(1);
-                let births = self.sensor.session().birth_n;
-                let open = self.room.curtain_open;
-                self.sensor = core(&self.config, self.boot_n, BootReason::BrownOut, open, owed, births, &mut self.chance);
-                self.booted_at_ms = now_ms;
-                self.report.restarts += 1;
-                self.say(Moment::Restarted { boot_n: self.boot_n, owed });
-                self.put(Input::Alarm).await;
-            }
+            Act::Restart => self.restart(now_ms).await,
             Act::FlatBattery => {
                 self.end_life();
                 self.dead = true;
                 self.report.died += 1;
                 self.say(Moment::Died);
             }
+            Act::ClockJump => {
+                let (least_s, most_s) = CLOCK_JUMP_S;
+                let jump_s = self.board.chance.between(least_s, most_s).cast_signed();
+                let forward = self.board.chance.happens(0.5);
+                self.board.wall_error_s = Some(if forward { jump_s } else { -jump_s });
+                self.report.clock_jumps += 1;
+                self.wake(Wake::WallSet).await;
+            }
+            Act::BrokerDown => {
+                self.broker_down = true;
+                self.report.outages += 1;
+                if !matches!(self.radio, Radio::Off) {
+                    self.lost(&LinkError::Closed).await;
+                }
+            }
+            Act::BrokerUp => self.broker_down = false,
+            Act::NewKey => {
+                if let Some(next) = &self.config.next {
+                    self.board.write_next_key(next.signing);
+                    self.wake(Wake::KeyWritten).await;
+                }
+            }
             _ => {}
         }
     }
 
+    /// The power fails and returns.
+    async fn restart(&mut self, now_ms: u64) {
+        self.end_life();
+        let owed = self.firmware.owed();
+        self.board.booted_at_ms = now_ms;
+        self.firmware = Runner::boot(self.config.device.clone(), self.config.settings, BootReason::BrownOut, &mut self.board);
+        self.report.restarts += 1;
+        self.say(Moment::Restarted { boot_n: self.firmware.session().boot_n, owed });
+        self.perform_all().await;
+    }
+
     /// The power is gone: no DISCONNECT, so that the broker sends the will.
-    fn end_life(&mut self) -> u32 {
+    fn end_life(&mut self) {
         self.radio.cut();
         self.link_broke = false;
-        let lost = self.report.add_life(self.sensor.tally());
+        self.firmware.power_fails(&mut self.board);
+        let lost = self.report.add_life(self.firmware.tally());
         self.report.events_lost_at_restart += lost;
-        self.sensor.owed()
     }
 
     async fn opened(&mut self, connection: Connection) {
@@ -247,9 +253,7 @@ impl Device {
         self.unacknowledged.clear();
         self.report.connections += 1;
         self.say(Moment::Connected);
-        self.put(Input::Battery { millivolts: self.room.battery_mv }).await;
-        self.put(Input::Rssi { dbm: -67 }).await;
-        self.put(Input::Connected).await;
+        self.wake(Wake::Connected).await;
     }
 
     async fn lost(&mut self, error: &LinkError) {
@@ -258,7 +262,7 @@ impl Device {
         if self.config.hurry {
             sleep(HURRIED_PAUSE).await;
         }
-        self.put(Input::LinkLost).await;
+        self.wake(Wake::LinkLost).await;
     }
 
     async fn take_packet(&mut self, packet: Packet) {
@@ -282,7 +286,7 @@ impl Device {
             [Channel::Ack, Channel::Config].into_iter().find(|channel| channel.topic(&self.config.device).as_bytes() == &publish.topic[..]);
         let Some(channel) = channel else { return };
         if let Some(ack) = read_ack(&publish.payload).filter(|_| channel == Channel::Ack) {
-            let lost = self.chance.happens(self.config.faults.loss);
+            let lost = self.board.chance.happens(self.config.faults.loss);
             self.say(Moment::Receipt { boot_n: ack.boot_n, seq: ack.seq, lost });
             if lost {
                 self.report.receipts_lost_on_purpose += 1;
@@ -292,35 +296,21 @@ impl Device {
         } else {
             self.say(Moment::Settings);
         }
-        self.put(Input::Downlink { channel, payload: &publish.payload }).await;
+        self.wake(Wake::Downlink { channel, payload: &publish.payload }).await;
     }
 
-    async fn put(&mut self, input: Input<'_>) {
-        self.step(input).await;
+    async fn wake(&mut self, why: Wake<'_>) {
+        self.firmware.wake(why, &mut self.board);
+        self.perform_all().await;
         while std::mem::take(&mut self.link_broke) {
             self.radio.cut();
-            self.step(Input::LinkLost).await;
+            self.firmware.wake(Wake::LinkLost, &mut self.board);
+            self.perform_all().await;
         }
     }
 
-    async fn step(&mut self, input: Input<'_>) {
-        let now_ms = self.now_ms().saturating_sub(self.booted_at_ms);
-        let mut deeds = Vec::new();
-        let device = &self.config.device;
-        self.rest = self.sensor.step(now_ms, input, &mut |output| {
-            deeds.push(match output {
-                Output::Connect { will } => Deed::Connect { will: will.to_owned() },
-                Output::Disconnect => Deed::Disconnect,
-                Output::Beep(on) => Deed::Beep(on),
-                Output::Publish(said) => {
-                    let qos = if said.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-                    let mut publish = Publish::new(said.channel.topic(device).as_str(), qos, said.payload);
-                    publish.retain = said.retain;
-                    Deed::Publish(Message { channel: said.channel, seq: said.seq, resent: said.resent, publish })
-                }
-            });
-        });
-        for deed in deeds {
+    async fn perform_all(&mut self) {
+        for deed in std::mem::take(&mut self.board.deeds) {
             self.perform(deed).await;
         }
     }
@@ -328,7 +318,11 @@ impl Device {
     async fn perform(&mut self, deed: Deed) {
         match deed {
             Deed::Beep(on) => self.say(Moment::Beep(on)),
-            Deed::Connect { will } => self.connect(will),
+            Deed::KeyProved(kid) => {
+                self.report.keys_exchanged += 1;
+                self.say(Moment::KeyProved(kid));
+            }
+            Deed::Connect { will, kid } => self.connect(will, kid),
             Deed::Publish(message) => self.publish(message).await,
             Deed::Disconnect => {
                 if let Radio::On(connection) = self.radio.take() {
@@ -339,22 +333,28 @@ impl Device {
         }
     }
 
-    fn connect(&mut self, will: String) {
-        self.say(Moment::Connecting);
+    fn connect(&mut self, will: String, kid: u8) {
+        self.say(Moment::Connecting { kid });
+        if self.broker_down {
+            self.radio = Radio::Opening(tokio::spawn(async { Err(LinkError::Closed) }));
+            return;
+        }
         let device = &self.config.device;
+        let next = self.config.next.as_ref().filter(|next| next.signing.kid == kid);
         let hello = Hello {
-            device_id: device.to_string(),
-            password: self.config.password.clone(),
-            will_topic: Channel::Status.topic(device).to_string(),
-            will,
-            subscribe: format!("chk/1/{device}/dn/#"),
+            client_id: device.to_string(),
+            user: device.to_string(),
+            password: next.map_or_else(|| self.config.password.clone(), |next| next.password.clone()),
+            will: Some((Channel::Status.topic(device).to_string(), will)),
+            subscribe: Some(format!("chk/1/{device}/dn/#")),
         };
-        let broker = self.broker.clone();
-        let connections = self.connections.clone();
+        let broker = Arc::clone(&self.broker);
+        let (first, shared) = (self.sockets.first.take(), self.sockets.shared.clone());
         self.radio = Radio::Opening(tokio::spawn(async move {
-            let permit = match connections {
-                Some(connections) => connections.acquire_owned().await.ok(),
-                None => None,
+            let permit = match (first, shared) {
+                (Some(first), _) => Some(first),
+                (None, Some(shared)) => shared.acquire_owned().await.ok(),
+                (None, None) => None,
             };
             Ok(Connection { link: Link::open(&broker, hello).await?, _permit: permit })
         }));
@@ -370,26 +370,9 @@ impl Device {
     fn finish(mut self) -> Report {
         self.radio.cut();
         if !self.dead {
-            let waiting = self.report.add_life(self.sensor.tally());
+            let waiting = self.report.add_life(self.firmware.tally());
             self.report.events_waiting += waiting;
         }
         self.report
     }
-}
-
-/// A cold start at time zero of its own clock.
-fn core(
-    config: &SensorConfig,
-    boot_n: u32,
-    reason: BootReason,
-    contact_open: bool,
-    lost_before: u32,
-    births: u32,
-    chance: &mut Chance,
-) -> Sensor {
-    let identity = Identity { device: config.device.clone(), key: config.key, kid: config.kid };
-    let boot_id = u32::try_from(chance.next() >> 32).expect("32 bits are left");
-    let wall = config.clock_error_s.and_then(host_wall);
-    let boot = Boot { boot_n, boot_id, reason, contact_open, lost_before, births, wall };
-    Sensor::new(identity, config.settings, boot, 0)
 }

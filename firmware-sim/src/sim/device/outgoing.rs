@@ -2,11 +2,12 @@
 
 use rumqttc::{Publish, QoS};
 
+use super::Device;
+use super::board::Message;
 use super::radio::Radio;
-use super::{Device, Message};
 use crate::envelope::Channel;
 use crate::sim::faults::Fate;
-use crate::sim::trace::Moment;
+use crate::sim::trace::{Moment, said};
 
 impl Device {
     /// Counts a message, decides what happens to it, and lets it happen.
@@ -18,14 +19,11 @@ impl Device {
         self.report.sent += u64::from(events);
         self.report.resent += u64::from(events && message.resent);
         self.report.telemetry += u64::from(message.channel == Channel::Telemetry);
-        let fate = if message.seq.is_some() { self.config.faults.fate(&mut self.chance) } else { Fate::Sent };
-        self.say(Moment::Published {
-            topic: message.channel.suffix(),
-            seq: message.seq,
-            bytes: message.publish.payload.len(),
-            resent: message.resent,
-            fate,
-        });
+        let fate = if message.seq.is_some() { self.config.faults.fate(&mut self.board.chance) } else { Fate::Sent };
+        if self.config.trace.is_some() {
+            let (topic, says) = (message.channel.suffix(), said(&message.publish.payload));
+            self.say(Moment::Published { topic, seq: message.seq, says, resent: message.resent, fate });
+        }
         match fate {
             Fate::Lost => {
                 self.report.lost_on_purpose += 1;
@@ -41,24 +39,27 @@ impl Device {
         }
         self.write(message.publish.clone(), fate == Fate::Doubled, events).await;
         if message.seq.is_some() {
-            self.after_signed(message.publish).await;
+            self.after_signed(message.publish, events).await;
         }
     }
 
     /// The faults that follow a signed message onto the wire.
-    async fn after_signed(&mut self, publish: Publish) {
+    async fn after_signed(&mut self, publish: Publish, events: bool) {
         if let Some(held) = self.held.take() {
             self.write(held, false, false).await;
         }
-        if self.chance.happens(self.config.faults.replay)
-            && let Some(recording) = self.recording.replace(publish.clone())
+        if self.board.chance.happens(self.config.faults.replay)
+            && let Some(recording) = self.recording.clone()
         {
             self.report.replayed += 1;
             self.say(Moment::Replayed);
             self.write(recording, false, false).await;
         }
-        self.recording.get_or_insert(publish);
-        if self.chance.happens(self.config.faults.cut) {
+        // Whoever records wants what may open something.
+        if events {
+            self.recording = Some(publish);
+        }
+        if self.board.chance.happens(self.config.faults.cut) {
             self.report.cut += 1;
             self.say(Moment::LinkLost("cut on purpose".to_owned()));
             self.link_broke = true;
