@@ -7,13 +7,14 @@ mod channel;
 mod console;
 mod keep;
 mod people;
+mod sensor;
 mod why;
 
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use arguments::{Arguments, BrokerCommand, ChannelCommand, Command, MemberCommand, SiteCommand, TokenCommand};
+use arguments::{Arguments, BrokerCommand, ChannelCommand, Command, MemberCommand, SensorCommand, SiteCommand, TokenCommand};
 use console::{Console, Failure};
 
 use crate::app::App;
@@ -57,6 +58,7 @@ async fn run(arguments: Arguments, console: Console) -> Outcome {
         }
         Command::Channel { command: ChannelCommand::Test { channel, to } } => channel::test(load()?, &channel, &to, console).await,
         Command::Broker { command: BrokerCommand::Acl } => broker::print_acl(load()?, console).await,
+        Command::Sensor { command: SensorCommand::Explain } => sensor::explain(console),
         Command::Backup { file } => keep::backup(load()?, &file, console).await,
         Command::Restore { file } => keep::restore(load()?, &file, console).await,
         Command::Verify => keep::verify(load()?, console).await,

@@ -49,6 +49,10 @@ pub enum Command {
         #[command(subcommand)]
         command: BrokerCommand,
     },
+    Sensor {
+        #[command(subcommand)]
+        command: SensorCommand,
+    },
     Backup {
         file: PathBuf,
     },
@@ -121,6 +125,12 @@ pub enum ChannelCommand {
 #[derive(Debug, Subcommand)]
 pub enum BrokerCommand {
     Acl,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SensorCommand {
+    /// Without database and settings: on any machine that has a message.
+    Explain,
 }
 
 impl Arguments {

@@ -46,6 +46,11 @@ impl Console {
         Self { locale: locale(|name| env::var(name).ok()) }
     }
 
+    #[cfg(test)]
+    pub fn of(locale: &'static str) -> Self {
+        Self { locale }
+    }
+
     pub fn locale(self) -> &'static str {
         self.locale
     }
@@ -66,7 +71,7 @@ impl Console {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
-    fn failure(self, key: &str, arguments: &[(&str, &str)]) -> Failure {
+    pub fn failure(self, key: &str, arguments: &[(&str, &str)]) -> Failure {
         Failure::new(self.render(key, arguments))
     }
 

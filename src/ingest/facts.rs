@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::native::{Kind, Message};
+use super::said::{Note, Saying, Word};
 use super::zigbee2mqtt::Report;
 use crate::domain::evidence::{EventKey, Fact, Reading, SensorRules, Wall, sent_at};
 
@@ -53,7 +54,39 @@ pub fn of_native(message: &Message, delivery: Delivery, rules: &SensorRules) -> 
 pub fn of_zigbee2mqtt(report: &Report, delivery: Delivery) -> Vec<Fact> {
     let contact = report.contact_open.map(|open| Reading::Contact { open });
     let cover = report.cover.map(|cover| Reading::Cover { percent: cover.percent, moving: cover.moving });
-    contact.into_iter().chain(cover).map(|reading| cached(reading, report.last_seen, delivery)).collect()
+    let by_hand = report.pulled_open.then_some(Reading::PulledOpen);
+    contact.into_iter().chain(by_hand).chain(cover).map(|reading| cached(reading, report.last_seen, delivery)).collect()
+}
+
+/// Facts of a message of any other ecosystem, polarity applied, all as of its arrival. Every one of them repeats its states after a
+/// reconnect, so the start-up and age rules apply.
+pub fn of_saying(saying: &Saying, last_seen: Option<DateTime<Utc>>, delivery: Delivery) -> Vec<Fact> {
+    let over = (saying.note == Some(Note::Cleared)).then_some(Reading::HelpState { on: false });
+    saying.facts.iter().map(|said| reading(said.word)).chain(over).map(|reading| cached(reading, last_seen, delivery)).collect()
+}
+
+fn reading(word: Word) -> Reading {
+    match word {
+        Word::ContactOpen => Reading::Contact { open: true },
+        Word::ContactClosed => Reading::Contact { open: false },
+        Word::CurtainOpen => Reading::Cover { percent: 100, moving: false },
+        Word::CurtainPartial => Reading::Cover { percent: 50, moving: false },
+        Word::CurtainClosed => Reading::Cover { percent: 0, moving: false },
+        Word::Motion => Reading::Motion { seen: true },
+        Word::MotionClear => Reading::Motion { seen: false },
+        Word::Help => Reading::HelpButton,
+        Word::HelpState => Reading::HelpState { on: true },
+        Word::Online => Reading::Online,
+        Word::Illuminance
+        | Word::Vibration
+        | Word::Tilt
+        | Word::ManualAction
+        | Word::Battery
+        | Word::BatteryMillivolt
+        | Word::BatteryLow
+        | Word::Tamper
+        | Word::Offline => Reading::Health,
+    }
 }
 
 /// The gateway or a device of it came online.
@@ -95,3 +128,6 @@ fn native_reading(kind: Kind) -> Reading {
         | Kind::Unknown(_) => Reading::Health,
     }
 }
+
+#[cfg(test)]
+mod tests;

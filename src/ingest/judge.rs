@@ -297,7 +297,7 @@ fn signal(device_id: Uuid, verdict: Verdict) -> Option<DeviceSignal> {
         Verdict::Evidence { class, deed, observed_at, key } => {
             let kind = match deed {
                 Deed::Opened => SignalKind::Open,
-                Deed::PressedOk | Deed::LightChanged => SignalKind::Activity,
+                Deed::PressedOk | Deed::LightChanged | Deed::Stirred => SignalKind::Activity,
             };
             let class = match class {
                 Class::A => Evidence::A,

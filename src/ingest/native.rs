@@ -13,6 +13,7 @@ use super::cbor::{NotDeterministic, Reader};
 use crate::domain::quarantine::Reason;
 
 pub mod downlink;
+pub mod saying;
 mod topic;
 
 pub use topic::{Channel, Topic, valid_device_name};

@@ -7,10 +7,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::domain::quarantine::Reason;
+pub mod saying;
 
-/// Largest payload that is parsed at all; a device snapshot has a few hundred bytes.
-pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+pub use super::said::{PAYLOAD_BYTES_MAX, Refusal};
 
 /// What a topic below the base topic is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +46,8 @@ pub struct Report {
     /// True if the contact is open (`contact: false`).
     pub contact_open: Option<bool>,
     pub cover: Option<Cover>,
+    /// A motorised curtain noticed that somebody pulled it open. Actions are never cached.
+    pub pulled_open: bool,
     pub battery_percent: Option<u8>,
     pub battery_low: Option<bool>,
     pub tamper: Option<bool>,
@@ -60,24 +61,6 @@ pub struct Cover {
     pub percent: u8,
     /// While it runs, the position may be the target.
     pub moving: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("payload is larger than {PAYLOAD_BYTES_MAX} bytes")]
-    TooLarge,
-    #[error("not a strict JSON object with a field that makes sense")]
-    Malformed,
-}
-
-impl Refusal {
-    /// Why the message is put aside.
-    pub fn reason(self) -> Reason {
-        match self {
-            Self::TooLarge => Reason::TooLarge,
-            Self::Malformed => Reason::Unreadable,
-        }
-    }
 }
 
 /// Reads a device message. An empty payload is the tombstone of a retained topic and says nothing.
@@ -95,6 +78,7 @@ pub fn decode(payload: &[u8]) -> Result<Report, Refusal> {
     let report = Report {
         contact_open: fields.contact(),
         cover: fields.cover(),
+        pulled_open: fields.said("action").and_then(Value::as_str) == Some("manual_open"),
         battery_percent: fields.percent("battery"),
         battery_low: fields.bool("battery_low"),
         tamper: fields.bool("tamper"),

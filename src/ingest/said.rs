@@ -1,0 +1,354 @@
+//! What one message alone says, in the words that all ecosystems share, and the strict reading that their decoders have in common:
+//! sizes before anything is parsed, UTF-8, JSON or one bare value. A decoder knows no clock, no other message and no database.
+//!
+//! What must stay true: a field that makes no sense is dropped and never guessed; if nothing is left the message is unreadable.
+
+use serde_json::{Map, Value};
+
+use super::settings::{Press, Settings};
+use crate::domain::evidence::{COVER_CLOSED_PERCENT_MAX, COVER_OPEN_PERCENT_MIN};
+use crate::domain::quarantine::Reason;
+
+/// Largest payload that is parsed at all; a device snapshot has a few hundred bytes.
+pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+/// Characters of one bare number.
+const NUMBER_BYTES_MAX: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("payload is larger than {PAYLOAD_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("not strict JSON or one bare value with a field that makes sense")]
+    Malformed,
+}
+
+impl Refusal {
+    /// Why the message is put aside.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::TooLarge => Reason::TooLarge,
+            Self::Malformed => Reason::Unreadable,
+        }
+    }
+}
+
+/// One fact of a message, polarity applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    ContactOpen,
+    ContactClosed,
+    CurtainOpen,
+    CurtainClosed,
+    CurtainPartial,
+    /// lx
+    Illuminance,
+    Motion,
+    MotionClear,
+    Vibration,
+    /// Degrees, if it has a value.
+    Tilt,
+    Help,
+    /// A call for help that is repeated until it is cleared.
+    HelpState,
+    /// A motorised curtain was pulled by hand.
+    ManualAction,
+    /// Percent.
+    Battery,
+    /// mV
+    BatteryMillivolt,
+    BatteryLow,
+    Tamper,
+    Online,
+    Offline,
+}
+
+impl Word {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ContactOpen => "contact_open",
+            Self::ContactClosed => "contact_closed",
+            Self::CurtainOpen => "curtain_open",
+            Self::CurtainClosed => "curtain_closed",
+            Self::CurtainPartial => "curtain_partial",
+            Self::Illuminance => "illuminance",
+            Self::Motion => "motion",
+            Self::MotionClear => "motion_clear",
+            Self::Vibration => "vibration",
+            Self::Tilt => "tilt",
+            Self::Help | Self::HelpState => "sos",
+            Self::ManualAction => "manual_action",
+            Self::Battery => "battery",
+            Self::BatteryMillivolt => "battery_mv",
+            Self::BatteryLow => "battery_low",
+            Self::Tamper => "tamper",
+            Self::Online => "availability_online",
+            Self::Offline => "availability_offline",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Said {
+    pub word: Word,
+    /// As the device gave it, before polarity.
+    pub value: Option<f64>,
+}
+
+/// Why a message says less than one might think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// Belongs to no device that reports: settings, logs, groups, names.
+    Ignored,
+    /// A command or its echo, or where a motor is going: not where it is.
+    Command,
+    /// The retained topic was emptied.
+    Emptied,
+    /// A button that the register gives no meaning.
+    Button,
+    /// The button for "I am fine".
+    OkButton,
+    /// A vibration or a call for help that is over.
+    Cleared,
+    /// The device knows no position, or is not calibrated.
+    NoPosition,
+    /// The gateway reaches the device no longer, or does not know its state.
+    NoLevel,
+    /// Encrypted, and no key.
+    Encrypted,
+    /// The topic belongs to no known ecosystem.
+    Foreign,
+    /// A will of a session before the last one.
+    LateWill,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Saying {
+    pub facts: Vec<Said>,
+    pub note: Option<Note>,
+}
+
+impl Saying {
+    pub fn nothing(note: Note) -> Self {
+        Self { facts: Vec::new(), note: Some(note) }
+    }
+
+    pub fn only(word: Word, value: Option<f64>) -> Self {
+        Self { facts: vec![Said { word, value }], note: None }
+    }
+
+    pub fn reachable(online: bool) -> Self {
+        Self::only(if online { Word::Online } else { Word::Offline }, None)
+    }
+}
+
+/// Collects what a message says, and whether something of it had to be dropped.
+#[derive(Debug, Default)]
+pub struct Gather {
+    saying: Saying,
+    dropped: bool,
+}
+
+impl Gather {
+    pub fn say(&mut self, word: Word, value: Option<f64>) {
+        self.saying.facts.push(Said { word, value });
+    }
+
+    /// The first note stands.
+    pub fn note(&mut self, note: Note) {
+        self.saying.note.get_or_insert(note);
+    }
+
+    pub fn drop_field(&mut self) {
+        self.dropped = true;
+    }
+
+    pub fn keep<T>(&mut self, read: Option<T>) -> Option<T> {
+        self.dropped |= read.is_none();
+        read
+    }
+
+    pub fn contact(&mut self, open: Option<bool>) {
+        if let Some(open) = self.keep(open) {
+            self.say(if open { Word::ContactOpen } else { Word::ContactClosed }, None);
+        }
+    }
+
+    pub fn motion(&mut self, seen: Option<bool>) {
+        match self.keep(seen) {
+            Some(true) => self.say(Word::Motion, Some(1.0)),
+            Some(false) => self.say(Word::MotionClear, Some(0.0)),
+            None => {}
+        }
+    }
+
+    pub fn vibration(&mut self, shaken: Option<bool>) {
+        match self.keep(shaken) {
+            Some(true) => self.say(Word::Vibration, None),
+            Some(false) => self.note(Note::Cleared),
+            None => {}
+        }
+    }
+
+    pub fn illuminance(&mut self, lux: Option<f64>) {
+        if let Some(lux) = self.keep(lux.filter(|lux| *lux >= 0.0)) {
+            self.say(Word::Illuminance, Some(lux));
+        }
+    }
+
+    pub fn tilt(&mut self, degrees: Option<f64>) {
+        if let Some(degrees) = self.keep(degrees) {
+            self.say(Word::Tilt, Some(degrees));
+        }
+    }
+
+    pub fn battery(&mut self, percent: Option<f64>) {
+        if let Some(percent) = self.keep(percent.filter(|percent| (0.0..=100.0).contains(percent))) {
+            self.say(Word::Battery, Some(percent));
+        }
+    }
+
+    /// A position in the device's own scale, which ends at 100 unless the register says otherwise.
+    pub fn cover(&mut self, position: Option<f64>, settings: &Settings) {
+        let max = settings.position_max.unwrap_or(100.0);
+        if let Some(position) = self.keep(position.filter(|position| (0.0..=max).contains(position))) {
+            self.say(openness(position * 100.0 / max, settings), Some(position));
+        }
+    }
+
+    /// The end that a cover without position reports; `open` in the sense of its ecosystem.
+    pub fn cover_end(&mut self, open: bool, settings: &Settings) {
+        self.say(openness(if open { 100.0 } else { 0.0 }, settings), None);
+    }
+
+    /// A press by its name on the device; the register knows what it is for.
+    pub fn press(&mut self, name: &str, settings: &Settings) {
+        match settings.presses.get(name) {
+            Some(Press::Help) => self.say(Word::Help, None),
+            Some(Press::Ok) => self.note(Note::OkButton),
+            None => self.note(Note::Button),
+        }
+    }
+
+    pub fn finish(self) -> Result<Saying, Refusal> {
+        if self.dropped && self.saying.facts.is_empty() { Err(Refusal::Malformed) } else { Ok(self.saying) }
+    }
+}
+
+fn openness(percent: f64, settings: &Settings) -> Word {
+    let percent = if settings.opens_towards_zero == Some(true) { 100.0 - percent } else { percent };
+    if percent >= f64::from(COVER_OPEN_PERCENT_MIN) {
+        Word::CurtainOpen
+    } else if percent <= f64::from(COVER_CLOSED_PERCENT_MAX) {
+        Word::CurtainClosed
+    } else {
+        Word::CurtainPartial
+    }
+}
+
+/// The payload as text, if it is short enough and UTF-8.
+pub fn text(payload: &[u8]) -> Result<&str, Refusal> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(Refusal::TooLarge);
+    }
+    std::str::from_utf8(payload).map_err(|_| Refusal::Malformed)
+}
+
+/// The payload as one strict JSON value.
+pub fn json(payload: &[u8]) -> Result<Value, Refusal> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(Refusal::TooLarge);
+    }
+    super::json::parse(payload).map_err(|_| Refusal::Malformed)
+}
+
+/// The payload as one strict JSON object.
+pub fn object(payload: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    match json(payload)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Refusal::Malformed),
+    }
+}
+
+/// A bare decimal number: sign, digits, one point. No exponent, no `nan`, no digits of other scripts.
+pub fn number(text: &str) -> Option<f64> {
+    if text.len() > NUMBER_BYTES_MAX {
+        return None;
+    }
+    let (whole, fraction) = text.strip_prefix('-').unwrap_or(text).split_once('.').unwrap_or((text.strip_prefix('-').unwrap_or(text), "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    (digits(whole) && digits(fraction)).then(|| text.parse().ok()).flatten()
+}
+
+/// A bare `true` or `false`.
+pub fn truth(text: &str) -> Option<bool> {
+    match text {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// One of two bare words.
+pub fn either(text: &str, yes: &str, no: &str) -> Option<bool> {
+    if text == yes { Some(true) } else { (text == no).then_some(false) }
+}
+
+/// `0` or `1`, as a number or as a truth.
+pub fn bit(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        value => match value.as_u64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+    }
+}
+
+/// The field if it is there and not `null`: `null` is unknown.
+pub fn said<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+/// Whether a device is reached, from a bare word.
+pub fn reachable(payload: &[u8], online: &str, offline: &str) -> Result<Saying, Refusal> {
+    match text(payload)? {
+        "" => Ok(Saying::nothing(Note::Emptied)),
+        word => either(word, online, offline).map(Saying::reachable).ok_or(Refusal::Malformed),
+    }
+}
+
+/// What a sensor without a field of its own measures, by the class that the register gives it or by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sense {
+    Contact,
+    Motion,
+    Vibration,
+    Illuminance,
+    Battery,
+    Tamper,
+    Other,
+}
+
+/// `None` if neither class nor name tells.
+pub fn sense(class: Option<&str>, name: &str) -> Option<Sense> {
+    let name = class.unwrap_or(name).to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    Some(if has(&["voltage", "smoke", "moisture", "leak", "connectivity", "problem", "update", "temperature", "humidity", "pressure"]) {
+        Sense::Other
+    } else if has(&["battery"]) {
+        Sense::Battery
+    } else if has(&["tamper"]) {
+        Sense::Tamper
+    } else if has(&["vibration", "shock", "震动", "振动"]) {
+        Sense::Vibration
+    } else if has(&["motion", "occupancy", "presence", "pir", "人体"]) {
+        Sense::Motion
+    } else if has(&["illuminance", "lux", "light_level", "lightlevel", "光照", "亮度"]) {
+        Sense::Illuminance
+    } else if has(&["contact", "door", "window", "opening", "open", "curtain", "magnet", "reed", "门", "窗"]) {
+        Sense::Contact
+    } else {
+        return None;
+    })
+}
