@@ -1,8 +1,8 @@
 //! What every room of the shell shares: settings, database, clock, keys, and the one door for writes.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, ClockSense};
 use crate::config::{Config, MqttMode};
+use crate::notify::Notifier;
+use crate::notify::group::GroupNotifier;
 use crate::seal::SealKey;
 use crate::store::{Db, Error, Result, Tx};
 
@@ -89,6 +91,9 @@ pub struct Shared {
     pub changes: broadcast::Sender<()>,
     /// One per lane.
     places: [Places; 3],
+    /// The clients of all channels, with the tokens that they hold: made when the first message leaves.
+    notifier: OnceLock<Notifier>,
+    group_notifier: OnceLock<GroupNotifier>,
     /// Whether this instance can hear sensors; also true where there are none to be heard.
     pub sensors_heard: AtomicBool,
     /// When the watch of this process last committed a pass, in milliseconds; at first, when the process started.
@@ -151,6 +156,8 @@ impl App {
                 wake,
                 changes,
                 places,
+                notifier: OnceLock::new(),
+                group_notifier: OnceLock::new(),
                 sensors_heard,
                 watch_passed,
                 damaged,
@@ -164,6 +171,22 @@ impl App {
     #[must_use]
     pub fn on(&self, lane: Lane) -> Self {
         Self { lane, ..self.clone() }
+    }
+
+    /// The clients by which messages reach people.
+    ///
+    /// # Errors
+    /// The TLS client cannot be set up.
+    pub fn notifier(&self) -> Result<&Notifier> {
+        made(&self.shared.notifier, || Notifier::new(&self.shared.config))
+    }
+
+    /// The client by which groups are told.
+    ///
+    /// # Errors
+    /// The TLS client cannot be set up.
+    pub fn group_notifier(&self) -> Result<&GroupNotifier> {
+        made(&self.shared.group_notifier, || GroupNotifier::new(&self.shared.config))
     }
 
     /// The one door for writes: an owned task, one transaction, every step bounded; the answer exists only after COMMIT.
@@ -249,6 +272,15 @@ impl App {
     pub fn is_damaged(&self) -> bool {
         self.damaged.load(Ordering::Relaxed)
     }
+}
+
+/// One that failed is made anew by the next who asks.
+fn made<T, E: std::fmt::Display>(cell: &OnceLock<T>, make: impl FnOnce() -> std::result::Result<T, E>) -> Result<&T> {
+    if let Some(found) = cell.get() {
+        return Ok(found);
+    }
+    let fresh = make().map_err(|error| Error::broken("notifier", "", error))?;
+    Ok(cell.get_or_init(|| fresh))
 }
 
 async fn bounded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::message::Channel;
 use crate::domain::refusal::Refusal;
-use crate::domain::rules::{CheckRules, LadderRules, Rules, Span};
+use crate::domain::rules::{CheckRules, LadderRules, NotifyRules, Rules, Span};
+use crate::store::channel_account::Working;
 use crate::text;
 
 mod channels;
@@ -37,6 +38,8 @@ pub struct Config {
     pub site: Site,
     pub check: CheckRules,
     pub ladder: LadderRules,
+    /// Boxed like the channels.
+    pub notify: Box<NotifyRules>,
     pub outbox: Outbox,
     /// Boxed: settings travel by value through the futures of the commands.
     pub channels: Box<Channels>,
@@ -207,16 +210,23 @@ impl Config {
     }
 
     /// The channels, and whether the settings let messages leave by them.
-    pub fn working_channels(&self) -> Vec<(Channel, bool)> {
+    pub fn working_channels(&self) -> Vec<Working> {
         let works = |channel| match channel {
             Channel::Log => self.outbox.log_counts,
             other => self.channels.has_account(other),
         };
-        Channel::ALL.iter().map(|channel| (*channel, works(*channel))).collect()
+        // A text with a link that leads nowhere tells a family nothing that it could answer.
+        let links = |channel| channel != Channel::AliyunSms || !self.http.public_url.is_empty();
+        let of = |channel| Working {
+            channel,
+            configured: works(channel),
+            tells_contacts: self.channels.tells_contacts(channel) && links(channel),
+        };
+        Channel::ALL.iter().map(|channel| of(*channel)).collect()
     }
 
     pub fn rules(&self) -> Rules {
-        Rules { check: self.check.clone(), ladder: self.ladder.clone() }
+        Rules { check: self.check.clone(), ladder: self.ladder.clone(), notify: (*self.notify).clone() }
     }
 
     /// The longest sleep of a job. Jobs sleep half a heartbeat at most, or a short period would find them asleep and take that
@@ -324,6 +334,10 @@ mod tests {
             ("[ladder]\nl4 = \"0s\"", "ladder"),
             ("[ladder]\nrepeat = \"0s\"", "ladder.repeat"),
             ("[ladder]\nclaim = \"0s\"", "ladder.claim"),
+            ("[notify]\njitter_seconds = [120, 20]", "notify.jitter_seconds"),
+            ("[notify]\norder_staff = [\"pigeon\"]", "notify.order_staff"),
+            ("[notify]\ncanary_at = \"02:00:00\"", "notify.canary_at"),
+            ("[notify.drill]\nweekday = 8", "notify.drill.weekday"),
             ("[channels.email]\nurl = \"mail.example.org:465\"", "channels.email.url"),
             ("[channels.email]\nurl = \"smtps://u:Change_Me@mail.example.org\"", "channels.email.url"),
             ("[channels.email]\nurl = \"smtps://mail.example.org\"", "channels.email.from"),
@@ -385,9 +399,11 @@ mod tests {
                 let error = load(&on.replace(line, &format!("{name} = \"\"")), all).unwrap_err();
                 assert!(error.starts_with(&format!("channels.{channel}.{name}: is empty")), "{error}");
             }
-            for line in all.lines() {
+            let with_contacts = format!("{all}contact = \"1\"\ncontact_well = \"1\"\ncontact_handled = \"1\"\n");
+            load(on, &with_contacts).unwrap();
+            for line in with_contacts.lines() {
                 let (name, _) = line.split_once(" = ").unwrap();
-                let error = load(on, &all.replace(line, "")).unwrap_err();
+                let error = load(on, &with_contacts.replace(&format!("{line}\n"), "")).unwrap_err();
                 assert!(error.starts_with(&format!("channels.{channel}.templates.{name}: is empty")), "{error}");
             }
             let error = load(&format!("{on}base_url = \"chenlian.example\""), all).unwrap_err();

@@ -222,6 +222,8 @@ fn all_jobs(app: &App, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     keep(&mut set, "quarantine", app, stop, jobs::quarantine::run);
     keep(&mut set, "deliver", app, stop, jobs::deliver::run);
     keep(&mut set, "prove", app, stop, jobs::prove::run);
+    keep(&mut set, "drill", app, stop, jobs::drill::run);
+    keep(&mut set, "canary", app, stop, jobs::canary::run);
     keep(&mut set, "returns", app, stop, jobs::returns::run);
     keep(&mut set, "reach", app, stop, jobs::reach::run);
     keep(&mut set, "unheard", app, stop, jobs::unheard::run);

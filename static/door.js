@@ -43,6 +43,27 @@
     });
   });
 
+  // What has happened stays true by itself: the server says that there is something new (server-sent events), and the part of the page
+  // that shows it is fetched again. Where no event comes, it is fetched now and then.
+  var news = document.getElementById("news");
+  if (news) {
+    var timer = null;
+    var fetchNews = function () {
+      timer = null;
+      fetch("/alerts/" + news.dataset.alert + "/news", { headers: { Accept: "text/html" }, credentials: "same-origin", redirect: "manual" }).then(function (answer) {
+        return answer.ok ? answer.text() : Promise.reject(new Error(String(answer.status)));
+      }).then(function (html) { news.innerHTML = html; }).catch(function () { /* What stands there is true, and a little old. */ });
+    };
+    var soon = function () { if (!timer && !document.hidden) { timer = setTimeout(fetchNews, 300); } };
+    var source = new EventSource("/api/v1/events");
+    ["alert", "delivery"].forEach(function (kind) {
+      source.addEventListener(kind, function (event) { if (JSON.parse(event.data).object_id === news.dataset.alert) { soon(); } });
+    });
+    source.addEventListener("reload", soon);
+    document.addEventListener("visibilitychange", soon);
+    setInterval(soon, 60000);
+  }
+
   // A call to 120, 110 or 119: the phone dials, and the others hear of it at the same time.
   var emergency = document.getElementById("emergency");
   if (emergency) {

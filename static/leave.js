@@ -22,6 +22,7 @@
     var problem = form.querySelector(".problem");
     say(problem, "");
     try {
+      if (window.chenlianPush) { await window.chenlianPush.leave(); }
       var answer = await chenlian.call("DELETE", "/api/v1/sessions/current");
       // 401: she was signed out already.
       if (!answer.ok && answer.status !== 401) { say(problem, answer.body.detail || chenlian.say("Offline")); return; }

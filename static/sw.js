@@ -1,10 +1,13 @@
-// Keeps the round for the hours without a network. Only the pages named here are kept, because they are what is needed under a
+// Keeps the round for the hours without a network, and shows pop-ups where somebody has asked for them. Only the pages named here are kept, because they are what is needed under a
 // window; everything else is asked for each time. Names leave the phone with the sign-in.
 "use strict";
 
 var PAGES = "pages-1";
 var FILES = "files-1";
 var KEPT = ["/round", "/offline"];
+// Where static/push.js notes which endpoint its reader switched on: a browser that changes it does not always say the old one.
+var PUSH = "push-1";
+var PUSH_NOTE = "/push-endpoint";
 // Outdoors a network that is there may still not answer: then the kept page is better than a white one.
 var PATIENCE_MS = 4000;
 
@@ -14,7 +17,7 @@ self.addEventListener("install", function (event) {
 
 self.addEventListener("activate", function (event) {
   event.waitUntil((async function () {
-    for (var name of await caches.keys()) { if (name !== PAGES && name !== FILES) { await caches.delete(name); } }
+    for (var name of await caches.keys()) { if (name !== PAGES && name !== FILES && name !== PUSH) { await caches.delete(name); } }
     await self.clients.claim();
   })());
 });
@@ -82,4 +85,83 @@ async function page(request) {
 
 function after(ms) {
   return new Promise(function (_, reject) { setTimeout(reject, ms); });
+}
+
+// ---- Pop-ups ----
+//
+// What comes is a note of the server, see src/notify/note.rs. Its `tag` names the message, so that a repeat replaces the first copy. A
+// note that alerts are over takes them off what is shown; a pop-up that is left with none is replaced by it.
+
+self.addEventListener("push", function (event) {
+  var note = {};
+  try { note = event.data.json(); } catch (_) { /* A browser must show something for each push. */ }
+  event.waitUntil(show(note));
+});
+
+async function show(note) {
+  var alerts = Array.isArray(note.alerts) ? note.alerts : [];
+  var tag = note.is_over ? await takeOff(alerts) || note.tag : note.tag;
+  await self.registration.showNotification(note.title || location.hostname, {
+    body: note.body || "", tag: tag, timestamp: note.at ? note.at * 1000 : Date.now(),
+    requireInteraction: note.level === "help" || note.level === "alert",
+    data: { link: note.link || null, alerts: note.is_over ? [] : alerts }
+  });
+}
+
+// The tag of a pop-up that is over now.
+async function takeOff(over) {
+  var ended = null;
+  for (var shown of await self.registration.getNotifications()) {
+    var before = shown.data && shown.data.alerts || [];
+    var left = before.filter(function (alert) { return !over.includes(alert); });
+    if (before.length === 0 || left.length === before.length) { continue; }
+    if (left.length === 0) { ended = shown.tag; shown.close(); continue; }
+    // The same pop-up, silently, with fewer alerts to wait for.
+    await self.registration.showNotification(shown.title, {
+      body: shown.body, tag: shown.tag, requireInteraction: shown.requireInteraction, silent: true, timestamp: shown.timestamp,
+      data: Object.assign({}, shown.data, { alerts: left })
+    });
+  }
+  return ended;
+}
+
+self.addEventListener("notificationclick", function (event) {
+  event.notification.close();
+  event.waitUntil(openLink(event.notification.data && event.notification.data.link));
+});
+
+// Only pages of ours, under the address by which this browser knows us. A page that is open already is shown; another one is not taken
+// from under somebody's hands.
+async function openLink(link) {
+  var path = "/alerts";
+  try { if (link) { path = new URL(link, location.origin).pathname; } } catch (_) { /* The list of alerts is right in any case. */ }
+  for (var client of await self.clients.matchAll({ type: "window", includeUncontrolled: true })) {
+    if (new URL(client.url).pathname === path && client.focus) { return client.focus(); }
+  }
+  return self.clients.openWindow(path);
+}
+
+// The browser or its push service has changed the subscription: the server is told, or the computer would fall silent unnoticed.
+self.addEventListener("pushsubscriptionchange", function (event) { event.waitUntil(renew(event)); });
+
+async function renew(event) {
+  var notes = await caches.open(PUSH);
+  var noted = await notes.match(PUSH_NOTE);
+  var old = event.oldSubscription ? event.oldSubscription.endpoint : noted ? await noted.text() : "";
+  if (!old) { return; }
+  var subscription = event.newSubscription;
+  if (!subscription) {
+    var answer = await fetch("/api/v1/web-push", { credentials: "same-origin" });
+    var key = answer.ok && (await answer.json()).public_key;
+    if (!key) { return; }
+    subscription = await self.registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  }
+  var body = Object.assign(subscription.toJSON(), { replaces: old });
+  var said = await fetch("/api/v1/web-push/subscriptions", {
+    method: "POST", credentials: "same-origin", body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() }
+  });
+  if (said.ok) { await notes.put(PUSH_NOTE, new Response(subscription.endpoint)); }
+  // Nobody is signed in, or somebody else is: nothing may be shown here any more.
+  else if (said.status < 500) { await subscription.unsubscribe(); await notes.delete(PUSH_NOTE); }
 }

@@ -39,9 +39,17 @@ pub struct Templates {
     pub notice: String,
     pub drill: String,
     pub code: String,
+    /// The three for contacts: all empty where no family is told by this channel.
+    pub contact: String,
+    pub contact_well: String,
+    pub contact_handled: String,
 }
 
 impl Templates {
+    pub fn has_contacts(&self) -> bool {
+        [&self.contact, &self.contact_well, &self.contact_handled].iter().any(|number| !number.is_empty())
+    }
+
     pub fn of(&self, template: Template) -> &str {
         match template {
             Template::Help => &self.help,
@@ -50,6 +58,9 @@ impl Templates {
             Template::Notice => &self.notice,
             Template::Drill => &self.drill,
             Template::Code => &self.code,
+            Template::Contact => &self.contact,
+            Template::ContactWell => &self.contact_well,
+            Template::ContactHandled => &self.contact_handled,
         }
     }
 }
@@ -205,6 +216,12 @@ impl Channels {
                 templates: &voice.templates,
             },
         ]
+    }
+
+    /// Whether contacts can be told by this channel: its account and its templates for them are set.
+    pub fn tells_contacts(&self, channel: Channel) -> bool {
+        let templates = self.telephones().into_iter().find(|telephone| telephone.channel == channel).map(|telephone| telephone.templates);
+        self.has_account(channel) && templates.is_some_and(Templates::has_contacts)
     }
 
     /// Whether the settings name an account for this channel. Log and webhook need none.

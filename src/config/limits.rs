@@ -222,7 +222,9 @@ impl Config {
             if !is_web_address(telephone.base_url) {
                 return Err(wrong(&format!("{section}.base_url"), without_secrets(telephone.base_url), "config.allowed_web_address"));
             }
-            let templates = Template::ALL.iter().map(|template| (format!("templates.{template}"), telephone.templates.of(*template)));
+            // Those for contacts are wanted where one of them is there: an installation may tell no families.
+            let wanted = Template::ALL.iter().filter(|template| !template.is_for_contacts() || telephone.templates.has_contacts());
+            let templates = wanted.map(|template| (format!("templates.{template}"), telephone.templates.of(*template)));
             let mut settings = telephone.needed.iter().map(|(name, value)| ((*name).to_owned(), *value)).chain(templates);
             if let Some((name, _)) = settings.find(|(_, value)| value.trim().is_empty()) {
                 return Err(missing(&format!("{section}.{name}"), &format!("{section}.{}", telephone.key.0)));

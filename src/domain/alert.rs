@@ -42,14 +42,20 @@ words! {
         /// A call for help outside duty hours: whoever can be phoned at any hour.
         Night = "night",
         /// No rung: a sensor has shown the sign late, so somebody phones and asks.
-        Confirm = "confirm"
+        Confirm = "confirm",
+        /// No rung: the turn of the next contact who agreed to be told by message.
+        Contact = "contact",
+        /// No rung: what a contact has answered is told to whoever goes and to the social worker.
+        ContactGoing = "contact_going",
+        ContactReached = "contact_reached",
+        ContactCannot = "contact_cannot"
     }
 }
 
 impl StepAct {
     /// Whether it is a rung of a ladder, and not a word beside one.
     pub fn is_rung(self) -> bool {
-        self != Self::Confirm
+        !matches!(self, Self::Confirm | Self::Contact | Self::ContactGoing | Self::ContactReached | Self::ContactCannot)
     }
 }
 
@@ -61,13 +67,66 @@ words! {
     /// Rows of the timeline.
     pub enum TimelineKind {
         Opened = "opened", TriggerAdded = "trigger_added", EpochRaised = "epoch_raised", StepFired = "step_fired",
-        StepFoundNobody = "step_found_nobody", Undeliverable = "undeliverable", Claimed = "claimed", Released = "released",
+        StepFoundNobody = "step_found_nobody", Undeliverable = "undeliverable",
+        /// Everybody of a step has a text, and nobody took the telephone.
+        Unanswered = "unanswered", Claimed = "claimed", Released = "released",
         Extended = "extended", ClaimRanOut = "claim_ran_out",
         /// The claimant has left, or whoever was sent cannot be reached.
         ClaimVoid = "claim_void", OnSite = "on_site", NoAnswerAtDoor = "no_answer_at_door",
         Assigned = "assigned", Escalated = "escalated", Emergency = "emergency", Looked = "looked", Resolved = "resolved",
-        OutcomeCompleted = "outcome_completed", Reopened = "reopened", Reviewed = "reviewed", SensorNote = "sensor_note"
+        OutcomeCompleted = "outcome_completed", Reopened = "reopened", Reviewed = "reviewed", SensorNote = "sensor_note",
+        /// Nothing here reaches the contacts who agreed to be told by message.
+        ContactsUntold = "contacts_untold",
+        ContactTexted = "contact_texted", ContactCalled = "contact_called", ContactHeard = "contact_heard",
+        ContactNoAnswer = "contact_no_answer", ContactUnreached = "contact_unreached",
+        ContactGoing = "contact_going", ContactReached = "contact_reached", ContactCannot = "contact_cannot",
+        /// What became of a message to somebody; made of the outbox when the timeline is read, and never stored.
+        Message = "message"
     }
+}
+
+words! {
+    /// What a contact answers by the link of her message.
+    pub enum ContactAnswer {
+        /// 我过去看
+        Going = "going",
+        /// 联系上了，人平安. It is news and no proof: whoever goes still looks (domain.md §5).
+        Reached = "reached",
+        /// 去不了，也联系不上
+        Cannot = "cannot"
+    }
+}
+
+impl ContactAnswer {
+    /// Whether the other contacts need not be told any more.
+    pub fn takes_it_on(self) -> bool {
+        self != Self::Cannot
+    }
+
+    /// The word about it to whoever goes, and its row of the timeline.
+    pub fn told_as(self) -> (StepAct, TimelineKind) {
+        match self {
+            Self::Going => (StepAct::ContactGoing, TimelineKind::ContactGoing),
+            Self::Reached => (StepAct::ContactReached, TimelineKind::ContactReached),
+            Self::Cannot => (StepAct::ContactCannot, TimelineKind::ContactCannot),
+        }
+    }
+}
+
+/// A contact who was told by message: once in each epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactCall {
+    pub epoch: i64,
+    pub contact_id: Uuid,
+    /// The step that told her.
+    pub step: i64,
+    /// 女儿
+    pub relation: String,
+    pub told_at: DateTime<Utc>,
+    pub answer: Option<ContactAnswer>,
+    /// How long she needs to the door, if she said so.
+    pub minutes: Option<i64>,
+    pub answered_at: Option<DateTime<Utc>>,
 }
 
 /// Why someone must go. Unique for ever by its derived id (I2).
@@ -143,6 +202,7 @@ pub struct Alert {
     pub version: i64,
     pub triggers: Vec<Trigger>,
     pub steps: Vec<Step>,
+    pub contacts: Vec<ContactCall>,
 }
 
 impl Alert {

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::absence::{AbsenceFact, AbsenceKind};
-use super::alert::{Alert, AlertState, Ladder, Step, TimelineKind, Trigger, TriggerKind};
+use super::alert::{Alert, AlertState, ContactAnswer, ContactCall, Ladder, Step, StepAct, StepState, TimelineKind, Trigger, TriggerKind};
 use super::check::{Cause, CheckState, CheckView, ReminderKind};
 use super::notice::{Arguments, NewNotice, arguments};
 use super::outcome::Outcome;
@@ -21,12 +21,15 @@ use super::signal::SignalFact;
 use super::silence::Silenced;
 
 mod act;
+mod canary;
+mod contact;
 mod fire;
 pub mod possible;
 mod raise;
 mod sighting;
 
 pub use act::{Act, Actor, Resolution};
+pub use canary::KEY as CANARY_KEY;
 
 /// Who and where, as far as decisions and notices ask.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,8 +72,14 @@ pub enum Event {
     Act(Actor, Act),
     /// Every message of this step to somebody failed on all channels.
     Undeliverable { epoch: i64, step: i64, operators: Vec<Uuid> },
+    /// Whoever of this step has not failed has a text and took no call.
+    Unanswered { epoch: i64, step: i64 },
+    /// A contact answers by the link of her message.
+    ContactAnswered { contact: Uuid, answer: ContactAnswer, minutes: Option<i64> },
     /// This member has left: a claim of hers holds nothing any more.
     Left(Uuid),
+    /// The message of the daily self-test has been delivered.
+    CanaryArrived,
 }
 
 /// Which notices of an alert are no longer wanted, unless somebody has sealed them.
@@ -102,8 +111,14 @@ pub enum Command {
         alert_id: Uuid,
         step: Step,
     },
+    SaveContact {
+        alert_id: Uuid,
+        call: ContactCall,
+    },
     Record(TimelineRow),
     Tell(NewNotice),
+    /// The recipient is a contact and no member.
+    TellContact(NewNotice),
     CancelPending {
         alert_id: Uuid,
         unwanted: Unwanted,
@@ -201,10 +216,19 @@ pub fn decide(case: &mut Case, event: &Event, now: DateTime<Utc>) -> Result<Vec<
             case.undeliverable((*epoch, *step), operators, &mut extra, now);
             Ok(())
         }
+        Event::Unanswered { epoch, step } => {
+            case.unanswered((*epoch, *step), &mut extra, now);
+            Ok(())
+        }
+        Event::ContactAnswered { contact, answer, minutes } => case.contact_answers(*contact, *answer, *minutes, &mut extra, now),
         Event::Left(member) => {
             if case.alert.as_ref().is_some_and(|alert| alert.is_unresolved() && alert.claimed_by == Some(*member)) {
                 case.end_claim(TimelineKind::ClaimVoid, None, &mut extra, now);
             }
+            Ok(())
+        }
+        Event::CanaryArrived => {
+            case.end_canary(&mut extra, now);
             Ok(())
         }
     };
@@ -227,6 +251,12 @@ enum Judge {
 /// Whether a rung is due, so that the roster is worth loading.
 pub fn step_is_due(case: &Case, now: DateTime<Utc>) -> bool {
     case.alert.as_ref().is_some_and(|alert| alert.is_unresolved() && super::ladder::next_due(alert, now).is_some())
+}
+
+/// Whether the contacts may be asked for when something fires: L2 or one of their turns lies ahead.
+pub fn may_tell_contacts(case: &Case) -> bool {
+    let ahead = |step: &Step| step.state == StepState::Pending && matches!(step.act, StepAct::Family | StepAct::Contact);
+    case.alert.as_ref().is_some_and(|alert| alert.steps.iter().any(|step| step.epoch == alert.epoch && ahead(step)))
 }
 
 /// Fires every rung that is due, in order, resolving people from the roster of this moment.
@@ -358,6 +388,9 @@ fn commands(before: &Case, after: &Case, extra: Vec<Command>) -> Vec<Command> {
         }
         for step in alert.steps.iter().filter(|step| !old.is_some_and(|old| old.steps.contains(step))) {
             commands.push(Command::SaveStep { alert_id: alert.id, step: step.clone() });
+        }
+        for call in alert.contacts.iter().filter(|call| !old.is_some_and(|old| old.contacts.contains(call))) {
+            commands.push(Command::SaveContact { alert_id: alert.id, call: call.clone() });
         }
     }
     commands.extend(extra);

@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::words;
 
 mod replay;
+mod rising;
 pub use replay::{RecentPayloads, ReplayWindow, Seen};
 
 /// Position of a cover, in percent, from which it counts as open; rails often stop at 97–99.
@@ -157,6 +158,12 @@ pub enum Reading {
     OkButton,
     /// The help button.
     HelpButton,
+    /// A call for help that a gateway repeats until it is cleared.
+    HelpState { on: bool },
+    /// Somebody moves, or no longer.
+    Motion { seen: bool },
+    /// A motorised curtain was pulled open by hand, as its motor noticed.
+    PulledOpen,
     /// A sudden change of light.
     LightJump,
     /// The gateway or device came online: a snapshot of cached states follows.
@@ -196,6 +203,8 @@ pub enum Deed {
     Opened,
     PressedOk,
     LightChanged,
+    /// Moved after a quiet.
+    Stirred,
 }
 
 /// Why a level was taken over without being evidence.
@@ -271,6 +280,9 @@ pub fn assess(mut state: DeviceState, fact: &Fact, rules: &SensorRules) -> (Devi
             }
             Reading::OkButton => vec![momentary(fact, Deed::PressedOk, Class::A)],
             Reading::LightJump => vec![momentary(fact, Deed::LightChanged, Class::B)],
+            Reading::PulledOpen => vec![momentary(fact, Deed::Opened, Class::A)],
+            Reading::HelpState { on } => vec![rising::help(&mut state, on, fact, rules)],
+            Reading::Motion { seen } => vec![rising::motion(&mut state, seen, fact, rules)],
             Reading::HelpButton if fact.retained => vec![Verdict::Rejected(Rejection::Retained)],
             Reading::HelpButton => vec![Verdict::Help { press: fact.key, observed_at: fact.observed_at, possibly_old: !fact.time_certain }],
             Reading::Health => vec![Verdict::Health],

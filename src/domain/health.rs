@@ -20,6 +20,8 @@ words! {
         ClockSuspect = "clock_suspect",
         /// A site has no checks for tomorrow, or cannot be read at all.
         Unplanned = "unplanned",
+        /// The daily self-test of a site has not reached its operators in time.
+        CanarySilent = "canary_silent",
         /// There is nobody to watch over: perhaps the server runs on a new database instead of its own.
         Empty = "empty"
     }
@@ -36,6 +38,8 @@ words! {
         LogCounts = "log_counts",
         /// Passwords travel in the clear, unless people stay on this machine.
         PlainHttp = "plain_http",
+        /// Nobody has decided whether the ladder is tried every week.
+        DrillUndecided = "drill_undecided",
         /// Links in messages do not know where this server is.
         NoPublicUrl = "no_public_url",
         /// Anybody on this machine may speak as a sensor.
@@ -55,6 +59,7 @@ pub struct Setup {
     pub is_encrypted: bool,
     pub anonymous_sensors: bool,
     pub private_targets: bool,
+    pub drill_undecided: bool,
 }
 
 /// What somebody should set otherwise.
@@ -64,6 +69,7 @@ pub fn weaknesses(setup: &Setup) -> Vec<Weakness> {
         (!setup.has_heartbeat, Weakness::NoHeartbeat),
         (setup.log_counts, Weakness::LogCounts),
         (!setup.is_encrypted, Weakness::PlainHttp),
+        (setup.drill_undecided, Weakness::DrillUndecided),
         (!setup.has_public_url, Weakness::NoPublicUrl),
         (setup.anonymous_sensors, Weakness::AnonymousSensors),
         (setup.private_targets, Weakness::PrivateTargets),
@@ -85,6 +91,8 @@ pub struct Vitals {
     pub clock_suspect: bool,
     /// Some site is not planned, see [`is_planned`], or cannot be read.
     pub unplanned: bool,
+    /// The daily self-test of some site has not arrived in time (I27).
+    pub canary_late: bool,
     /// No senior has an agreement in force.
     pub is_empty: bool,
 }
@@ -142,6 +150,7 @@ pub fn ailments(vitals: &Vitals, period: TimeDelta, now: DateTime<Utc>) -> Vec<A
         (deaf, Ailment::MqttDown),
         (vitals.clock_suspect, Ailment::ClockSuspect),
         (vitals.unplanned, Ailment::Unplanned),
+        (vitals.canary_late, Ailment::CanarySilent),
         (vitals.is_empty, Ailment::Empty),
     ]
     .into_iter()
@@ -223,6 +232,7 @@ mod tests {
         check(Vitals { sensors: Sensors::HeardAt(None), ..well }, &[Ailment::MqttDown]);
         check(Vitals { clock_suspect: true, ..well }, &[Ailment::ClockSuspect]);
         check(Vitals { unplanned: true, ..well }, &[Ailment::Unplanned]);
+        check(Vitals { canary_late: true, ..well }, &[Ailment::CanarySilent]);
         check(Vitals { is_empty: true, ..well }, &[Ailment::Empty]);
     }
 

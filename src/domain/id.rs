@@ -12,6 +12,11 @@ fn derive(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&NAMESPACE, parts.join("\u{1f}").as_bytes())
 }
 
+/// A number that looks drawn and is the same everywhere: how far what one person is told is moved behind a mark (seconds of Unix time).
+pub fn draw(site: Uuid, recipient: Uuid, mark: i64) -> u64 {
+    derive(&["draw", &site.to_string(), &recipient.to_string(), &mark.to_string()]).as_u64_pair().1
+}
+
 /// The check of one senior, date and slot.
 pub fn check(site: Uuid, senior: Uuid, date: NaiveDate, slot: Slot) -> Uuid {
     derive(&["check", &site.to_string(), &senior.to_string(), &date.to_string(), slot.as_str()])
@@ -40,6 +45,21 @@ pub fn absence(alert: Uuid, return_date: NaiveDate) -> Uuid {
 /// The question whether another time or sign should be agreed, named by the alert or check that raised it.
 pub fn misfit(mishap: Uuid) -> Uuid {
     derive(&["misfit", &mishap.to_string()])
+}
+
+/// The invented senior of a site's daily self-test.
+pub fn canary(site: Uuid) -> Uuid {
+    derive(&["canary", &site.to_string()])
+}
+
+/// The weekly drill of the week that begins on this Monday.
+pub fn weekly_drill(site: Uuid, monday: NaiveDate) -> Uuid {
+    derive(&["weekly_drill", &site.to_string(), &monday.to_string()])
+}
+
+/// What one person is told of a drill.
+pub fn drill_notice(drill: Uuid, recipient: Uuid, key: &str) -> Uuid {
+    derive(&["drill", &drill.to_string(), &recipient.to_string(), key])
 }
 
 /// What one person is told at one step of one alert.

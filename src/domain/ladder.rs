@@ -11,6 +11,8 @@ use super::check::Cause;
 use super::day;
 use super::rules::LadderRules;
 
+pub mod drill;
+
 /// The highest rung that a claim holds back: L4 and L5 are never held.
 const HELD_LEVEL_MAX: i64 = 3;
 
@@ -32,6 +34,14 @@ pub fn begin(alert: &mut Alert, rules: &LadderRules, on_duty: bool, start: DateT
     for rung in rungs.into_iter().filter(|rung| !trial || TRIAL_LEVELS.contains(&rung.level)) {
         append(alert, &rung, start);
     }
+}
+
+/// The one word of the daily self-test. It is no rung: nothing comes after it, and an alert that waits for it stands still rightly.
+pub fn begin_canary(alert: &mut Alert, start: DateTime<Utc>) {
+    for step in alert.steps.iter_mut().filter(|step| step.state == StepState::Pending) {
+        step.state = StepState::Void;
+    }
+    append(alert, &Rung::at(0, StepAct::Confirm, TimeDelta::zero()), start);
 }
 
 /// Begins the ladder of an alert that only stood on the list, because a person has touched it: from then on somebody answers
@@ -136,6 +146,31 @@ pub fn next_action_at(alert: &Alert, now: DateTime<Utc>) -> Option<DateTime<Utc>
     [rung, claim].into_iter().flatten().min()
 }
 
+/// The turn of the next contact comes at `at`. It is part of L2 and no rung: it keeps no other step waiting, and a claim holds it
+/// back where it holds L2.
+pub fn call_contact(alert: &mut Alert, held: bool, at: DateTime<Utc>) {
+    append(alert, &Rung::at(2, StepAct::Contact, TimeDelta::zero()), at);
+    if let Some(step) = alert.steps.last_mut() {
+        step.held = held;
+    }
+}
+
+/// The pending turn of a contact, if there is one.
+pub fn contact_turn(alert: &mut Alert) -> Option<&mut Step> {
+    let index = pending(alert).find(|(_, step)| step.act == StepAct::Contact).map(|(index, _)| index)?;
+    alert.steps.get_mut(index)
+}
+
+/// The steps of this epoch that told contacts.
+pub fn contact_steps(alert: &Alert) -> Vec<i64> {
+    of_epoch(alert).filter(|step| step.act == StepAct::Contact && step.state == StepState::Fired).map(|step| step.step).collect()
+}
+
+/// What a contact answered is told at once, whoever goes.
+pub fn relay(alert: &mut Alert, act: StepAct, now: DateTime<Utc>) {
+    append(alert, &Rung::at(0, act, TimeDelta::zero()), now);
+}
+
 fn pending(alert: &Alert) -> impl Iterator<Item = (usize, &Step)> {
     alert.steps.iter().enumerate().filter(|(_, step)| step.state == StepState::Pending && step.epoch == alert.epoch)
 }
@@ -147,10 +182,11 @@ pub fn mark_fired(alert: &mut Alert, index: usize, told: usize, rules: &LadderRu
     step.fired_at = Some(now);
     step.told = i64::try_from(told).expect("a step tells few people");
     alert.level = alert.level.max(step.level);
-    if told == 0 {
+    // A contact whose turn found nobody says nothing about the ladder.
+    if told == 0 && alert.steps[index].act != StepAct::Contact {
         advance(alert, now);
     }
-    if !pending(alert).any(|(_, step)| !step.held || step.level > HELD_LEVEL_MAX) {
+    if !pending(alert).any(|(_, step)| step.act.is_rung() && (!step.held || step.level > HELD_LEVEL_MAX)) {
         repeat_last(alert, rules, now);
     }
 }
@@ -160,12 +196,23 @@ pub fn mark_fired(alert: &mut Alert, index: usize, told: usize, rules: &LadderRu
 ///
 /// False if there is no such rung: nobody else will hear of it.
 pub fn advance(alert: &mut Alert, now: DateTime<Utc>) -> bool {
-    let first_time = pending(alert).filter(|(_, step)| !has_fired(alert, step.level, step.act));
+    let first_time = pending(alert).filter(|(_, step)| step.act.is_rung() && !has_fired(alert, step.level, step.act));
     let next = first_time.min_by_key(|(_, step)| (step.act == StepAct::Again, step.step)).map(|(index, _)| index);
     let Some(step) = next.and_then(|index| alert.steps.get_mut(index)) else { return false };
     step.due_at = step.due_at.min(now);
     step.due_if_unseen_at = step.due_if_unseen_at.min(now);
     true
+}
+
+/// The people of this step have a text, and nobody took the telephone: the rung after it comes now. Not if a later rung has been
+/// told already (whether that one arrives is seen there), and not while a claim lives that holds the step: somebody is going.
+pub fn advance_past(alert: &mut Alert, step: &Step, now: DateTime<Utc>) {
+    let passed = of_epoch(alert)
+        .any(|later| later.step > step.step && later.state == StepState::Fired && later.act.is_rung() && later.act != StepAct::Again);
+    let held = step.level <= HELD_LEVEL_MAX && alert.live_claim(now).is_some();
+    if !passed && !held {
+        advance(alert, now);
+    }
 }
 
 fn of_epoch(alert: &Alert) -> impl Iterator<Item = &Step> {
@@ -178,7 +225,8 @@ fn has_fired(alert: &Alert, level: i64, act: StepAct) -> bool {
 
 /// Starts the given levels at once, whatever holds them, because a person asked for it. A level that has been told keeps its pace.
 pub fn start_now(alert: &mut Alert, levels: &[i64], now: DateTime<Utc>) {
-    let wanted = pending(alert).filter(|(_, step)| levels.contains(&step.level) && !has_fired(alert, step.level, step.act));
+    let wanted =
+        pending(alert).filter(|(_, step)| step.act.is_rung() && levels.contains(&step.level) && !has_fired(alert, step.level, step.act));
     for index in wanted.map(|(index, _)| index).collect::<Vec<_>>() {
         let step = &mut alert.steps[index];
         step.due_at = step.due_at.min(now);

@@ -15,7 +15,9 @@ use super::notice::{Arguments, NoticeClass};
 pub mod address;
 pub mod brief;
 pub mod channel;
+pub mod journey;
 pub mod limit;
+pub mod order;
 pub mod receipt;
 pub mod retry;
 
@@ -52,6 +54,14 @@ pub struct Composed {
     pub more: usize,
     /// The service was down from–to, which explains why the message is late.
     pub outage: Option<(String, String)>,
+}
+
+impl Composed {
+    /// What is said by itself, beside every notice.
+    pub fn one(key: &str, arguments: Arguments) -> Self {
+        let sentence = Sentence { key: key.to_owned(), arguments, units: Vec::new(), count: 0 };
+        Self { sentences: vec![sentence], ..Self::default() }
+    }
 }
 
 /// One sentence: the arguments of its key, and the people it lists.
@@ -93,7 +103,7 @@ pub fn priority(class: NoticeClass, key: &str) -> i64 {
 }
 
 /// Keys in the order in which a person should read them; keys that are not listed come last.
-const READING_ORDER: [&str; 36] = [
+const READING_ORDER: [&str; 44] = [
     "notice.help_call",
     "notice.help_door",
     "notice.help_night",
@@ -101,6 +111,10 @@ const READING_ORDER: [&str; 36] = [
     "notice.help_command",
     "notice.help_enter",
     "notice.help_family",
+    "notice.help_contact",
+    "notice.help_contact_cannot",
+    "notice.help_contact_going",
+    "notice.help_contact_reached",
     "notice.help_assigned",
     "notice.help_open_again",
     "notice.help_refused",
@@ -113,6 +127,10 @@ const READING_ORDER: [&str; 36] = [
     "notice.alert_command",
     "notice.alert_enter",
     "notice.alert_family",
+    "notice.contact",
+    "notice.contact_cannot",
+    "notice.contact_going",
+    "notice.contact_reached",
     "notice.alert_door",
     "notice.manual_call",
     "notice.alert_call",

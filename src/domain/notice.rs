@@ -9,6 +9,8 @@ use super::alert::StepAct;
 use super::check::Cause;
 use crate::words;
 
+pub mod leaving;
+
 words! {
     pub enum NoticeClass {
         /// Somebody must go. Never delayed.
@@ -22,6 +24,11 @@ words! {
 
 words! {
     pub enum NoticeState { Pending = "pending", Sealed = "sealed", Delivered = "delivered", Cancelled = "cancelled", Failed = "failed" }
+}
+
+words! {
+    /// Whom a notice is for.
+    pub enum RecipientKind { Member = "member", Contact = "contact" }
 }
 
 /// Values for the sentence of a key: names of people only as domain rules allow (called, building, unit; no room, no health).
@@ -40,13 +47,16 @@ pub struct NewNotice {
     pub arguments: Arguments,
     pub class: NoticeClass,
     pub not_before: DateTime<Utc>,
+    /// From then on it would be said as if it were still due: a reminder of a round that is over. `None`: it stays true.
+    pub useless_from: Option<DateTime<Utc>>,
 }
 
 impl NewNotice {
     /// A report to one person that belongs to no alert: nobody claims it, no ladder waits for it. Sent from `now` on.
     pub fn report(id: Uuid, recipient_id: Uuid, key: &'static str, arguments: Arguments, now: DateTime<Utc>) -> Self {
         let class = NoticeClass::Report;
-        Self { id, alert_id: None, epoch: 0, step: 0, level: 0, recipient_id, key, arguments, class, not_before: now }
+        let useless_from = None;
+        Self { id, alert_id: None, epoch: 0, step: 0, level: 0, recipient_id, key, arguments, class, not_before: now, useless_from }
     }
 
     /// The same as something to be done.
@@ -54,11 +64,28 @@ impl NewNotice {
     pub fn reminder(self) -> Self {
         Self { class: NoticeClass::Reminder, ..self }
     }
+
+    /// The same, to be dropped if nobody has read it by then.
+    #[must_use]
+    pub fn until(self, useless_from: DateTime<Utc>) -> Self {
+        Self { useless_from: Some(useless_from), ..self }
+    }
 }
 
 /// Arguments as a sentence takes them, from what can be written.
 pub fn arguments<'a, V: ToString>(pairs: impl IntoIterator<Item = (&'a str, V)>) -> Arguments {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+}
+
+/// What a contact reads when the alert she was told about is over or open again, by what members read.
+pub fn for_contact(key: &'static str) -> &'static str {
+    match key {
+        "notice.stand_down_well" => "notice.contact_well",
+        "notice.stand_down_handled" => "notice.contact_handled",
+        "notice.help_open_again" => "notice.help_contact",
+        "notice.open_again" => "notice.contact",
+        other => other,
+    }
 }
 
 /// The sentence of a rung. Rungs of the same act share a key, so that many seniors fit one message. Whom a person asked to be
@@ -83,5 +110,13 @@ pub fn key_of(act: StepAct, urgent: bool, cause: Cause) -> &'static str {
         (StepAct::Final, true) => "notice.help_final",
         (StepAct::Night, _) => "notice.help_night",
         (StepAct::Confirm, _) => "notice.alert_confirm",
+        (StepAct::Contact, false) => "notice.contact",
+        (StepAct::Contact, true) => "notice.help_contact",
+        (StepAct::ContactGoing, false) => "notice.contact_going",
+        (StepAct::ContactGoing, true) => "notice.help_contact_going",
+        (StepAct::ContactReached, false) => "notice.contact_reached",
+        (StepAct::ContactReached, true) => "notice.help_contact_reached",
+        (StepAct::ContactCannot, false) => "notice.contact_cannot",
+        (StepAct::ContactCannot, true) => "notice.help_contact_cannot",
     }
 }

@@ -15,9 +15,25 @@ pub fn normalise(text: &str) -> Option<String> {
     fits.then(|| number.to_owned())
 }
 
+/// Whether a text reaches a number in its written form: a mobile of mainland China, or a number of another country, of which
+/// nobody here can tell.
+pub fn takes_texts(number: &str) -> bool {
+    let mainland = number.len() == 11 && number.starts_with('1') && matches!(number.as_bytes()[1], b'3'..=b'9');
+    mainland || number.starts_with('+')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_reaches_a_mobile_and_no_telephone_on_the_wall() {
+        for (number, reached) in
+            [("13800138000", true), ("+447700900000", true), ("03517001234", false), ("110", false), ("12345678901", false)]
+        {
+            assert_eq!(takes_texts(number), reached, "{number}");
+        }
+    }
 
     #[test]
     fn a_number_is_the_same_however_it_is_written() {

@@ -27,6 +27,57 @@ words! {
     }
 }
 
+words! {
+    /// Why no message reaches a member, named by what mends it.
+    pub enum Mute {
+        NoChannel = "no_channel",
+        /// She has one, and has not shown that she reads there.
+        Unverified = "unverified",
+        SwitchedOff = "switched_off",
+        /// Only pop-ups on a computer, which reach nobody who is not sitting there.
+        ScreenOnly = "screen_only",
+        /// Everything of hers goes by an account that this installation does not have.
+        NotSetUp = "not_set_up",
+        /// Everything of hers goes by an account that its provider refuses.
+        Refused = "refused"
+    }
+}
+
+/// A way to reach a member that carries nothing at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeadWay {
+    pub is_beside: bool,
+    pub is_verified: bool,
+    pub is_on: bool,
+    /// Its provider refuses the account; otherwise there is none.
+    pub is_refused: bool,
+}
+
+/// Why none of these carries anything: the reason that is mended with the least.
+pub fn why_mute(ways: &[DeadWay]) -> Mute {
+    let mut real = ways.iter().filter(|way| !way.is_beside).peekable();
+    if real.peek().is_none() {
+        return if ways.is_empty() { Mute::NoChannel } else { Mute::ScreenOnly };
+    }
+    let reason = |way: &DeadWay| match way {
+        DeadWay { is_on: false, .. } => Mute::SwitchedOff,
+        DeadWay { is_verified: false, .. } => Mute::Unverified,
+        DeadWay { is_refused: true, .. } => Mute::Refused,
+        _ => Mute::NotSetUp,
+    };
+    let reasons: BTreeSet<Mute> = real.map(reason).collect();
+    let first = [Mute::Unverified, Mute::Refused, Mute::NotSetUp].into_iter().find(|reason| reasons.contains(reason));
+    first.unwrap_or(Mute::SwitchedOff)
+}
+
+/// Who is asked about this senior on this weekday before anybody else: who walks, the primary and the backup, or who stands in.
+pub fn asked(roster: &Roster, has_evening: bool, weekday_bit: i64) -> BTreeSet<Uuid> {
+    let slots = [Some(Slot::Morning), has_evening.then_some(Slot::Evening)];
+    let walkers = slots.into_iter().flatten().flat_map(|slot| roster.walkers(slot, weekday_bit));
+    let paired = [PairingKind::Primary, PairingKind::Backup].into_iter().filter_map(|kind| roster.paired(kind));
+    walkers.chain(paired).collect()
+}
+
 /// The roles that the last rungs of the ladder need above every senior; in trial mode the last one is left out.
 const LADDER_ROLES: [(Role, Gap, bool); 3] = [
     (Role::SocialWorker, Gap::NoSocialWorker, true),
@@ -246,6 +297,39 @@ mod tests {
         assert_eq!(gaps(&fact, &people), [Gap::NobodyAroundTheClock], "a trial spares the street, and not the button");
         fact.help_button = false;
         assert_eq!(gaps(&fact, &people), []);
+    }
+
+    #[test]
+    fn why_nobody_reads_is_what_is_mended_with_the_least() {
+        let works = DeadWay { is_beside: false, is_verified: true, is_on: true, is_refused: false };
+        let (off, fresh) = (DeadWay { is_on: false, ..works }, DeadWay { is_verified: false, ..works });
+        let (refused, foreign) = (DeadWay { is_refused: true, ..works }, works);
+        let screen = DeadWay { is_beside: true, ..works };
+        for (ways, expected) in [
+            (vec![], Mute::NoChannel),
+            (vec![screen], Mute::ScreenOnly),
+            (vec![screen, off], Mute::SwitchedOff),
+            (vec![off, foreign], Mute::NotSetUp),
+            (vec![foreign, refused, off], Mute::Refused),
+            (vec![refused, fresh], Mute::Unverified),
+        ] {
+            assert_eq!(why_mute(&ways), expected, "{ways:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_asked_first_are_the_walkers_of_the_day_and_the_pair_or_who_stands_in() {
+        use crate::domain::roster::DutyFact;
+        let (mut fact, _) = covered();
+        let people = |fact: &ReachFact, evening, weekday| asked(&fact.roster, evening, weekday).into_iter().collect::<Vec<_>>();
+        assert_eq!(people(&fact, false, 1), [id(2), id(3)]);
+        fact.roster.duties.push(DutyFact { member_id: id(8), slot: Slot::Morning, weekdays: 1 });
+        fact.roster.duties.push(DutyFact { member_id: id(9), slot: Slot::Evening, weekdays: 1 });
+        assert_eq!(people(&fact, false, 1), [id(2), id(3), id(8)]);
+        assert_eq!(people(&fact, true, 1), [id(2), id(3), id(8), id(9)]);
+        assert_eq!(people(&fact, true, 2), [id(2), id(3)], "on another day");
+        fact.roster.leaves.push((id(2), Some(id(7))));
+        assert_eq!(people(&fact, false, 2), [id(3), id(7)]);
     }
 
     #[test]

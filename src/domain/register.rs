@@ -19,7 +19,7 @@ pub const CHANNELS_MAX: i64 = 10;
 pub const SCOPES_MAX: usize = 200;
 /// How long a member may be away in one entry.
 pub const LEAVE_DAYS_MAX: u64 = 366;
-const POSITION_MAX: i64 = 100_000;
+pub const POSITION_MAX: i64 = 100_000;
 
 /// A text that may be empty.
 pub fn text(field: &str, value: &str, chars_max: usize) -> Result<String, Refusal> {

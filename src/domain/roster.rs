@@ -19,6 +19,18 @@ pub struct Roster {
     pub key_holder: Option<Uuid>,
     /// Members on leave today and who stands in for them.
     pub leaves: Vec<(Uuid, Option<Uuid>)>,
+    /// Family who agreed to be told by message, in their order. Loaded only where L2 may come.
+    pub contacts: Vec<ContactFact>,
+    /// Whether a channel works here that reaches them.
+    pub contacts_reachable: bool,
+}
+
+/// A contact whose consent lives and whose number takes texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactFact {
+    pub id: Uuid,
+    /// 女儿
+    pub relation: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +205,9 @@ impl Roster {
                 all.chain(roles(&[Role::BuildingLead])).collect()
             }
             StepAct::Door => self.backup().into_iter().chain(roles(&[Role::BuildingLead])).collect(),
-            StepAct::Family => claimed_by.or_else(|| self.assigned()).into_iter().chain(roles(&[Role::SocialWorker])).collect(),
+            StepAct::Family | StepAct::ContactGoing | StepAct::ContactReached | StepAct::ContactCannot => {
+                claimed_by.or_else(|| self.assigned()).into_iter().chain(roles(&[Role::SocialWorker])).collect()
+            }
             StepAct::Enter => {
                 let officers = roles(&[Role::GridOfficerFullTime, Role::GridOfficerPartTime, Role::PropertyStaff]);
                 // Nobody stands in for a key: it is away with its holder.
@@ -203,6 +217,8 @@ impl Roster {
             StepAct::Final => roles(&[Role::BranchSecretary, Role::StreetDuty]),
             StepAct::Night => self.night_watch(),
             StepAct::Confirm => claimed_by.or_else(|| self.assigned()).into_iter().collect(),
+            // No member: see `case::contact`.
+            StepAct::Contact => Vec::new(),
         };
         let mut seen = BTreeSet::new();
         people.retain(|member| seen.insert(*member));

@@ -9,6 +9,10 @@ use super::agreement::GRACE_MAX;
 use super::day::UNOBSERVED_DELAY_MAX;
 use super::refusal::Refusal;
 
+pub mod notify;
+
+pub use notify::{DrillRules, NotifyRules, WeeklyDrill};
+
 /// A length of time written as people write it: "15m", "10s", "1h 30m".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub TimeDelta);
@@ -160,6 +164,8 @@ pub struct LadderRules {
     pub claim: Span,
     /// How long "I am at the door" holds them.
     pub on_site: Span,
+    /// How long a contact who was told by message has to answer before the next one is told.
+    pub contact_turn: Span,
 }
 
 impl LadderRules {
@@ -195,6 +201,7 @@ impl Default for LadderRules {
             help_l5: Span::minutes(15),
             claim: Span::minutes(15),
             on_site: Span::minutes(30),
+            contact_turn: Span::minutes(3),
         }
     }
 }
@@ -205,6 +212,7 @@ impl Default for LadderRules {
 pub struct Rules {
     pub check: CheckRules,
     pub ladder: LadderRules,
+    pub notify: NotifyRules,
 }
 
 const DAY: TimeDelta = TimeDelta::hours(24);
@@ -231,7 +239,8 @@ impl Rules {
     /// rung that never comes would be a silent way not to look. The refusal names the setting.
     pub fn check(&self) -> Result<(), Refusal> {
         self.check.require()?;
-        self.ladder.require()
+        self.ladder.require()?;
+        self.notify.require(&self.check)
     }
 }
 
@@ -288,6 +297,7 @@ impl LadderRules {
             ("ladder.repeat", self.repeat, SECOND),
             ("ladder.claim", self.claim, SECOND),
             ("ladder.on_site", self.on_site, SECOND),
+            ("ladder.contact_turn", self.contact_turn, SECOND),
         ] {
             within(field, span, least, GRACE_MAX)?;
         }
@@ -348,7 +358,7 @@ mod tests {
         };
         assert_eq!(refused(&|_| ()), None);
         assert_eq!(refused(&|rules| rules.ladder.claim = Span::seconds(1)), None, "small values are legal");
-        let cases: [(&str, &dyn Fn(&mut Rules)); 10] = [
+        let cases: [(&str, &dyn Fn(&mut Rules)); 11] = [
             ("check.grace", &|rules| rules.check.grace = Span::minutes(30 * 60)),
             ("check.look_back", &|rules| rules.check.look_back = Span::seconds(0)),
             ("check.trial", &|rules| rules.check.trial = Span(TimeDelta::days(999))),
@@ -358,6 +368,7 @@ mod tests {
             ("ladder", &|rules| rules.ladder.l4 = Span::seconds(0)),
             ("ladder.repeat", &|rules| rules.ladder.repeat = Span::seconds(0)),
             ("ladder.claim", &|rules| rules.ladder.claim = Span::seconds(0)),
+            ("ladder.contact_turn", &|rules| rules.ladder.contact_turn = Span::seconds(0)),
             ("ladder.again", &|rules| rules.ladder.again = Span(TimeDelta::days(1))),
         ];
         for (field, change) in cases {

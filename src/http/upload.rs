@@ -21,7 +21,7 @@ pub struct Upload(pub Bytes, pub ContentHash);
 impl Upload {
     /// The hash as it is shown and sent back.
     pub fn hash(&self) -> String {
-        crate::store::signal::hex(&self.1.0)
+        crate::store::bulk::hex(&self.1.0)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::domain::message::Channel;
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle};
 use crate::notify::{Notifier, Outgoing};
 use crate::store::outbox::{self, Attempt, Escalate, LEASE_RAN_OUT, Leased, Terms};
+use crate::store::register::channel;
 use crate::store::{Error, Result};
 use crate::text;
 
@@ -110,10 +111,9 @@ struct Sender {
 
 impl Sender {
     fn new(app: &App) -> Result<Self> {
-        let notifier = Notifier::new(&app.config).map_err(|error| Error::broken("notifier", "", error))?;
         Ok(Self {
             app: app.clone(),
-            notifier,
+            notifier: app.notifier()?.clone(),
             flights: JoinSet::new(),
             per_endpoint: HashMap::new(),
             places: Arc::new(Semaphore::new(QUICK_PLACES)),
@@ -284,15 +284,16 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
     if leased.is_spent(app.config.outbox.attempts_max) {
         return Err(Outcome::new(OutcomeClass::Ambiguous, LEASE_RAN_OUT));
     }
-    if leased.refused {
+    if leased.account_refused && !leased.is_test {
         return Err(Outcome::new(OutcomeClass::Permanent, "account refused before"));
     }
     if let Some(until) = leased.paused_until {
         return Err(Outcome::throttled(Some(until - now), "receiver pauses"));
     }
     let gone = || Outcome::new(OutcomeClass::Permanent, "channel is gone");
-    let (address, channel_id) = leased.address.clone().zip(leased.channel_id).ok_or_else(gone)?;
-    let opened = leased.secret_sealed.as_ref().map(|sealed| app.seal.open(&secret_place(channel_id), sealed)).transpose();
+    let address = leased.address.clone().ok_or_else(gone)?;
+    let sealed = leased.channel_id.zip(leased.secret_sealed.as_ref());
+    let opened = sealed.map(|(channel, sealed)| app.seal.open(&secret_place(channel), sealed)).transpose();
     // A wrong key file must not switch channels off for ever: the message moves on, the channel stays.
     let secret = opened.map_err(|_| Outcome::new(OutcomeClass::Permanent, "secret does not open"))?;
     Ok(Outgoing {
@@ -312,7 +313,7 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
 
 /// Where a channel's secret is sealed, see `seal::SealKey`.
 pub fn secret_place(channel_id: Uuid) -> String {
-    format!("channel/{channel_id}")
+    channel::secret_place(channel_id)
 }
 
 async fn settle(app: &App, leased: Leased, outcome: Outcome) -> Option<Settle> {

@@ -3,31 +3,52 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::domain::group_post::{Counts, Decision, decide};
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt};
-use crate::notify::group::{GroupNotifier, GroupPost};
+use crate::notify::group::GroupPost;
 use crate::store::group_post::{self, Group};
 use crate::store::register::group_chat::key_place;
 use crate::store::{Error, Result};
 use crate::text;
 
-/// Looks at every group once. Returns when the next one is due.
+/// What the platform refuses for our own fault is asked again this seldom.
+const MENDING_PAUSE: TimeDelta = TimeDelta::minutes(10);
+
+/// Looks at every group once and lets the posts go on beside the loop, which comes back when one has ended: a robot that hangs keeps
+/// no group waiting whose turn comes meanwhile (I15). Returns when the next one is due.
 pub async fn pass(app: App) -> Result<Option<DateTime<Utc>>> {
-    run_once(&app).await
+    let (next, posts) = look(&app).await?;
+    for group in posts {
+        let app = app.clone();
+        tokio::spawn(async move {
+            if let Err(error) = post(app.clone(), group).await {
+                tracing::error!(job = "group_post", %error, "a post could not be settled");
+            }
+            app.wake.groups.notify_one();
+        });
+    }
+    Ok(next)
 }
 
-/// The same for tests.
+/// Does everything that is due now and waits until it is settled.
 pub async fn run_once(app: &App) -> Result<Option<DateTime<Utc>>> {
+    let (next, posts) = look(app).await?;
+    let mut sending: JoinSet<Result<()>> = posts.into_iter().map(|group| post(app.clone(), group)).collect();
+    while let Some(done) = sending.join_next().await {
+        done.map_err(|panic| Error::broken("task", "", panic))??;
+    }
+    Ok(next)
+}
+
+/// Notes what has changed. Returns when the next group is due, and those that are due now.
+async fn look(app: &App) -> Result<(Option<DateTime<Utc>>, Vec<Group>)> {
     let now = app.clock.now();
     let groups = app.read(move |mut tx| async move { group_post::groups(&mut tx, now).await.map(|groups| (tx, groups)) }).await?;
-    if groups.is_empty() {
-        return Ok(None);
-    }
-    let notifier = GroupNotifier::new(&app.config).map_err(|error| Error::broken("notifier", "", error))?;
-    let (mut next, mut sending) = (None, tokio::task::JoinSet::new());
+    let (mut next, mut posts) = (None, Vec::new());
     for group in groups {
         match decide(&group.known, &group.counts, now) {
             Decision::Nothing if group.known.changed_at.is_none() => {}
@@ -39,16 +60,10 @@ pub async fn run_once(app: &App) -> Result<Option<DateTime<Utc>>> {
                 next = next.into_iter().chain([at]).min();
             }
             Decision::Post if group.next_at.is_some_and(|at| at > now) => next = next.into_iter().chain(group.next_at).min(),
-            // Beside each other: a robot that hangs keeps no other group waiting (I15).
-            Decision::Post => {
-                sending.spawn(post(app.clone(), notifier.clone(), group));
-            }
+            Decision::Post => posts.push(group),
         }
     }
-    while let Some(done) = sending.join_next().await {
-        done.map_err(|panic| Error::broken("task", "", panic))??;
-    }
-    Ok(next)
+    Ok((next, posts))
 }
 
 async fn note(app: &App, group: &Group, changed_at: Option<DateTime<Utc>>) -> Result<()> {
@@ -57,7 +72,7 @@ async fn note(app: &App, group: &Group, changed_at: Option<DateTime<Utc>>) -> Re
 }
 
 /// Sent outside any transaction, settled in one of its own; a sender that dies leaves a lease that runs out.
-async fn post(app: App, notifier: GroupNotifier, group: Group) -> Result<()> {
+async fn post(app: App, group: Group) -> Result<()> {
     let now = app.clock.now();
     let leasing = group.clone();
     if !app.write(move |mut tx| async move { group_post::lease(&mut tx, &leasing, now).await.map(|taken| (tx, taken)) }).await? {
@@ -67,7 +82,7 @@ async fn post(app: App, notifier: GroupNotifier, group: Group) -> Result<()> {
         Ok(key) => {
             let locale = text::DEFAULT_LOCALE;
             let (text, repeated) = (said(locale, &group.counts), group.repeated);
-            notifier.send(&GroupPost { channel: group.channel, key, text, repeated, locale, at: now }).await
+            app.group_notifier()?.send(&GroupPost { channel: group.channel, key, text, repeated, locale, at: now }).await
         }
         Err(_) => Outcome::new(OutcomeClass::Permanent, "key does not open"),
     };
@@ -84,6 +99,9 @@ async fn settle(app: &App, group: Group, outcome: Outcome) -> Result<()> {
     }
     app.write(move |mut tx| async move {
         match settled {
+            _ if outcome.class == OutcomeClass::Config => {
+                group_post::wait_for_mending(&mut tx, &group, now + MENDING_PAUSE, &outcome.detail, now).await?;
+            }
             Settle::Sent => group_post::told(&mut tx, &group, now).await?,
             Settle::RetryAt(at) | Settle::HeldUp(at) => {
                 let unknown = outcome.class == OutcomeClass::Ambiguous;

@@ -14,6 +14,8 @@ pub mod group_post;
 pub mod battery;
 pub mod quarantine;
 
+pub mod canary;
+pub mod drill;
 pub mod heartbeat;
 pub mod prove;
 pub mod reach;

@@ -85,7 +85,10 @@ async fn say(app: &App, site: &SitePlan, word: Word, at: NaiveTime, now: DateTim
             Word::Cover => uncovered(&mut tx, site_id, today, now).await?,
             Word::Unresolved => unresolved(&mut tx, site_id, (today, at), now).await?,
         };
-        let written = case::send(&mut tx, notices.into_iter().map(|notice| (site_id, notice)), now).await?;
+        // Every one of them speaks of today.
+        let ends = today.succ_opt().and_then(|tomorrow| day::day_start(zone, tomorrow));
+        let told = |notice: NewNotice| (site_id, NewNotice { useless_from: ends, ..notice });
+        let written = case::send(&mut tx, notices.into_iter().map(told), now).await?;
         health::passed(&mut tx, &job, now, &moment).await?;
         Ok((tx, usize::try_from(written).unwrap_or(usize::MAX)))
     })

@@ -43,6 +43,8 @@ pub async fn run(app: App, stop: signal::Receiver<bool>) {
 
 async fn ask(app: &App, site: &SitePlan, return_date: NaiveDate, when: Asking, now: DateTime<Utc>) -> Result<usize> {
     let (site_id, today) = (site.id, day::local_date(site.zone, now));
+    // "Tomorrow" is true until midnight.
+    let ends = (when == Asking::Eve).then(|| day::day_start(site.zone, return_date)).flatten();
     // Whoever has nobody is left for a later pass: a pairing may still come this evening.
     let questions = app.read(move |mut tx| async move {
         let unasked = returns::unasked(&mut tx, site_id, return_date).await?;
@@ -67,7 +69,9 @@ async fn ask(app: &App, site: &SitePlan, return_date: NaiveDate, when: Asking, n
         let mut asked = 0;
         for (people, absence) in &questions {
             if returns::mark_asked(&mut tx, site_id, absence.id, now).await? {
-                notices.extend(people.iter().map(|member| (site_id, question(absence, *member, when, now))));
+                notices.extend(
+                    people.iter().map(|member| (site_id, NewNotice { useless_from: ends, ..question(absence, *member, when, now) })),
+                );
                 asked += 1;
             }
         }

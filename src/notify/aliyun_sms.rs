@@ -4,7 +4,7 @@
 //! digits without country code; elsewhere country code and number without `+`), `SignName`, `TemplateCode` (SMS_…), `TemplateParam`
 //! (JSON, every value a string), `OutId` (up to 256 bytes, ours is the short id). Answer: `{"Code":"OK","BizId":…}`.
 //!
-//! Templates may use the variables `${called}`, `${place}`, `${count}` and `${link}`, that of the code only `${code}`; each up to 35
+//! Templates may use the variables `${called}`, `${place}`, `${count}` and `${link}`, that of the code only `${code}`, that of contacts only `${link}`; each up to 35
 //! characters. `link` is what follows the host, which stands in the approved text: a whole address in a variable is refused
 //! (`isv.PARAM_NOT_SUPPORT_URL`). What a template does not use is ignored.
 //!
@@ -62,18 +62,10 @@ impl AliyunSms {
         let stamp = Stamp::new(&outgoing.dedupe_key, outgoing.signed_at);
         match self.submit(outgoing, &message, &number, &stamp).await {
             Submitted::Ended(outcome) => outcome,
-            Submitted::Replayed if outgoing.repeated => match self.listed(outgoing, &number).await {
+            Submitted::Replayed => match self.listed(outgoing, &number).await {
                 Ok(None) => Outcome::new(OutcomeClass::Ambiguous, "arrived, not listed yet"),
                 Ok(Some(outcome)) | Err(outcome) => outcome,
             },
-            // No copy is in doubt: the nonce was used up by an attempt that was certainly refused.
-            Submitted::Replayed => {
-                let stamp = Stamp::new(&format!("{} again", outgoing.dedupe_key), outgoing.at);
-                match self.submit(outgoing, &message, &number, &stamp).await {
-                    Submitted::Ended(outcome) => outcome,
-                    Submitted::Replayed => Outcome::new(OutcomeClass::Ambiguous, "SignatureNonceUsed"),
-                }
-            }
         }
     }
 

@@ -6,7 +6,8 @@
 //! from its shared numbers. Answer: `{"Code":"OK","CallId":…}`, which means that the call is placed and not that anybody heard it: the
 //! receipt says that.
 //!
-//! Templates use the variables `${place}` and `${count}` (an account with shared numbers may have two), that of the code only `${code}`.
+//! Templates use the variables `${place}` and `${count}` (an account with shared numbers may have two), that of the code only `${code}`;
+//! those for contacts have none.
 //!
 //! Limits: 1 call a minute, 5 an hour and 20 in 24 hours to one number, failed ones included. There is no idempotency and no list to ask
 //! by our number: after an unknown outcome the call is placed once more, signed anew. If the limit of the minute refuses it, the first

@@ -76,6 +76,7 @@ fn greeting(first: &Sentence) -> Option<&'static str> {
     match first.key.as_str() {
         "notice.remind_round" if is_evening(first) => Some("notice.greeting_evening"),
         "notice.remind_round" => Some("notice.greeting_morning"),
+        key if brief::of_contact(key).is_some() => None,
         key if key.starts_with("notice.remind_") || key.starts_with("notice.stand_down_") => None,
         _ => Some("notice.greeting"),
     }
@@ -115,7 +116,8 @@ fn render_sentence(locale: &'static str, sentence: &Sentence) -> String {
 fn shows_causes(key: &str) -> bool {
     let for_all =
         ["alert_look", "alert_confirm", "manual_call", "stand_down_well", "passed_on", "assigned", "help_assigned", "claim_ran_out"];
-    !key.strip_prefix("notice.").is_some_and(|name| for_all.contains(&name))
+    let of_family = |name: &str| name.trim_start_matches("help_").starts_with("contact_");
+    !key.strip_prefix("notice.").is_some_and(|name| for_all.contains(&name) || of_family(name))
 }
 
 /// 2单元张奶奶、李爷爷（看过，没拉开），3单元赵奶奶（还没人看）

@@ -86,7 +86,7 @@ fn refused(detail: &str, said: &str) -> Outcome {
     let said = said.to_lowercase();
     let found = REFUSED.iter().find(|(english, chinese, _)| said.contains(english) || said.contains(chinese));
     match found.map(|(.., what)| *what) {
-        Some(CLOCK) => Outcome::new(OutcomeClass::SafeRetry, format!("{detail}: clock refused")),
+        Some(CLOCK) => Outcome::new(OutcomeClass::Config, format!("{detail}: clock refused")),
         Some(what) => Outcome::new(OutcomeClass::Gone, format!("{detail}: {what} refused")),
         None => Outcome::new(OutcomeClass::Gone, format!("{detail}: signature, clock, keyword or address refused")),
     }
@@ -111,10 +111,10 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_told_apart_as_far_as_the_text_says_it() {
-        use OutcomeClass::{Gone, SafeRetry};
+        use OutcomeClass::{Config, Gone};
         for (said, class, detail) in [
-            ("invalid timestamp", SafeRetry, "clock refused"),
-            ("description:机器人发送签名过期;solution:签名生成时间和发送时间请保持在timestampms以内", SafeRetry, "clock refused"),
+            ("invalid timestamp", Config, "clock refused"),
+            ("description:机器人发送签名过期;solution:签名生成时间和发送时间请保持在timestampms以内", Config, "clock refused"),
             ("sign not match, more: [https://ding-doc.dingtalk.com]", Gone, "signature refused"),
             ("description:机器人发送签名不匹配;solution:请确认签名和生成签名的时间戳", Gone, "signature refused"),
             ("keywords not in content", Gone, "keyword refused"),

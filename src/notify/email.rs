@@ -242,6 +242,8 @@ mod tests {
             tag: "7".to_owned(),
             level: Level::Alert,
             at: 1_700_000_000,
+            alerts: Vec::new(),
+            is_over: false,
         };
         let letter = || account.letter(&note, "wang@example.org".parse().unwrap(), "msg_7").unwrap();
         assert_eq!(letter(), letter());

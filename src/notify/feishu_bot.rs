@@ -6,7 +6,7 @@
 //!
 //! Success is `code` 0 in a 200. A throttled answer says `StatusCode` 0 beside `code` 9499, so `StatusCode` means nothing. 11232: too many
 //! on the platform, above all at :00 and :30; 9499 "too many request": throttled, otherwise a bad request; both also with HTTP 400. 19001:
-//! token unknown; 19007: robot off; 19021: signature or clock (its text does not say which); 19022: address, 19024: keyword refused.
+//! token unknown; 19007: robot off; 19021: signature or clock (its text does not say which, the date of its answer does); 19022: address, 19024: keyword refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,6 +27,8 @@ const CONTENT_BYTES_MAX: usize = 3_000;
 const BUSY: (i64, i64) = (30, 60);
 /// The same after 9499.
 const TOO_MANY: (i64, i64) = (1, 1);
+/// A signature is good for an hour; the answer is dated to the second.
+const CLOCK_OFF_MAX: TimeDelta = TimeDelta::minutes(55);
 /// A bracket that opens no tag.
 const BRACKET: &str = "\u{ff1c}";
 
@@ -70,6 +72,10 @@ pub fn outcome(reply: &Reply, spread: u8) -> Outcome {
         9499 if msg.to_lowercase().contains("too many request") => Outcome::throttled(pause(TOO_MANY), detail),
         19001 => gone("token unknown"),
         19007 => gone("robot off"),
+        // A wrong clock is no fault of the robot: it goes on when the clock is right.
+        19021 if reply.ahead.is_some_and(|ahead| ahead.abs() > CLOCK_OFF_MAX) => {
+            Outcome::new(OutcomeClass::Config, "code 19021: clock refused")
+        }
         19021 => gone("signature or clock refused"),
         19022 => gone("address refused"),
         19024 => gone("keyword refused"),
@@ -93,9 +99,22 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_signature_is_the_clocks_fault_if_the_answer_is_dated_elsewhere() {
+        for (ahead, class) in [
+            (None, OutcomeClass::Gone),
+            (Some(TimeDelta::minutes(10)), OutcomeClass::Gone),
+            (Some(TimeDelta::hours(2)), OutcomeClass::Config),
+            (Some(TimeDelta::hours(-2)), OutcomeClass::Config),
+        ] {
+            let reply = Reply { status: 200, body: br#"{"code":19021,"msg":"x"}"#.to_vec(), ahead, ..Reply::default() };
+            assert_eq!(outcome(&reply, 0).class, class, "{ahead:?}");
+        }
+    }
+
+    #[test]
     fn robots_come_back_at_different_moments() {
         let wait = |body: &str, spread| {
-            let reply = Reply { status: 400, body: body.as_bytes().to_vec(), retry_after: None };
+            let reply = Reply { status: 400, body: body.as_bytes().to_vec(), ..Reply::default() };
             outcome(&reply, spread).wait.unwrap().num_milliseconds()
         };
         let busy = r#"{"code":11232,"msg":"frequency limited psm"}"#;

@@ -87,7 +87,7 @@ mod tests {
             (502, "", Ambiguous),
             (503, "", SafeRetry),
         ] {
-            let outcome = of_reply(&Reply { status, body: body.into(), retry_after: None });
+            let outcome = of_reply(&Reply { status, body: body.into(), ..Reply::default() });
             assert_eq!(outcome.class, expected, "{status} {body}");
         }
     }

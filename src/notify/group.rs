@@ -119,7 +119,7 @@ mod tests {
 
     /// The vendors' codes, as a body with a status of 200.
     fn check(channel: GroupChannel, body: &str, expected: OutcomeClass) {
-        let reply = Reply { status: 200, body: body.as_bytes().to_vec(), retry_after: None };
+        let reply = Reply { status: 200, body: body.as_bytes().to_vec(), ..Reply::default() };
         assert_eq!(judge(channel, &reply, 0).class, expected, "{channel} {body}");
     }
 

@@ -7,7 +7,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{DATE, RETRY_AFTER};
 use reqwest::{ClientBuilder, RequestBuilder, redirect};
 use serde::de::DeserializeOwned;
 
@@ -32,12 +32,14 @@ pub fn client(attempt_timeout: Duration) -> ClientBuilder {
 }
 
 /// An answer that arrived whole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
     /// What the receiver asked for, from the moment of sending.
     pub retry_after: Option<TimeDelta>,
+    /// How far our clock is ahead of the one that the answer was dated by, if it was.
+    pub ahead: Option<TimeDelta>,
 }
 
 impl Reply {
@@ -73,11 +75,13 @@ pub async fn exchange(request: RequestBuilder, now: DateTime<Utc>) -> Result<Rep
     let mut response = request.send().await.map_err(|error| of_error(&error))?;
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
+    let dated = response.headers().get(DATE).and_then(|value| DateTime::parse_from_rfc2822(value.to_str().ok()?).ok());
+    let ahead = dated.map(|dated| now - dated.to_utc());
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(Reply { status, body, retry_after }),
+            Ok(None) => return Ok(Reply { status, body, retry_after, ahead }),
             Err(error) => return Err(of_error(&error)),
         }
         if body.len() > ANSWER_BYTES_MAX {

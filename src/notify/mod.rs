@@ -47,10 +47,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use compose::{Letter, brief, render, title};
+
 use crate::config::Config;
-use crate::domain::message::Channel;
-use crate::domain::message::brief::Brief;
+use crate::domain::message::brief::{Brief, Template};
 use crate::domain::message::retry::{Outcome, OutcomeClass};
+use crate::domain::message::{Channel, Composed};
+use crate::domain::notice::NoticeClass;
 use crate::text;
 
 /// One attempt at one message.
@@ -68,8 +71,9 @@ pub struct Outgoing {
     pub repeated: bool,
     /// The language of the message, for the mark of a repeat.
     pub locale: &'static str,
-    /// The time that signed requests carry: the first attempt's, so that a repeat is the same request byte for byte. It moves on
-    /// after [`SIGNATURE_AGE_MAX`](crate::domain::message::channel::SIGNATURE_AGE_MAX), when providers refuse the old one.
+    /// The time that signed requests carry: that of the first attempt whose outcome is in doubt, so that a repeat is the same request
+    /// byte for byte; one that was certainly refused is repeated under a time of its own. It moves on after
+    /// [`SIGNATURE_AGE_MAX`](crate::domain::message::channel::SIGNATURE_AGE_MAX), when providers refuse the old one.
     pub signed_at: DateTime<Utc>,
     pub at: DateTime<Utc>,
 }
@@ -110,13 +114,57 @@ pub struct Envelope<'a> {
     pub sealed_at: DateTime<Utc>,
 }
 
+/// What is said to whom, before its bytes are made.
+#[derive(Clone, Copy)]
+pub struct Saying<'a> {
+    pub message_id: Uuid,
+    pub call_no: i64,
+    pub recipient_id: Uuid,
+    pub letter: Letter<'a>,
+    pub class: NoticeClass,
+    pub composed: &'a Composed,
+    pub alerts: &'a [Uuid],
+    /// The code that verifies the address, if that is what the message is for.
+    pub code: Option<&'a str>,
+}
+
+impl Saying<'_> {
+    /// The one way from sentences to the bytes of a message.
+    pub fn seal(&self, channel: Channel, now: DateTime<Utc>) -> Vec<u8> {
+        let mut brief = brief(&self.letter, self.class, self.composed);
+        if let Some(code) = self.code {
+            brief = Brief { template: Template::Code, code: Some(code.to_owned()), ..brief };
+        }
+        let envelope = Envelope {
+            message_id: self.message_id,
+            call_no: self.call_no,
+            recipient_id: self.recipient_id,
+            kind: self.composed.sentences.first().map_or("notice", |sentence| &sentence.key),
+            class: self.class.as_str(),
+            text: &render(&self.letter, self.composed),
+            title: &title(self.letter.locale, brief.template),
+            link: self.letter.link,
+            brief: &brief,
+            alerts: self.alerts,
+            sealed_at: now,
+        };
+        seal(channel, &envelope)
+    }
+}
+
+/// The key of a message over all its attempts (I12).
+pub fn dedupe_key(message_id: Uuid) -> String {
+    format!("msg_{}", message_id.simple())
+}
+
 /// The bytes of a message on a channel; they never change after sealing.
 pub fn seal(channel: Channel, envelope: &Envelope<'_>) -> Vec<u8> {
     match channel {
         Channel::Log => envelope.text.as_bytes().to_vec(),
         Channel::Webhook => webhook::body(envelope),
         Channel::Email => note::seal(envelope, note::MAILED_BYTES_MAX),
-        Channel::WebPush | Channel::Ntfy | Channel::Gotify | Channel::Bark | Channel::ServerChan | Channel::PushPlus | Channel::Apprise => {
+        Channel::WebPush => note::seal_for_screen(envelope),
+        Channel::Ntfy | Channel::Gotify | Channel::Bark | Channel::ServerChan | Channel::PushPlus | Channel::Apprise => {
             note::seal(envelope, note::PUSHED_BYTES_MAX)
         }
         // Which of the provider's templates that is, the settings say when it is sent.

@@ -39,11 +39,36 @@ pub struct Note {
     pub level: Level,
     /// When it was sealed, in seconds.
     pub at: i64,
+    /// The alerts that a pop-up is about, as 32 digits each: when all of them are over, it closes. Empty where they are too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<String>,
+    /// It says that they are over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_over: bool,
 }
+
+/// Alerts that a pop-up names: 700 bytes.
+const ALERTS_MAX: usize = 20;
 
 /// The bytes of a note, at most so many: of a text that is too long the end is missing, and the link is not.
 pub fn seal(envelope: &Envelope<'_>, bytes_max: usize) -> Vec<u8> {
-    let whole = sealed(envelope, envelope.text.len());
+    bounded(&unbounded(envelope), envelope, bytes_max)
+}
+
+/// The same for a screen, which must know when it is over.
+pub fn seal_for_screen(envelope: &Envelope<'_>) -> Vec<u8> {
+    let alerts = if envelope.alerts.len() > ALERTS_MAX { &[] } else { envelope.alerts };
+    let alerts = alerts.iter().map(|alert| alert.simple().to_string()).collect();
+    let is_over = envelope.class == NoticeClass::StandDown.as_str();
+    bounded(&Note { alerts, is_over, ..unbounded(envelope) }, envelope, PUSHED_BYTES_MAX)
+}
+
+fn bounded(note: &Note, envelope: &Envelope<'_>, bytes_max: usize) -> Vec<u8> {
+    let sealed = |kept: usize| {
+        let note = Note { body: shortened(envelope.text, kept, envelope.link), ..note.clone() };
+        serde_json::to_vec(&note).expect("texts and a number are JSON")
+    };
+    let whole = sealed(envelope.text.len());
     if whole.len() <= bytes_max {
         return whole;
     }
@@ -51,22 +76,23 @@ pub fn seal(envelope: &Envelope<'_>, bytes_max: usize) -> Vec<u8> {
     let (mut fits, mut too_long) = (0, envelope.text.len());
     while too_long - fits > 1 {
         let middle = usize::midpoint(fits, too_long);
-        if sealed(envelope, middle).len() <= bytes_max { fits = middle } else { too_long = middle }
+        if sealed(middle).len() <= bytes_max { fits = middle } else { too_long = middle }
     }
-    sealed(envelope, fits)
+    sealed(fits)
 }
 
-/// With so many bytes of the text.
-fn sealed(envelope: &Envelope<'_>, kept: usize) -> Vec<u8> {
-    let note = Note {
+/// With the whole text.
+fn unbounded(envelope: &Envelope<'_>) -> Note {
+    Note {
         title: envelope.title.to_owned(),
-        body: shortened(envelope.text, kept, envelope.link),
+        body: envelope.text.to_owned(),
         link: envelope.link.map(str::to_owned),
         tag: envelope.message_id.simple().to_string(),
         level: level(envelope),
         at: envelope.sealed_at.timestamp(),
-    };
-    serde_json::to_vec(&note).expect("texts and a number are JSON")
+        alerts: Vec::new(),
+        is_over: false,
+    }
 }
 
 fn shortened(text: &str, kept: usize, link: Option<&str>) -> String {
@@ -195,6 +221,36 @@ mod tests {
         }
         let (_, note) = of("不长", None, Template::Alert, "alert", 10);
         assert_eq!(note.body, "…", "a limit that nothing fits ends, too");
+    }
+
+    #[test]
+    fn a_pop_up_names_its_alerts_and_says_when_they_are_over() {
+        let brief =
+            Brief { template: Template::Alert, called: String::new(), place: String::new(), count: 1, link: String::new(), code: None };
+        let note = |class: &str, alerts: &[Uuid]| {
+            let text = "三".repeat(4_000);
+            let envelope = Envelope {
+                message_id: Uuid::from_u128(7),
+                call_no: 1,
+                recipient_id: Uuid::from_u128(8),
+                kind: "notice.alert_call",
+                class,
+                text: &text,
+                title: "标题",
+                link: None,
+                brief: &brief,
+                alerts,
+                sealed_at: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+            };
+            let bytes = seal_for_screen(&envelope);
+            assert!(bytes.len() <= PUSHED_BYTES_MAX, "{}", bytes.len());
+            serde_json::from_slice::<Note>(&bytes).unwrap()
+        };
+        let alerts: Vec<Uuid> = (0..=20).map(Uuid::from_u128).collect();
+        assert_eq!((note("alert", &alerts[..20]).alerts.len(), note("alert", &alerts[..20]).is_over), (20, false));
+        assert_eq!(note("alert", &alerts).alerts.len(), 0, "too many to be told when all are over");
+        assert_eq!(note("stand_down", &alerts[..1]).alerts, ["00000000000000000000000000000000"]);
+        assert!(note("stand_down", &alerts[..1]).is_over);
     }
 
     #[test]

@@ -96,7 +96,7 @@ mod tests {
             (503, "", SafeRetry),
             (507, "", SafeRetry),
         ] {
-            let outcome = of_reply(&Reply { status, body: body.into(), retry_after: None });
+            let outcome = of_reply(&Reply { status, body: body.into(), ..Reply::default() });
             assert_eq!(outcome.class, expected, "{status} {body}");
             assert_eq!(outcome.whole_account, status == 429, "{status}");
         }

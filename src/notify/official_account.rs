@@ -3,8 +3,8 @@
 //! - `POST /cgi-bin/stable_token` with `grant_type` client_credential, `appid`, `secret` gives a token without ending the one that others
 //!   hold, perhaps with the rest of its life only.
 //! - `POST /cgi-bin/message/template/send?access_token=` with `touser` (openid), `template_id`, `url`, `client_msg_id`, `data`. The same
-//!   openid and `client_msg_id` are sent once within ten minutes: a repeat is the same message (I12), and later a second one. Success is
-//!   `errcode` 0.
+//!   openid and `client_msg_id` are sent once within ten minutes: a repeat is the same message (I12), and later a second one, which
+//!   says so. Success is `errcode` 0.
 //! - Keywords: `thing` takes 20 characters, `time` the hour, with the date before it if need be; more is refused with 47003.
 //! - 45009: the quota of the day is used up. 43004: she does not follow. 40003: openid unknown. 40037: template unknown.
 //! - What became of it comes as an event, XML, signed with SHA-1 over the sorted token, timestamp and nonce: `TEMPLATESENDJOBFINISH` with
@@ -27,6 +27,8 @@ use crate::domain::message::retry::{Outcome, OutcomeClass};
 const THING_CHARS_MAX: usize = 20;
 /// Year, month, day and time as the vendor writes them, with the words for year, month and day behind the numbers.
 const TIME: &str = "%Y\u{5e74}%-m\u{6708}%-d\u{65e5} %H:%M";
+/// How long the platform knows a repeat.
+const REMEMBERED: TimeDelta = TimeDelta::minutes(10);
 /// The quota is a day's; the outbox asks again every hour at most.
 const QUOTA: TimeDelta = TimeDelta::hours(1);
 /// Of a status, for the delivery log.
@@ -87,8 +89,11 @@ impl OfficialAccount {
         let settings = &self.settings;
         // The platform shows times of China.
         let time = sealed.time.with_timezone(&chrono_tz::Asia::Shanghai).format(TIME).to_string();
+        // Before the place, because what happened may end in a code that must not be cut off.
+        let mark = if is_forgotten(outgoing, sealed) { outgoing.repeat_mark() } else { String::new() };
+        let place = fit::chars(&format!("{mark}{}", sealed.place), THING_CHARS_MAX);
         let mut data = Map::new();
-        for (keyword, value) in [(&settings.what, &sealed.what), (&settings.place, &sealed.place), (&settings.time, &time)] {
+        for (keyword, value) in [(&settings.what, &sealed.what), (&settings.place, &place), (&settings.time, &time)] {
             data.insert(keyword.clone(), json!({ "value": value }));
         }
         let mut json = json!({
@@ -106,6 +111,12 @@ impl OfficialAccount {
         });
         wechat::grant(self.client.post(format!("{}/cgi-bin/stable_token", self.base_url)).json(&json), now).await
     }
+}
+
+/// Whether a copy in doubt may be older than what the platform remembers; then the repeat is a second message and says so. One that is
+/// still remembered is not shown again, whatever it says.
+fn is_forgotten(outgoing: &Outgoing, sealed: &Sealed) -> bool {
+    outgoing.repeated && (outgoing.signed_at >= outgoing.at || outgoing.at - sealed.time >= REMEMBERED)
 }
 
 fn judge(answer: &Answer) -> Outcome {

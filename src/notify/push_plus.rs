@@ -101,7 +101,7 @@ mod tests {
             (503, "", SafeRetry),
         ] {
             let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-            let outcome = of_reply(&Reply { status, body: body.into(), retry_after: None }, now);
+            let outcome = of_reply(&Reply { status, body: body.into(), ..Reply::default() }, now);
             assert_eq!(outcome.class, expected, "{status} {body}");
             assert_eq!(outcome.provider_id.as_deref(), (expected == Sent).then_some("d4de2b53"));
         }

@@ -111,7 +111,7 @@ mod tests {
             (503, "", SafeRetry),
         ] {
             let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-            let outcome = of_reply(&Reply { status, body: body.into(), retry_after: None }, now);
+            let outcome = of_reply(&Reply { status, body: body.into(), ..Reply::default() }, now);
             assert_eq!(outcome.class, expected, "{status} {body}");
             assert!(!outcome.whole_account, "a quota is one person's");
         }

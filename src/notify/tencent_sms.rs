@@ -9,7 +9,7 @@
 //! HTTP/1.1, so that the `host` that is signed is also sent under this name.
 //!
 //! Body: `{"PhoneNumberSet":["+86…"],"SmsSdkAppId","TemplateId","SignName","TemplateParamSet":[…],"SessionContext"}`. Templates count their
-//! variables: `{1}` is who is called, `{2}` the place, `{3}` the number of households; that of the code has `{1}` alone. There is none
+//! variables: `{1}` is who is called, `{2}` the place, `{3}` the number of households; that of the code has `{1}` alone, those for contacts none. There is none
 //! for the link: the provider forbids even parts of addresses in variables, so `https://HOST/alerts` stands in the approved text.
 //!
 //! Answer: always HTTP 200, `Response` with either `Error {Code, Message}` or `SendStatusSet [{SerialNo, Code, …}]`; only `Ok` in every

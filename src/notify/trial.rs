@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::compose::{Letter, brief, render, title};
-use super::{Envelope, Outgoing, seal};
+use super::compose::Letter;
+use super::{Outgoing, Saying, dedupe_key};
 use crate::domain::message::channel::{AddressKind, SecretKind};
 use crate::domain::message::retry::{Outcome, OutcomeClass};
-use crate::domain::message::{Channel, Composed, Sentence, address};
+use crate::domain::message::{Channel, Composed, address};
 use crate::domain::notice::{Arguments, NoticeClass};
 use crate::domain::refusal::Refusal;
 use crate::text;
@@ -26,30 +26,23 @@ pub fn outgoing(channel: Channel, to: &str, locale: &'static str, now: DateTime<
     let secret = if by_key { address::secret(channel, key).map_err(about_to)? } else { None };
     let id = Uuid::now_v7();
     let called = text::plain(locale, "channel.trial_called");
-    let letter = Letter { called: &called, locale, drill: true, link: None };
-    let sentence = Sentence { key: KEY.to_owned(), arguments: Arguments::new(), units: Vec::new(), count: 0 };
-    let composed = Composed { sentences: vec![sentence], ..Composed::default() };
-    let brief = brief(&letter, NoticeClass::Report, &composed);
-    let envelope = Envelope {
+    let saying = Saying {
         message_id: id,
         call_no: 0,
         recipient_id: Uuid::nil(),
-        kind: KEY,
-        class: NoticeClass::Report.as_str(),
-        text: &render(&letter, &composed),
-        title: &title(locale, brief.template),
-        link: None,
-        brief: &brief,
+        letter: Letter { called: &called, locale, drill: true, link: None },
+        class: NoticeClass::Report,
+        composed: &Composed::one(KEY, Arguments::new()),
         alerts: &[],
-        sealed_at: now,
+        code: None,
     };
     Ok(Outgoing {
         message_id: id,
         channel,
         address,
         secret: secret.map(String::into_bytes),
-        body: seal(channel, &envelope),
-        dedupe_key: format!("msg_{}", id.simple()),
+        body: saying.seal(channel, now),
+        dedupe_key: dedupe_key(id),
         call_no: 0,
         repeated: false,
         locale,

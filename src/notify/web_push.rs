@@ -5,17 +5,18 @@
 //! `TTL` (seconds that the service keeps it for a browser that is off; without it nothing is kept), `Urgency`, `Topic` (32 letters: a
 //! newer message with the same one replaces an undelivered one), `Content-Encoding: aes128gcm` ([`encryption`], at most 4,096 bytes) and
 //! `Authorization: vapid …` ([`vapid`]). Each attempt is encrypted anew, so a repeat is known by its topic and, on the screen, by the
-//! `tag` of the note: `{"title", "body", "link", "tag", "level", "at"}`.
+//! `tag` of the note: `{"title", "body", "link", "tag", "level", "at", "alerts", "is_over"}`, which `static/sw.js` shows.
 //!
 //! 201 is accepted (some answer 200 or 202). 404 and 410: the subscription has ended. 401 and 403: the key of the settings, or the
-//! clock. 413 is too long, 429 and 503 too much. The endpoint is a foreign address, so it is judged like a webhook's.
+//! clock; while other browsers take messages, this one's subscription was made with an older key and is over (`retry::refusal`).
+//! 413 is too long, 429 and 503 too much. The endpoint is a foreign address, so it is judged like a webhook's.
 
 use std::time::Duration;
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Outgoing;
 use super::http::{self, Reply, exchange};
@@ -27,7 +28,7 @@ use crate::domain::message::retry::{Outcome, OutcomeClass};
 pub mod encryption;
 pub mod vapid;
 
-use encryption::{Encryption, Keys};
+use encryption::{AUTH_BYTES, Encryption, Keys};
 use vapid::ServerKey;
 
 const TTL_SECONDS: u32 = 86_400;
@@ -38,24 +39,43 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// What a browser gives.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Subscription {
     pub endpoint: String,
     keys: SubscriptionKeys,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct SubscriptionKeys {
     p256dh: String,
     auth: String,
 }
 
 impl Subscription {
+    /// # Errors
+    /// The field of a key that none can be encrypted for.
+    pub fn of(endpoint: String, p256dh: String, auth: String) -> Result<Self, &'static str> {
+        if BASE64URL.decode(&auth).ok().is_none_or(|bytes| bytes.len() != AUTH_BYTES) {
+            return Err("keys.auth");
+        }
+        let given = Self { endpoint, keys: SubscriptionKeys { p256dh, auth } };
+        if given.keys().is_some() { Ok(given) } else { Err("keys.p256dh") }
+    }
+
+    /// As [`Subscription::read`] takes it.
+    pub fn secret(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts are JSON")
+    }
+
     /// The address to send to and the keys to encrypt for; `None` if nothing can be sent by it.
     pub fn read(json: &[u8]) -> Option<(String, Keys)> {
         let given: Self = serde_json::from_slice(json).ok()?;
-        let keys = Keys::read(&BASE64URL.decode(given.keys.p256dh).ok()?, &BASE64URL.decode(given.keys.auth).ok()?)?;
+        let keys = given.keys()?;
         Some((given.endpoint, keys))
+    }
+
+    fn keys(&self) -> Option<Keys> {
+        Keys::read(&BASE64URL.decode(&self.keys.p256dh).ok()?, &BASE64URL.decode(&self.keys.auth).ok()?)
     }
 }
 
@@ -132,12 +152,12 @@ mod tests {
             (503, SafeRetry),
             (504, Ambiguous),
         ] {
-            let outcome = of_reply(&Reply { status, body: Vec::new(), retry_after: None });
+            let outcome = of_reply(&Reply { status, ..Reply::default() });
             assert_eq!(outcome.class, expected, "{status}");
         }
         for status in [429, 503] {
             let wait = Some(TimeDelta::seconds(7));
-            let outcome = of_reply(&Reply { status, body: Vec::new(), retry_after: wait });
+            let outcome = of_reply(&Reply { status, retry_after: wait, ..Reply::default() });
             assert_eq!((outcome.class, outcome.wait), (Throttled, wait), "{status}");
         }
     }
@@ -147,6 +167,19 @@ mod tests {
         let whole = r#"{"endpoint":"https://push.example.net/1","expirationTime":null,"keys":{"p256dh":"BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4","auth":"BTBZMqHH6r4Tts7J_aSIgg"}}"#;
         assert!(Subscription::read(whole.as_bytes()).is_some_and(|(endpoint, _)| endpoint == "https://push.example.net/1"));
         assert!(Subscription::read(whole.replace("aSIgg", "aSIgg==").as_bytes()).is_some(), "padding does no harm");
+        let whole_value: serde_json::Value = serde_json::from_str(whole).unwrap();
+        let given = |name: &str| whole_value["keys"][name].as_str().unwrap().to_owned();
+        let of = |p256dh: String, auth: String| Subscription::of("https://push.example.net/1".to_owned(), p256dh, auth);
+        let made = of(given("p256dh"), given("auth")).ok().map(|made| made.secret());
+        assert!(made.is_some_and(|secret| Subscription::read(&secret).is_some()));
+        for (p256dh, auth, wrong) in [
+            (given("p256dh"), "BTBZMqHH6r4Tts7J_aSI".to_owned(), "keys.auth"),
+            (given("p256dh"), "!".to_owned(), "keys.auth"),
+            (given("p256dh").replace("BCVx", "BCV"), given("auth"), "keys.p256dh"),
+            (given("auth"), given("auth"), "keys.p256dh"),
+        ] {
+            assert_eq!(of(p256dh, auth).err(), Some(wrong));
+        }
         for broken in [
             whole.replace("auth", "other"),
             whole.replace("endpoint", "address"),

@@ -8,11 +8,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{SecondsFormat, TimeDelta};
-use hmac::{Hmac, KeyInit, Mac};
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use serde_json::json;
 
+use super::digest::hmac_sha256;
 use super::target::{Resolver, check_target};
 use super::{Envelope, Outgoing, http};
 use crate::domain::message::retry::{Outcome, OutcomeClass};
@@ -84,10 +84,8 @@ pub fn body(envelope: &Envelope<'_>) -> Vec<u8> {
 
 /// `v1,` and the HMAC of id, time and body, as the Standard Webhooks specification says.
 pub fn sign(key: &[u8], id: &str, stamp: i64, body: &[u8]) -> String {
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes any key length");
-    mac.update(format!("{id}.{stamp}.").as_bytes());
-    mac.update(body);
-    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+    let signed = [format!("{id}.{stamp}.").as_bytes(), body].concat();
+    format!("v1,{}", STANDARD.encode(hmac_sha256(key, &signed)))
 }
 
 async fn drain(mut response: reqwest::Response) {

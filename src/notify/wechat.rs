@@ -18,8 +18,18 @@ use crate::domain::message::retry::{Outcome, OutcomeClass};
 
 /// Of an attempt: whoever waits for the token still wants to send.
 const TOKEN_SECONDS_MAX: u64 = 4;
-/// A limit that is counted by the minute.
-pub const THROTTLED: TimeDelta = TimeDelta::seconds(60);
+/// A limit that is counted by the minute, and one by the hour.
+const OF_THE_MINUTE: TimeDelta = TimeDelta::seconds(60);
+const OF_THE_HOUR: TimeDelta = TimeDelta::seconds(3_600);
+/// What the text of 45009 says of the hour, in English or in Chinese.
+const HOUR: [&str; 2] = ["hour", "\u{5c0f}\u{65f6}"];
+
+/// How long 45009 lasts, by its text; where that does not say, it is asked again after a minute.
+pub fn limit(errmsg: &str) -> TimeDelta {
+    let said = errmsg.to_lowercase();
+    if HOUR.iter().any(|word| said.contains(word)) { OF_THE_HOUR } else { OF_THE_MINUTE }
+}
+
 /// What no token lives longer than, whatever is granted.
 const LIFE_SECONDS_MAX: u32 = 86_400;
 
@@ -27,6 +37,8 @@ const LIFE_SECONDS_MAX: u32 = 86_400;
 #[derive(Debug, Default, Deserialize)]
 pub struct Answer {
     pub errcode: i64,
+    #[serde(default)]
+    pub errmsg: String,
     #[serde(default)]
     pub msgid: serde_json::Value,
     /// Recipients that WeCom does not know, in one text.
@@ -113,6 +125,8 @@ struct Granted {
     #[serde(default)]
     errcode: i64,
     #[serde(default)]
+    errmsg: String,
+    #[serde(default)]
     access_token: String,
     #[serde(default)]
     expires_in: u32,
@@ -127,7 +141,7 @@ impl Granted {
                 Ok(Token::new(self.access_token, lives, now))
             }
             -1 | 0 => Err(Outcome::new(OutcomeClass::SafeRetry, detail)),
-            45009 => Err(Outcome::account_throttled(Some(THROTTLED), detail)),
+            45009 => Err(Outcome::account_throttled(Some(limit(&self.errmsg)), detail)),
             // Whatever else is wrong is wrong with the account: there is no message in this request.
             _ => Err(Outcome::new(OutcomeClass::Config, detail)),
         }

@@ -6,7 +6,7 @@
 //! - `touser` is one user id: `a|b` would be two people and `@all` everybody whom the application sees.
 //! - A repeat is the same message within `duplicate_check_interval` if its JSON is identical: no attempt number, no time of day in it (I12).
 //! - Over 30 a minute or 1,000 an hour to one member it drops messages and says 0: `Channel::limits` keeps that from happening.
-//! - 45009: too many, 60 s for the whole account (a limit of the hour says the same again and again). 60020: this server's address is
+//! - 45009: too many, 60 s for the whole account, or an hour if its text speaks of the hour. 60020: this server's address is
 //!   not allowed. 81013: user unknown, or not among those who see the application.
 //! - Markdown shows only in WeCom itself, text also in the WeChat of those who follow the plug-in.
 
@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::token::{Token, TokenCache};
-use super::wechat::{self, Answer, THROTTLED};
+use super::wechat::{self, Answer, limit};
 use super::{Envelope, Outgoing, fit};
 use crate::config::WecomApp as Settings;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
@@ -76,7 +76,7 @@ fn judge(answer: &Answer) -> Outcome {
         0 if !answer.invaliduser.is_empty() => Outcome::new(OutcomeClass::Permanent, "invaliduser"),
         0 if !answer.unlicenseduser.is_empty() => Outcome::new(OutcomeClass::Permanent, "unlicenseduser"),
         0 => Outcome::sent(answer.number()),
-        45009 => Outcome::account_throttled(Some(THROTTLED), detail),
+        45009 => Outcome::account_throttled(Some(limit(&answer.errmsg)), detail),
         code => Outcome::new(wechat::class(code), detail),
     }
 }
@@ -112,8 +112,14 @@ mod tests {
             assert_eq!(judge(&serde_json::from_str(body).unwrap()).class, class, "{body}");
         }
         serde_json::from_str::<Answer>(r#"{"errmsg":"ok"}"#).unwrap_err();
-        let throttled = judge(&Answer { errcode: 45009, ..Answer::default() });
-        assert!(throttled.whole_account && throttled.wait == Some(THROTTLED));
+        for (said, seconds) in [
+            ("api freq out of limit", 60),
+            ("reach hour limit", 3_600),
+            ("\u{8d85}\u{8fc7}\u{6bcf}\u{5c0f}\u{65f6}\u{4e0a}\u{9650}", 3_600),
+        ] {
+            let throttled = judge(&Answer { errcode: 45009, errmsg: said.to_owned(), ..Answer::default() });
+            assert!(throttled.whole_account && throttled.wait.is_some_and(|wait| wait.num_seconds() == seconds), "{said}");
+        }
     }
 
     #[test]

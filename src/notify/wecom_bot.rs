@@ -1,10 +1,9 @@
 //! 企业微信群机器人. Evidence: vendor documentation; no live vendor was asked.
 //!
 //! `POST /cgi-bin/webhook/send?key=KEY`, `{"msgtype":"text","text":{"content":…}}`, at most 2,048 bytes, 20 posts a minute for each robot.
-//! Always HTTP 200; success is `errcode` 0 and nothing else. -1 is busy; 45009 too many (a minute's limit blocks for 60 s); 93000 the key
+//! Always HTTP 200; success is `errcode` 0 and nothing else. -1 is busy; 45009 too many (60 s, or an hour if its text speaks of the hour); 93000 the key
 //! is unknown or the robot was removed; 40058, 40008, 44004 and 40035 the text is too long, empty or wrong.
 
-use chrono::TimeDelta;
 use reqwest::{RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::json;
@@ -12,14 +11,16 @@ use serde_json::json;
 use super::fit;
 use super::group::RobotKey;
 use super::http::Reply;
+use super::wechat::limit;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 
 const CONTENT_BYTES_MAX: usize = 2_048;
-const THROTTLED: TimeDelta = TimeDelta::seconds(60);
 
 #[derive(Deserialize)]
 struct Answer {
     errcode: i64,
+    #[serde(default)]
+    errmsg: String,
 }
 
 /// The key in an address as the platform shows it; an authority may run the platform itself, under a host of its own.
@@ -34,12 +35,12 @@ pub fn request(client: &reqwest::Client, base_url: &str, key: &RobotKey, text: &
 }
 
 pub fn outcome(reply: &Reply) -> Outcome {
-    let Some(Answer { errcode }) = reply.json().filter(|_| reply.status == 200) else { return reply.unclear() };
+    let Some(Answer { errcode, errmsg }) = reply.json().filter(|_| reply.status == 200) else { return reply.unclear() };
     let detail = format!("errcode {errcode}");
     match errcode {
         0 => Outcome::sent(None),
         -1 => Outcome::new(OutcomeClass::SafeRetry, detail),
-        45009 => Outcome::throttled(Some(THROTTLED), detail),
+        45009 => Outcome::throttled(Some(limit(&errmsg)), detail),
         93000 => Outcome::new(OutcomeClass::Gone, "errcode 93000: key unknown or robot removed"),
         _ => Outcome::new(OutcomeClass::Permanent, detail),
     }

@@ -48,6 +48,15 @@ pub fn part(tx: &Tx, template: &'static str, parameter: u8) -> String {
     text(tx, template).replacen("$1", &format!("${parameter}"), 1)
 }
 
+/// Bytes as text as a value of the type `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn expand(template: &str, postgres: bool) -> String {
     let slots: Vec<(&str, &str)> = template.split('{').skip(1).map(|rest| slot(rest.split('}').next().unwrap_or_default())).collect();
     let rows = if postgres { typed_rows(&slots) } else { READ_ONCE.to_owned() };

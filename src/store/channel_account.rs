@@ -6,6 +6,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::domain::message::Channel;
+use crate::domain::message::channel::OF_CONTACTS;
 use crate::on;
 use crate::store::{Result, Tx};
 
@@ -19,13 +20,23 @@ pub struct Account {
     pub fault_why: Option<String>,
 }
 
+/// What the settings say of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Working {
+    pub channel: Channel,
+    pub configured: bool,
+    /// Its templates for contacts are set.
+    pub tells_contacts: bool,
+}
+
 /// Writes what the settings say, at each start; a fault is forgotten, because somebody may have mended the settings.
-pub async fn declare(tx: &mut Tx, channels: &[(Channel, bool)]) -> Result<()> {
+pub async fn declare(tx: &mut Tx, channels: &[Working]) -> Result<()> {
     tx.lock_named("channel_account").await?;
-    let sql = "insert into channel_account (channel, configured) values ($1, $2)
-        on conflict (channel) do update set configured = excluded.configured, fault_at = null, fault_why = null";
-    for (channel, configured) in channels {
-        on!(tx, |conn| sqlx::query(sql).bind(channel.as_str()).bind(*configured).execute(conn).await.map(|_| ()))?;
+    let sql = "insert into channel_account (channel, configured, tells_contacts) values ($1, $2, $3)
+        on conflict (channel) do update set configured = excluded.configured, tells_contacts = excluded.tells_contacts,
+            fault_at = null, fault_why = null";
+    for Working { channel, configured, tells_contacts } in channels {
+        on!(tx, |conn| sqlx::query(sql).bind(channel.as_str()).bind(*configured).bind(*tells_contacts).execute(conn).await.map(|_| ()))?;
     }
     Ok(())
 }
@@ -36,6 +47,13 @@ pub async fn configured(tx: &mut Tx) -> Result<Vec<Account>> {
     let mut accounts: Vec<Account> = on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?;
     accounts.sort_by_key(|account| account.channel);
     Ok(accounts)
+}
+
+/// The ways by which contacts can be told now, in their order.
+pub async fn of_contacts(tx: &mut Tx) -> Result<Vec<Channel>> {
+    let sql = "select channel from channel_account where configured and tells_contacts and fault_at is null";
+    let words: Vec<String> = on!(tx, |conn| sqlx::query_scalar(sql).fetch_all(conn).await)?;
+    Ok(OF_CONTACTS.into_iter().filter(|channel| words.iter().any(|word| word == channel.as_str())).collect())
 }
 
 /// The provider refuses the account. Returns whether that is news.

@@ -32,7 +32,7 @@ impl ClaimKey {
 }
 
 /// `None`: this text was never a key of ours.
-fn hash(key: &str) -> Option<Vec<u8>> {
+pub(super) fn hash(key: &str) -> Option<Vec<u8>> {
     let bytes = URL_SAFE_NO_PAD.decode(key).ok().filter(|bytes| bytes.len() == KEY_BYTES)?;
     Some(Sha256::digest(bytes).to_vec())
 }

@@ -10,12 +10,15 @@ use uuid::Uuid;
 
 use super::{Result, Tx, bulk};
 use crate::domain::access::Who;
+use crate::domain::notice::RecipientKind;
 use crate::{on, visible_seniors};
 
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Sent {
     pub id: Uuid,
     pub recipient_id: Uuid,
+    #[sqlx(try_from = "String")]
+    pub recipient_kind: RecipientKind,
     pub channel: String,
     pub call_no: i64,
     pub state: String,
@@ -67,15 +70,15 @@ pub struct Search {
 /// Messages, newest first.
 pub async fn list(tx: &mut Tx, who: &Who, search: &Search, rows_max: i64) -> Result<Vec<Sent>> {
     let sql = concat!(
-        "select m.id, m.recipient_id, m.channel, m.call_no, m.state, m.sealed_at, m.next_at, m.sent_at, m.repeated, m.last_error
+        "select m.id, m.recipient_id, m.recipient_kind, m.channel, m.call_no, m.state, m.sealed_at, m.next_at, m.sent_at, m.repeated, m.last_error
         from message m
-        where m.site_id = $1 and ($4 or exists (select 1 from notice n
-                join alert a on a.site_id = n.site_id and a.id = n.alert_id
-                where n.site_id = $1 and n.message_id = m.id and a.senior_id in (",
+        where m.site_id = $1 and ($4 or exists (select 1 from message_alert t
+                join alert a on a.site_id = t.site_id and a.id = t.alert_id
+                where t.site_id = $1 and t.message_id = m.id and a.senior_id in (",
         visible_seniors!(),
         ")))
             and ($5 is null or m.state = $5) and ($6 is null or m.recipient_id = $6)
-            and ($7 is null or exists (select 1 from notice n where n.site_id = $1 and n.message_id = m.id and n.alert_id = $7))
+            and ($7 is null or exists (select 1 from message_alert t where t.site_id = $1 and t.message_id = m.id and t.alert_id = $7))
             and ($8 is null or m.sealed_at < $8 or (m.sealed_at = $8 and m.id < $9))
         order by m.sealed_at desc, m.id desc limit $10"
     );

@@ -49,7 +49,9 @@ struct Row {
 
 /// All groups that work, with what is so now: open alerts by building, drills left out.
 pub async fn groups(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Group>> {
-    let sql = "select site_id, id, channel, key_sealed, posted, posted_at, changed_at, next_at, attempts, repeated from group_chat
+    // A lease that nobody ended was a sender's that died: whether its post arrived is unknown.
+    let sql = "select site_id, id, channel, key_sealed, posted, posted_at, changed_at, next_at, attempts,
+            (repeated or lease_until is not null) as repeated from group_chat
         where ended_at is null and disabled_at is null and (lease_until is null or lease_until <= $1) order by site_id, id";
     let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql).bind(now).fetch_all(conn).await)?;
     if rows.is_empty() {
@@ -88,7 +90,7 @@ pub async fn note(tx: &mut Tx, group: &Group, changed_at: Option<DateTime<Utc>>)
 
 /// Takes a group for one post; `false`: another instance was first.
 pub async fn lease(tx: &mut Tx, group: &Group, now: DateTime<Utc>) -> Result<bool> {
-    let sql = "update group_chat set lease_until = $3, attempts = attempts + 1
+    let sql = "update group_chat set lease_until = $3, attempts = attempts + 1, repeated = (repeated or lease_until is not null)
         where site_id = $1 and id = $2 and ended_at is null and disabled_at is null and (lease_until is null or lease_until <= $4)";
     let taken = on!(tx, |conn| sqlx::query(sql)
         .bind(group.site_id)
@@ -124,6 +126,15 @@ pub async fn failed(tx: &mut Tx, group: &Group, next_at: DateTime<Utc>, unknown:
         .execute(conn)
         .await
         .map(|_| ()))?;
+    Ok(())
+}
+
+/// The platform refuses everything until something here is mended, which is no fault of the robot: it is asked again at `next_at`, and
+/// the operators hear of it.
+pub async fn wait_for_mending(tx: &mut Tx, group: &Group, next_at: DateTime<Utc>, why: &str, now: DateTime<Utc>) -> Result<()> {
+    failed(tx, group, next_at, false, why).await?;
+    let said = arguments([("channel", group.channel.as_str()), ("why", why)]);
+    watch::tell_operators(tx, group.site_id, "notice.group_clock", &format!("group_clock/{}", group.channel), &said, now).await?;
     Ok(())
 }
 

@@ -10,14 +10,23 @@
 
 /// Which rows of `member_channel c` carry messages at all: never an unsigned webhook, and of each channel only while this
 /// installation has an account that works (see `store::channel_account`; the log works where `outbox.log_counts` says that
-/// somebody reads it).
+/// somebody reads it). A browser shows what another way carries, and never counts as somebody told ([`shows`]).
 macro_rules! carries {
     () => {
-        "(c.verified_at is not null and c.disabled_at is null and (c.channel <> 'webhook' or c.secret_sealed is not null)
+        "(c.verified_at is not null and c.disabled_at is null and c.channel <> 'web_push'
+          and (c.channel <> 'webhook' or c.secret_sealed is not null)
           and exists (select 1 from channel_account u where u.channel = c.channel and u.configured and u.fault_at is null))"
     };
 }
 pub(crate) use carries;
+
+/// Which rows of `member_channel c` are browsers that show a copy of each message to their person.
+macro_rules! shows {
+    () => {
+        "(c.channel = 'web_push' and c.verified_at is not null and c.disabled_at is null and c.secret_sealed is not null
+          and exists (select 1 from channel_account u where u.channel = c.channel and u.configured and u.fault_at is null))"
+    };
+}
 
 /// Which of them are not used up by the notice `n`.
 ///
@@ -30,6 +39,29 @@ macro_rules! usable_channel {
             " and n.channels_tried < (select count(*) from member_channel p where p.site_id = c.site_id and p.member_id = c.member_id
              and (p.position < c.position or (p.position = c.position and p.id <= c.id)))"
         )
+    };
+}
+
+/// Whether the contact of the notice `n` has a channel left: the telephones of this installation in the order of
+/// `OF_CONTACTS`, while she may be told.
+macro_rules! reaches_contact {
+    () => {
+        concat!(
+            "(n.recipient_kind = 'contact'
+              and exists (select 1 from contact k where k.site_id = n.site_id and k.id = n.recipient_id and ",
+            $crate::store::contact_call::agreed!(),
+            ") and exists (select 1 from channel_account u where u.configured and u.tells_contacts and u.fault_at is null
+                and ",
+            rank_of_contacts!("u.channel"),
+            " > n.channels_tried))"
+        )
+    };
+}
+
+/// `Channel::rank_of_contacts` of a column.
+macro_rules! rank_of_contacts {
+    ($channel:literal) => {
+        concat!("case ", $channel, " when 'aliyun_sms' then 1 when 'tencent_sms' then 2 when 'aliyun_voice' then 3 else 0 end")
     };
 }
 
@@ -59,12 +91,24 @@ mod settle;
 
 pub use fail::{Escalate, fail_unreachable};
 pub use lease::{LEASE_RAN_OUT, Leased, Terms, lease, next_due, release};
-pub use seal::{BUNDLE, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route, claim_due, insert, next_call_no, recipients};
+pub use seal::{
+    BUNDLE, Due, NOTICES_PER_PASS_MAX, NewMessage, Recipient, Route, claim_due, drop_useless, insert, next_call_no, recipients,
+};
 pub use settle::{Attempt, settle};
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::message::Channel;
+    use crate::domain::message::channel::OF_CONTACTS;
     use crate::domain::notice::NoticeClass;
+
+    #[test]
+    fn contacts_are_told_in_one_order_everywhere() {
+        for channel in OF_CONTACTS {
+            assert!(rank_of_contacts!("c").contains(&format!("'{channel}' then {}", channel.rank_of_contacts())), "{channel}");
+        }
+        assert_eq!(Channel::ALL.iter().filter(|channel| channel.rank_of_contacts() > 0).count(), OF_CONTACTS.len());
+    }
 
     #[test]
     fn every_class_is_known_to_the_outbox() {

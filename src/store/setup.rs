@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use uuid::Uuid;
 
 use super::{Result, Tx};
+use crate::domain::id;
 use crate::on;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
@@ -42,6 +43,6 @@ pub async fn of(tx: &mut Tx, site_id: Uuid, today: NaiveDate) -> Result<Setup> {
             (select count(*) from walking w where not exists (select 1 from member_channel c
                 where c.site_id = $1 and c.member_id = w.id and c.disabled_at is null and c.verified_at is not null)) as without_channel,
             (select count(*) from alert a join senior s on s.site_id = a.site_id and s.id = a.senior_id
-                where a.site_id = $1 and s.purpose = 'canary') as drills";
-    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(today).fetch_one(conn).await)?)
+                where a.site_id = $1 and s.purpose = 'canary' and s.id <> $3) as drills";
+    Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(today).bind(id::canary(site_id)).fetch_one(conn).await)?)
 }

@@ -155,7 +155,7 @@ async fn insert(tx: &mut Tx, site_id: Uuid, fresh: &[(&NewSignal, Standing)], no
                 "site": site_id, "id": signal.id, "senior": signal.senior_id, "kind": signal.kind.as_str(), "observed": bulk::time(signal.observed_at),
                 "received": bulk::time(now), "observed_by": signal.observed_by, "entered_by": signal.entered_by, "device": signal.device_id,
                 "source": signal.source.as_str(), "evidence": signal.evidence.map(Evidence::as_str), "standing": standing.as_str(),
-                "replaces": signal.replaces, "reason": signal.reason, "note": signal.note, "hash": hex(&signal.content_hash()),
+                "replaces": signal.replaces, "reason": signal.reason, "note": signal.note, "hash": bulk::hex(&signal.content_hash()),
             })
         })
         .collect();
@@ -165,15 +165,6 @@ async fn insert(tx: &mut Tx, site_id: Uuid, fresh: &[(&NewSignal, Standing)], no
             {device:uuid}, {source:text}, {evidence:text}, {standing:text}, {replaces:uuid}, {reason:text}, {note:text}, {hash:bytes} from {rows}";
     bulk::execute(tx, sql, &rows).await?;
     Ok(())
-}
-
-/// Bytes as text for a bulk statement.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 async fn react(tx: &mut Tx, site_id: Uuid, fresh: &[(&NewSignal, Standing)], now: DateTime<Utc>) -> Result<()> {

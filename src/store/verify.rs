@@ -50,7 +50,7 @@ const RULES: &[(&str, &str)] = &[
     (
         "alert_stands_still",
         "select a.id from alert a where a.resolved_at is null and a.next_action_at is null
-           and exists (select 1 from ladder_step s where s.site_id = a.site_id and s.alert_id = a.id and s.epoch = a.epoch and s.act <> 'confirm')
+           and exists (select 1 from ladder_step s where s.site_id = a.site_id and s.alert_id = a.id and s.epoch = a.epoch and s.act <> 'confirm' and s.act not like 'contact%')
          order by a.id limit $3",
     ),
     (
@@ -96,13 +96,15 @@ const RULES: &[(&str, &str)] = &[
         "select id from notice where class not in ('alert', 'stand_down', 'reminder', 'report')
            or state not in ('pending', 'sealed', 'delivered', 'cancelled', 'failed')
          union all
-         select id from message where channel not in ('log', 'webhook') or state not in ('ready', 'leased', 'sent', 'failed')
+         select id from message where channel not in ('log', 'webhook', 'aliyun_sms', 'tencent_sms', 'aliyun_voice', 'wecom_app', 'email',
+             'official_account', 'web_push', 'ntfy', 'gotify', 'bark', 'server_chan', 'push_plus', 'apprise') or state not in ('ready', 'leased', 'sent', 'failed')
          order by id limit $3",
     ),
     (
         "message_without_recipient",
         "select m.id from message m left join member r on r.site_id = m.site_id and r.id = m.recipient_id
-         where r.id is null order by m.id limit $3",
+         left join contact k on k.site_id = m.site_id and k.id = m.recipient_id and m.recipient_kind = 'contact'
+         where r.id is null and k.id is null order by m.id limit $3",
     ),
 ];
 
@@ -174,4 +176,18 @@ pub async fn holds_sealed(db: &Db) -> Result<bool> {
 pub async fn is_empty(tx: &mut Tx) -> Result<bool> {
     let members: i64 = on!(tx, |conn| sqlx::query_scalar("select count(*) from member").fetch_one(conn).await)?;
     Ok(members == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RULES;
+    use crate::domain::message::Channel;
+
+    #[test]
+    fn a_message_by_any_channel_is_in_order() {
+        let (_, sql) = RULES.iter().find(|(name, _)| *name == "outbox_word_unknown").expect("the rule stands");
+        for channel in Channel::ALL {
+            assert!(sql.contains(&format!("'{channel}'")), "{channel}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Result, Tx, health, outbox, plan};
+use super::{Result, Tx, canary, health, outbox, plan};
 use crate::domain::day::local_date;
 use crate::domain::health::{SKEW_MAX, Sensors, Vitals, is_planned};
 use crate::on;
@@ -19,12 +19,13 @@ pub async fn vitals(tx: &mut Tx, sensors_wanted: bool, period: TimeDelta, now: D
         let at: Option<DateTime<Utc>> = on!(tx, |conn| sqlx::query_scalar(sql).bind(now).fetch_one(conn).await)?;
         undecided_since = undecided_since.into_iter().chain(at).min();
     }
-    let (mut unplanned, mut is_empty) = (false, true);
+    let (mut unplanned, mut is_empty, mut canary_late) = (false, true, false);
     for (_, site) in plan::all_sites(tx).await? {
         let Ok(site) = site else {
             (unplanned, is_empty) = (true, false);
             continue;
         };
+        canary_late |= canary::is_late(tx, &site, now).await?;
         unplanned |= !is_planned(site.planned_through, site.zone, period, now);
         is_empty = is_empty && !is_anybody_agreed(tx, site.id, local_date(site.zone, now)).await?;
     }
@@ -35,6 +36,7 @@ pub async fn vitals(tx: &mut Tx, sensors_wanted: bool, period: TimeDelta, now: D
         sensors: if sensors_wanted { Sensors::HeardAt(sensors_heard_at(tx, now).await?) } else { Sensors::Off },
         clock_suspect: false,
         unplanned,
+        canary_late,
         is_empty,
     })
 }
@@ -47,7 +49,7 @@ async fn sensors_heard_at(tx: &mut Tx, now: DateTime<Utc>) -> Result<Option<Date
 
 async fn is_anybody_agreed(tx: &mut Tx, site_id: Uuid, today: NaiveDate) -> Result<bool> {
     let sql = "select s.id from senior s join agreement a on a.site_id = s.site_id and a.senior_id = s.id
-        where s.site_id = $1 and s.ended_at is null and a.from_date <= $2 and (a.to_date is null or a.to_date > $2) limit 1";
+        where s.site_id = $1 and s.ended_at is null and s.purpose = 'real' and a.from_date <= $2 and (a.to_date is null or a.to_date > $2) limit 1";
     let found: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(today).fetch_optional(conn).await)?;
     Ok(found.is_some())
 }

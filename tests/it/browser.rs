@@ -4,9 +4,11 @@
 pub mod desk;
 pub mod device;
 pub mod door;
+pub mod drill;
 pub mod driver;
 pub mod office;
 pub mod paper;
+pub mod push;
 pub mod round;
 pub mod sign_in;
 pub mod stage;

@@ -27,6 +27,7 @@ mod register_races;
 mod returns;
 mod sensors;
 mod statistics;
+mod telling;
 mod tidy;
 mod visits;
 mod wording;

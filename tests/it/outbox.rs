@@ -19,7 +19,7 @@ mod daily;
 mod faults;
 mod pause;
 mod reach;
-mod receiver;
+pub mod receiver;
 mod shared;
 mod stopping;
 mod test_message;
@@ -157,6 +157,7 @@ pub async fn tell_of(app: &App, site: Uuid, members: &[Uuid], each: usize, (key,
                 .into(),
             class,
             not_before: now,
+            useless_from: None,
         })
         .map(|notice| (site, notice))
         .collect();
@@ -177,7 +178,7 @@ pub async fn crowd(app: &App, world: &World, count: usize, url: Option<String>) 
         .map(|id| {
             let (channel, channel_id) = (if url.is_some() { "webhook" } else { "log" }, Uuid::now_v7());
             let secret = app.seal.seal(&deliver::secret_place(channel_id), SECRET.as_bytes());
-            let secret = chenlian::store::signal::hex(&secret);
+            let secret = bulk::hex(&secret);
             serde_json::json!({ "site": site, "id": id, "channel_id": channel_id, "secret": secret, "phone": id.to_string(), "at": bulk::time(now),
                 "channel": channel, "address": url.clone().unwrap_or_default() })
         })

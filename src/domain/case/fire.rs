@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Alert, Arguments, Case, Cause, Command, Roster, TimelineKind, arguments, record};
-use crate::domain::alert::{StepAct, StepState, TriggerKind};
+use super::{Alert, Arguments, CANARY_KEY, Case, Cause, Command, Roster, TimelineKind, arguments, record};
+use crate::domain::alert::{Step, StepAct, StepState, TriggerKind};
 use crate::domain::check::Slot;
 use crate::domain::notice::{NewNotice, NoticeClass, key_of};
 use crate::domain::{absence, day, id, ladder};
@@ -17,15 +17,27 @@ fn aside(step: i64) -> i64 {
     -2 - step
 }
 
+fn fired(alert: &Alert, step: i64) -> Option<Step> {
+    alert.steps.iter().find(|known| known.epoch == alert.epoch && known.step == step && known.state == StepState::Fired).cloned()
+}
+
 impl Case {
     pub(super) fn fire_due_steps(&mut self, roster: &Roster, operators: &[Uuid], extra: &mut Vec<Command>, now: DateTime<Utc>) {
         for _ in 0..STEPS_PER_PASS_MAX {
             let Some(alert) = self.alert.as_ref().filter(|alert| alert.is_unresolved()) else { return };
             let Some(index) = ladder::next_due(alert, now) else { return };
+            if alert.steps[index].act == StepAct::Contact {
+                self.tell_contact(index, roster, extra, now);
+                continue;
+            }
             let (step, people) = (alert.steps[index].clone(), self.audience(alert, index, roster, operators, now));
             let (alert_id, epoch) = (alert.id, alert.epoch);
-            let key = key_of(step.act, alert.is_urgent(), alert.cause);
-            let remark = if matches!(step.act, StepAct::Call | StepAct::Look) { self.remark() } else { Arguments::new() };
+            let is_self_test = self.senior.is_daily_canary();
+            let key = if is_self_test { CANARY_KEY } else { key_of(step.act, alert.is_urgent(), alert.cause) };
+            let remark = match step.act {
+                StepAct::Call | StepAct::Look => self.remark(),
+                act => self.contact_said(act),
+            };
             for member in &people {
                 let mut notice = self.notice(alert_id, epoch, (step.step, step.level), *member, key, now);
                 notice.arguments.extend(remark.clone());
@@ -43,6 +55,9 @@ impl Case {
             let rules = self.senior.rules.clone();
             if let Some(alert) = self.alert.as_mut() {
                 ladder::mark_fired(alert, index, people.len(), &rules.ladder, now);
+            }
+            if step.act == StepAct::Family {
+                self.begin_contacts(roster, step.held, extra, now);
             }
         }
     }
@@ -78,10 +93,13 @@ impl Case {
         if of_assignment {
             return self.assignment_failed(extra, now);
         }
-        let fired = alert.steps.iter().any(|known| known.epoch == epoch && known.step == step && known.state == StepState::Fired);
-        if fired {
+        if let Some(fired) = fired(alert, step) {
+            if fired.act == StepAct::Contact {
+                return self.contact_unreached(step, extra, now);
+            }
             extra.push(record(alert.id, now, TimelineKind::Undeliverable, None, arguments([("step", step.to_string())])));
-            if !ladder::advance(alert, now) {
+            // The heartbeat tells of a self-test that did not arrive.
+            if !ladder::advance(alert, now) && !self.senior.is_daily_canary() {
                 // I16: there is no next rung to hear it instead.
                 let alert_id = alert.id;
                 for operator in operators {
@@ -89,6 +107,17 @@ impl Case {
                 }
             }
         }
+    }
+
+    /// Nobody of a step took the telephone: a text that lies unread has told nobody, so the rung after it comes now.
+    pub(super) fn unanswered(&mut self, (epoch, step): (i64, i64), extra: &mut Vec<Command>, now: DateTime<Utc>) {
+        let Some(alert) = self.alert.as_mut().filter(|alert| alert.is_unresolved() && alert.epoch == epoch) else { return };
+        let Some(fired) = fired(alert, step) else { return };
+        if fired.act == StepAct::Contact {
+            return self.contact_turn_over(step, now);
+        }
+        extra.push(record(alert.id, now, TimelineKind::Unanswered, None, arguments([("step", step.to_string())])));
+        ladder::advance_past(alert, &fired, now);
     }
 
     pub(super) fn tell(&self, alert_id: Uuid, epoch: i64, step: i64, member: Uuid, key: &'static str, now: DateTime<Utc>) -> Command {
@@ -134,6 +163,7 @@ impl Case {
             arguments: details,
             class: NoticeClass::Alert,
             not_before: now,
+            useless_from: None,
         }
     }
 }

@@ -51,7 +51,7 @@ impl Case {
             epoch: 1,
             level: 0,
             trial,
-            drill: false,
+            drill: self.senior.canary,
             opened_at: now,
             epoch_at: now,
             claimed_by: None,
@@ -76,9 +76,10 @@ impl Case {
             version: 0,
             triggers: Vec::new(),
             steps: Vec::new(),
+            contacts: Vec::new(),
         };
         if is_current {
-            ladder::begin(&mut alert, &self.senior.rules.ladder, on_duty, now);
+            self.senior.begin_ladder(&mut alert, on_duty, now);
         }
         extra.push(Command::CancelStandDown);
         extra.push(record(alert.id, now, TimelineKind::Opened, trigger.raised_by, describe(&trigger)));
@@ -88,7 +89,7 @@ impl Case {
 
     fn join(&mut self, trigger: Trigger, is_current: bool, extra: &mut Vec<Command>, now: DateTime<Utc>) {
         let (trial, on_duty) = (self.in_trial(now), self.on_duty(now));
-        let rules = self.senior.rules.clone();
+        let senior = self.senior.clone();
         let Some(alert) = self.alert.as_mut() else { return };
         let more_urgent = trigger.cause.urgency() > alert.cause.urgency();
         let new_date = alert.triggers.iter().all(|known| known.local_date < trigger.local_date);
@@ -104,11 +105,11 @@ impl Case {
             alert.looked_at = None;
             alert.sensor_noted_at = None;
             alert.drop_claim();
-            ladder::begin(alert, &rules.ladder, on_duty, now);
+            senior.begin_ladder(alert, on_duty, now);
             let detail = arguments([("epoch", alert.epoch.to_string())]);
             extra.push(record(alert.id, now, TimelineKind::EpochRaised, None, detail));
         } else if is_current {
-            ladder::ensure(alert, &rules.ladder, on_duty, now);
+            ladder::ensure(alert, &senior.rules.ladder, on_duty, now);
         }
         alert.triggers.push(trigger);
     }

@@ -2,13 +2,13 @@
 
 mod acts;
 mod claims;
+mod contacts;
 mod list;
 mod rungs;
 
 use chrono::TimeDelta;
 
 use super::*;
-use crate::domain::alert::StepState;
 use crate::domain::check::Slot;
 use crate::domain::place::{PairingKind, Role};
 use crate::domain::roster::GrantFact;

@@ -273,3 +273,48 @@ proptest! {
         }
     }
 }
+
+fn call(on: bool, observed_at: DateTime<Utc>) -> Fact {
+    fact(Reading::HelpState { on }, observed_at)
+}
+
+#[test]
+fn a_call_for_help_that_is_repeated_is_told_once_and_one_that_is_remembered_never() {
+    let told = |possibly_old, minutes| {
+        let at = at(minutes);
+        Verdict::Help { press: EventKey::Edge { at_ms: at.timestamp_millis() }, observed_at: at, possibly_old }
+    };
+    let (state, verdicts) = assess(DeviceState::default(), &call(true, at(0)), &RULES());
+    assert_eq!(verdicts, [told(false, 0)], "without history a call is still a call");
+    let (state, verdicts) = assess(state, &call(true, at(1)), &RULES());
+    assert_eq!(verdicts, [Verdict::Unchanged]);
+    let (state, verdicts) = assess(state, &call(false, at(2)), &RULES());
+    assert_eq!(verdicts, [Verdict::Moved]);
+    assert_eq!(assess(state.clone(), &call(true, at(3)), &RULES()).1, [told(false, 3)], "the next press");
+    let remembered = Fact { last_seen: Some(at(-300)), ..call(true, at(3)) };
+    assert_eq!(assess(state.clone(), &remembered, &RULES()).1, [Verdict::Baseline(Silent::CachedState)]);
+    let kept = Fact { retained: true, ..call(true, at(3)) };
+    assert_eq!(assess(state.clone(), &kept, &RULES()).1, [Verdict::Baseline(Silent::Retained)]);
+    let started = DeviceState { online_since: Some(at(3)), ..state };
+    assert_eq!(assess(started.clone(), &call(true, at(3)), &RULES()).1, [told(true, 3)], "pressed while the gateway was down");
+    assert_eq!(assess(started, &remembered, &RULES()).1, [Verdict::Baseline(Silent::GatewayStarted)]);
+}
+
+#[test]
+fn movement_is_a_hint_after_a_quiet_and_nothing_before_something_is_known() {
+    let motion = |seen, minutes| fact(Reading::Motion { seen }, at(minutes));
+    let (state, verdicts) = assess(DeviceState::default(), &motion(false, 0), &RULES());
+    assert_eq!(verdicts, [Verdict::Baseline(Silent::FirstLevel)]);
+    assert_eq!(assess(state.clone(), &motion(true, 19), &RULES()).1, [Verdict::Moved]);
+    let (_, verdicts) = assess(state, &motion(true, 20), &RULES());
+    assert!(matches!(verdicts[..], [Verdict::Evidence { class: Class::B, deed: Deed::Stirred, .. }]), "{verdicts:?}");
+}
+
+#[test]
+fn a_curtain_pulled_by_hand_suffices_and_a_kept_one_does_not() {
+    let pulled = fact(Reading::PulledOpen, at(0));
+    let (_, verdicts) = assess(DeviceState::default(), &pulled, &RULES());
+    assert!(matches!(verdicts[..], [Verdict::Evidence { class: Class::A, deed: Deed::Opened, .. }]), "{verdicts:?}");
+    let (_, verdicts) = assess(DeviceState::default(), &Fact { retained: true, ..pulled }, &RULES());
+    assert_eq!(verdicts, [Verdict::Rejected(Rejection::Retained)]);
+}

@@ -8,8 +8,6 @@ use crate::domain::refusal::Refusal;
 use crate::domain::register::{self, ADDRESS_CHARS_MAX};
 
 const TOKEN_CHARS_MAX: usize = 200;
-/// A browser's subscription holds an address and two keys.
-const SUBSCRIPTION_CHARS_MAX: usize = 2_000;
 
 /// The address as it is kept. A telephone that is left out is the member's own.
 ///
@@ -25,6 +23,8 @@ pub fn address(channel: Channel, typed: &str, own_phone: &str) -> Result<String,
         AddressKind::Email if is_email(&clean) => Ok(clean),
         AddressKind::Email => Err(Refusal::invalid("address", "channel.email")),
         AddressKind::Name if is_name(&clean) => Ok(clean),
+        AddressKind::InPath if is_name(&clean) && !clean.contains('@') && !clean.contains("..") => Ok(clean),
+        AddressKind::InPath => Err(Refusal::invalid("address", "channel.address_in_path")),
         AddressKind::Name => Err(Refusal::invalid("address", "channel.address_name")),
     }
 }
@@ -49,16 +49,16 @@ fn is_name(text: &str) -> bool {
 /// A refusal for the field `secret`.
 pub fn secret(channel: Channel, typed: Option<&str>) -> Result<Option<String>, Refusal> {
     let typed = typed.map(str::trim).filter(|typed| !typed.is_empty());
-    let most = if channel.secret() == SecretKind::Subscription { SUBSCRIPTION_CHARS_MAX } else { TOKEN_CHARS_MAX };
-    if typed.is_some_and(|typed| typed.chars().count() > most) {
-        return Err(Refusal::invalid("secret", "register.text_length").with("max", most));
+    if typed.is_some_and(|typed| typed.chars().count() > TOKEN_CHARS_MAX) {
+        return Err(Refusal::invalid("secret", "register.text_length").with("max", TOKEN_CHARS_MAX));
     }
     let fits = match (channel.secret(), typed) {
         (SecretKind::None, None) => return Ok(None),
         (SecretKind::None, Some(_)) => return Err(Refusal::invalid("secret", "channel.secret_unwanted")),
         (SecretKind::SigningKey, typed) => typed.is_some_and(|typed| signing_key(typed).is_some()),
         (SecretKind::Token, typed) => typed.is_some_and(|typed| typed.chars().all(|c| c.is_ascii_graphic() && c != '/' && c != '?')),
-        (SecretKind::Subscription, typed) => typed.is_some_and(is_subscription),
+        // A browser gives it by a route of its own, which asks more of it.
+        (SecretKind::Subscription, _) => false,
     };
     if fits { Ok(typed.map(str::to_owned)) } else { Err(Refusal::invalid("secret", wrong_secret(channel.secret()))) }
 }
@@ -71,10 +71,10 @@ const fn wrong_secret(kind: SecretKind) -> &'static str {
     }
 }
 
-fn is_subscription(text: &str) -> bool {
-    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    let says = |pointer: &str| value.pointer(pointer).and_then(serde_json::Value::as_str).is_some_and(|text| !text.is_empty());
-    says("/endpoint") && says("/keys/p256dh") && says("/keys/auth")
+/// The address in a browser's subscription, which names the browser; `None` if it is none.
+pub fn endpoint(subscription: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(subscription).ok()?;
+    value["endpoint"].as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -99,8 +99,11 @@ mod tests {
         check(Channel::WecomApp, "WangXiuLan", Ok("WangXiuLan"));
         check(Channel::WecomApp, "a|b", Err("channel.address_name"));
         check(Channel::WecomApp, "@all", Err("channel.address_name"));
-        check(Channel::Ntfy, "../admin", Err("channel.address_name"));
-        check(Channel::Apprise, "", Err("channel.address_name"));
+        check(Channel::Ntfy, "wang-7f3a", Ok("wang-7f3a"));
+        for wrong in ["../admin", "wang@example.org", "a..b", ""] {
+            check(Channel::Ntfy, wrong, Err("channel.address_in_path"));
+            check(Channel::Apprise, wrong, Err("channel.address_in_path"));
+        }
         check(Channel::Webhook, "hooks.example.org", Err("register.webhook_address"));
         check(Channel::Bark, "王师傅的手机", Ok("王师傅的手机"));
     }
@@ -116,7 +119,8 @@ mod tests {
             assert_eq!(key(Channel::Gotify, wrong), Err("channel.token_required"), "{wrong:?}");
         }
         let subscription = r#"{"endpoint":"https://push.example.org/1","keys":{"p256dh":"B","auth":"a"}}"#;
-        assert_eq!(key(Channel::WebPush, Some(subscription)), Ok(Some(subscription.to_owned())));
-        assert_eq!(key(Channel::WebPush, Some("{}")), Err("channel.subscription_required"));
+        assert_eq!(key(Channel::WebPush, Some(subscription)), Err("channel.subscription_required"), "a browser gives it itself");
+        assert_eq!(endpoint(subscription.as_bytes()).as_deref(), Some("https://push.example.org/1"));
+        assert_eq!(endpoint(b"{}"), None);
     }
 }

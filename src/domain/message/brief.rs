@@ -21,7 +21,19 @@ words! {
         /// Every message of a drill.
         Drill = "drill",
         /// The code that verifies an address.
-        Code = "code"
+        Code = "code",
+        /// To a contact: her senior has not been heard from.
+        Contact = "contact",
+        /// To a contact: all is well.
+        ContactWell = "contact_well",
+        /// To a contact: somebody sees to it.
+        ContactHandled = "contact_handled"
+    }
+}
+
+impl Template {
+    pub fn is_for_contacts(self) -> bool {
+        matches!(self, Self::Contact | Self::ContactWell | Self::ContactHandled)
     }
 }
 
@@ -56,6 +68,9 @@ impl Brief {
         let cut = |text: &str| text.chars().take(VALUE_CHARS_MAX).collect();
         match self.template {
             Template::Code => vec![("code", self.code.clone().unwrap_or_default())],
+            // No name and no place: a family knows whom it is about, and nobody else shall (domain.md §9).
+            Template::Contact => vec![("link", self.link.clone())],
+            Template::ContactWell | Template::ContactHandled => Vec::new(),
             Template::Help | Template::Alert | Template::StandDown | Template::Notice | Template::Drill => vec![
                 ("called", cut(&self.called)),
                 ("place", cut(&self.place)),
@@ -68,6 +83,9 @@ impl Brief {
 
 /// Which template says what a composed message says.
 pub fn template(class: NoticeClass, drill: bool, composed: &Composed) -> Template {
+    if let Some(of_contact) = composed.sentences.first().and_then(|sentence| of_contact(&sentence.key)) {
+        return of_contact;
+    }
     let help = composed.sentences.iter().any(|sentence| sentence.key.starts_with("notice.help_"));
     match class {
         _ if drill => Template::Drill,
@@ -75,6 +93,16 @@ pub fn template(class: NoticeClass, drill: bool, composed: &Composed) -> Templat
         NoticeClass::Alert => Template::Alert,
         NoticeClass::StandDown => Template::StandDown,
         NoticeClass::Reminder | NoticeClass::Report => Template::Notice,
+    }
+}
+
+/// The template of what a contact reads.
+pub fn of_contact(key: &str) -> Option<Template> {
+    match key {
+        "notice.contact" | "notice.help_contact" => Some(Template::Contact),
+        "notice.contact_well" => Some(Template::ContactWell),
+        "notice.contact_handled" => Some(Template::ContactHandled),
+        _ => None,
     }
 }
 
@@ -128,6 +156,21 @@ mod tests {
         assert_eq!(template(NoticeClass::Alert, true, &composed), Template::Drill);
         assert_eq!(template(NoticeClass::Report, false, &composed), Template::Notice);
         assert_eq!(template(NoticeClass::Alert, false, &compose(&[item("notice.help_call", "3号楼")])), Template::Help);
+    }
+
+    #[test]
+    fn a_contact_reads_a_link_and_nothing_about_anybody() {
+        for (key, class, expected, values) in [
+            ("notice.contact", NoticeClass::Alert, Template::Contact, vec![("link", "f/k".to_owned())]),
+            ("notice.help_contact", NoticeClass::Alert, Template::Contact, vec![("link", "f/k".to_owned())]),
+            ("notice.contact_well", NoticeClass::StandDown, Template::ContactWell, vec![]),
+            ("notice.contact_handled", NoticeClass::StandDown, Template::ContactHandled, vec![]),
+        ] {
+            let template = template(class, false, &compose(&[item(key, "3号楼")]));
+            let (called, place) = ("李女士".to_owned(), "3号楼".to_owned());
+            let brief = Brief { template, called, place, count: 1, link: "f/k".to_owned(), code: None };
+            assert_eq!((template, brief.values()), (expected, values), "{key}");
+        }
     }
 
     #[test]

@@ -57,8 +57,10 @@ pub enum AddressKind {
     /// A telephone number; by default the member's own.
     Phone,
     Email,
-    /// A name that the provider knows the person by: user id, openid, topic.
+    /// A name that the provider knows the person by: user id, openid.
     Name,
+    /// A name that stands in the path of a request: topic, key of a configuration.
+    InPath,
 }
 
 /// What `member_channel.secret_sealed` holds.
@@ -94,13 +96,19 @@ pub struct Limit {
 /// Providers refuse a signature that is a quarter of an hour old; until then a repeat is the same request byte for byte.
 pub const SIGNATURE_AGE_MAX: TimeDelta = TimeDelta::minutes(10);
 
-/// After a text that nobody answered the telephone rings; a call for help cannot wait as long.
+/// After a text that nobody answered the telephone rings; a call for help cannot wait as long, and neither can a contact, whose whole
+/// turn is three minutes: the text is there when her telephone rings, and a second call still fits.
 const RING_AFTER: TimeDelta = TimeDelta::minutes(3);
 const RING_AFTER_HELP: TimeDelta = TimeDelta::minutes(1);
+const RING_AFTER_CONTACT: TimeDelta = TimeDelta::minutes(1);
 
 /// How long a text of this key may go unanswered before the telephone rings.
 pub fn ring_after(key: &str) -> TimeDelta {
-    if key.starts_with("notice.help_") { RING_AFTER_HELP } else { RING_AFTER }
+    match key {
+        "notice.contact" => RING_AFTER_CONTACT,
+        key if key.starts_with("notice.help_") => RING_AFTER_HELP,
+        _ => RING_AFTER,
+    }
 }
 
 const WECOM: [Limit; 2] = [Limit { most: 30, within: TimeDelta::minutes(1) }, Limit { most: 1_000, within: TimeDelta::hours(1) }];
@@ -110,14 +118,23 @@ const VOICE: [Limit; 3] = [
     Limit { most: 20, within: TimeDelta::hours(24) },
 ];
 
+/// The ways by which a contact is told, in this order: she has no channels of her own, only a number.
+pub const OF_CONTACTS: [Channel; 3] = [Channel::AliyunSms, Channel::TencentSms, Channel::AliyunVoice];
+
 impl Channel {
+    /// Its place in [`OF_CONTACTS`], from 1; 0 if contacts are not told by it.
+    pub fn rank_of_contacts(self) -> i64 {
+        (1..).zip(OF_CONTACTS).find(|(_, channel)| *channel == self).map_or(0, |(rank, _)| rank)
+    }
+
     pub const fn address(self) -> AddressKind {
         match self {
             Self::Log | Self::Bark | Self::ServerChan | Self::PushPlus | Self::WebPush | Self::Gotify => AddressKind::Free,
             Self::Webhook => AddressKind::Url,
             Self::AliyunSms | Self::TencentSms | Self::AliyunVoice => AddressKind::Phone,
             Self::Email => AddressKind::Email,
-            Self::WecomApp | Self::OfficialAccount | Self::Ntfy | Self::Apprise => AddressKind::Name,
+            Self::WecomApp | Self::OfficialAccount => AddressKind::Name,
+            Self::Ntfy | Self::Apprise => AddressKind::InPath,
         }
     }
 
@@ -146,6 +163,17 @@ impl Channel {
     /// A telephone that rings: what wakes people when a text did not.
     pub const fn rings(self) -> bool {
         matches!(self, Self::AliyunVoice)
+    }
+
+    /// Shown beside whatever tells the person, and never instead: whether anybody sits before the screen nobody knows, so it counts as
+    /// no way to reach somebody, and what it comes to moves nothing on.
+    pub const fn is_beside(self) -> bool {
+        matches!(self, Self::WebPush)
+    }
+
+    /// Each address was promised to one key of ours, so a refusal may be about that address alone.
+    pub const fn is_bound_to_key(self) -> bool {
+        matches!(self, Self::WebPush)
     }
 
     /// What the vendors say; WeCom drops what exceeds it while it says that all is well.

@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 
 use super::Channel;
+use crate::domain::notice::RecipientKind;
 use crate::words;
 
 words! {
@@ -45,15 +46,18 @@ pub enum Consequence {
     NextChannel,
 }
 
-/// A telephone that nobody took rings twice more. The providers bar a number that is called twice within a minute.
+/// A telephone that nobody took rings twice more, that of a contact once: then her turn is over. The providers bar a number that is
+/// called twice within a minute.
 const CALLS_MAX: i64 = 3;
+const CALLS_MAX_OF_CONTACTS: i64 = 2;
 const CALL_PAUSE: TimeDelta = TimeDelta::seconds(65);
 
 /// What follows from a report after the `calls`-th accepted attempt.
-pub fn consequence(state: ReceiptState, calls: i64) -> Consequence {
+pub fn consequence(to: RecipientKind, state: ReceiptState, calls: i64) -> Consequence {
+    let calls_max = if to == RecipientKind::Contact { CALLS_MAX_OF_CONTACTS } else { CALLS_MAX };
     match state {
         ReceiptState::Delivered | ReceiptState::Heard => Consequence::None,
-        ReceiptState::Unanswered if calls < CALLS_MAX => Consequence::Again(CALL_PAUSE),
+        ReceiptState::Unanswered if calls < calls_max => Consequence::Again(CALL_PAUSE),
         ReceiptState::Unanswered | ReceiptState::Failed => Consequence::NextChannel,
     }
 }
@@ -72,8 +76,10 @@ mod tests {
             (ReceiptState::Unanswered, 3, Consequence::NextChannel),
             (ReceiptState::Failed, 1, Consequence::NextChannel),
         ] {
-            assert_eq!(consequence(state, calls), expected, "{state} {calls}");
+            assert_eq!(consequence(RecipientKind::Member, state, calls), expected, "{state} {calls}");
         }
+        let of_contact = |calls| consequence(RecipientKind::Contact, ReceiptState::Unanswered, calls);
+        assert_eq!((of_contact(1), of_contact(2)), (Consequence::Again(CALL_PAUSE), Consequence::NextChannel));
         assert!(CALL_PAUSE > Channel::AliyunVoice.limits()[0].within, "the second call keeps the limit of the number");
     }
 

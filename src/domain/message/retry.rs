@@ -61,6 +61,12 @@ impl Outcome {
     }
 }
 
+/// What a refusal of our key or clock says. It stops the whole channel; but where each address was promised to one key (`bound`, RFC 8292)
+/// and others have lately taken messages with the key of now, this address was made with an older one: it alone is gone.
+pub fn refusal(class: OutcomeClass, bound: bool, others_work: bool) -> OutcomeClass {
+    if class == OutcomeClass::Config && bound && others_work { OutcomeClass::Gone } else { class }
+}
+
 /// Limits of `outbox.*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryRules {
@@ -106,6 +112,17 @@ pub fn after_attempt(
         _ if attempts >= rules.attempts_max => give_up,
         OutcomeClass::SafeRetry | OutcomeClass::Ambiguous => Settle::RetryAt(now + back_off(attempts, rules, jitter)),
     }
+}
+
+/// So many attempts over one provider, one after the other, that all came to nothing.
+pub const AWAY_AFTER: usize = 5;
+
+/// Whether a provider is away, and not one of its addresses: by how the last attempts over it ended, newest first, whoever they were
+/// for. Each that hangs holds a place for as long as an attempt may last, so that in a crowd the last would wait for longer than the
+/// ladder does.
+pub fn is_away(last: &[OutcomeClass]) -> bool {
+    let came_to_nothing = |class: &OutcomeClass| matches!(class, OutcomeClass::SafeRetry | OutcomeClass::Ambiguous);
+    last.len() >= AWAY_AFTER && last.iter().take(AWAY_AFTER).all(came_to_nothing)
 }
 
 /// How long the receiver of a throttled message is left alone.
@@ -160,6 +177,33 @@ mod tests {
         check(Broken, None, 1, true, Settle::NextChannel);
         check(Permanent, None, 1, true, Settle::NextChannel);
         check(Config, None, 1, false, Settle::Failed);
+    }
+
+    #[test]
+    fn a_refused_key_stops_the_channel_unless_other_addresses_show_that_it_is_right() {
+        use OutcomeClass::{Ambiguous, Config, Gone, Permanent, SafeRetry, Sent, Throttled};
+        for (class, bound, others_work, expected) in [
+            (Config, true, true, Gone),
+            // After a change of the key, until the first browser has allowed the new one, nobody can tell the two apart.
+            (Config, true, false, Config),
+            (Config, false, true, Config),
+            (Config, false, false, Config),
+        ] {
+            assert_eq!(refusal(class, bound, others_work), expected, "bound {bound}, others work {others_work}");
+        }
+        for class in [Sent, SafeRetry, Ambiguous, Throttled, Permanent, Gone] {
+            assert_eq!(refusal(class, true, true), class, "{class}");
+        }
+    }
+
+    #[test]
+    fn a_provider_is_away_when_nothing_but_silence_came_for_a_while() {
+        use OutcomeClass::{Ambiguous, Permanent, SafeRetry, Sent, Throttled};
+        assert!(is_away(&[Ambiguous, SafeRetry, Ambiguous, Ambiguous, SafeRetry, Sent]));
+        assert!(!is_away(&[Ambiguous; AWAY_AFTER - 1]), "too few to tell");
+        for answered in [Sent, Throttled, Permanent] {
+            assert!(!is_away(&[Ambiguous, Ambiguous, Ambiguous, answered, Ambiguous]), "{answered}");
+        }
     }
 
     #[test]

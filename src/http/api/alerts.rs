@@ -190,6 +190,16 @@ pub async fn opened(app: &App, caller: &Caller, id: Uuid) -> Result<(AlertDetail
     Ok(opened)
 }
 
+/// What an open page asks again whenever something has happened: no door and no phone, so it is no opening.
+pub async fn followed(app: &App, caller: &Caller, id: Uuid) -> Result<(Vec<TimelineEntry>, Vec<Told>), HttpError> {
+    let caller = caller.clone();
+    Ok(looked_up!(app, |tx| {
+        let item = alert::get(&mut tx, caller.site_id, id).await?;
+        let relation = caller.senior(&mut tx, item.senior_id, Capability::SeniorRead).await?;
+        view::followed(&mut tx, caller.site_id, &item, &relation, caller.member_id).await?
+    }))
+}
+
 /// The body of an act that says nothing more than that it is done.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -390,7 +390,7 @@ async fn revoke(
 
 impl Issued {
     fn of(name: &str, credentials: &Credentials) -> Self {
-        let key_hex = credentials.key.map(|key| crate::store::signal::hex(&key));
+        let key_hex = credentials.key.map(|key| crate::store::bulk::hex(&key));
         let (mqtt_user, mqtt_password) = (name.to_owned(), credentials.password.clone());
         let all = serde_json::json!({"user": mqtt_user, "password": mqtt_password, "kid": credentials.kid, "key": key_hex});
         Self { kid: credentials.kid, qr: qr::address(&all.to_string()), mqtt_user, mqtt_password, key_hex }

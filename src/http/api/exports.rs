@@ -14,14 +14,14 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::imports::attachment;
-use super::{alerts, seniors, visits};
+use super::{alerts, drills, seniors, visits};
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
 use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
-use crate::http::json::StrictQuery;
+use crate::http::json::{Segments, StrictQuery};
 use crate::http::page::{Cursor, Limit};
 use crate::http::value::Day;
 use crate::sheet::{self, Cell, Table};
@@ -42,6 +42,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(all_members))
         .routes(routes!(all_visits))
         .routes(routes!(all_alerts))
+        .routes(routes!(one_drill))
 }
 
 #[derive(Deserialize, IntoParams, Clone, Copy)]
@@ -126,6 +127,17 @@ const ALERTS: Fields = &[
     ("outcome_note", ""),
 ];
 
+const DRILLS: Fields = &[
+    ("name", ""),
+    ("level", ""),
+    ("channel", "channel.name"),
+    ("sent_at", "at"),
+    ("arrived_at", "at"),
+    ("confirmed_at", "at"),
+    ("reached", "drill.reached"),
+    ("last_error", ""),
+];
+
 /// The seniors whom the caller sees.
 #[utoipa::path(get, path = "/api/v1/exports/seniors", tag = "exports",
     responses((status = 200, content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (status = 403, body = Problem)))]
@@ -201,6 +213,14 @@ async fn all_alerts(State(app): State<App>, caller: Caller, StrictQuery(period):
         }
     }
     table(&app, &caller, "alerts", ALERTS, rows).await
+}
+
+/// Who was reached by one drill, and how.
+#[utoipa::path(get, path = "/api/v1/exports/drills/{id}", tag = "exports", params(("id" = Uuid, Path)),
+    responses((status = 200, content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (status = 404, body = Problem)))]
+async fn one_drill(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Response, HttpError> {
+    let report = drills::of(&app, &caller, id).await?;
+    table(&app, &caller, "drills", DRILLS, values(report.reached)).await
 }
 
 async fn everybody(app: &App, caller: &Caller) -> Result<Vec<seniors::SeniorView>, HttpError> {

@@ -18,7 +18,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson};
 use crate::http::page::{IfMatch, Page};
-use crate::notify::group::{GroupNotifier, GroupPost, parse_key};
+use crate::notify::group::{GroupPost, parse_key};
 use crate::notify::trial;
 use crate::store::Error;
 use crate::store::register::group_chat::{self, GroupChat, GroupChatPatch, NewGroupChat, key_place};
@@ -94,11 +94,10 @@ async fn test(State(app): State<App>, caller: Caller, Segments(id): Segments<Uui
     let (group, sealed) =
         looked_up!(app, |tx| (group_chat::get(&mut tx, site_id, id).await?, group_chat::key(&mut tx, site_id, id).await?));
     let key = app.seal.open(&key_place(id), &sealed).map_err(|error| Error::broken("group_chat", id, error))?;
-    let notifier = GroupNotifier::new(&app.config).map_err(|error| Error::broken("notifier", "", error))?;
     let locale = text::DEFAULT_LOCALE;
     let text = text::plain(locale, "notice.group_test");
     let post = GroupPost { channel: group.channel, key, text, repeated: false, locale, at: app.clock.now() };
-    let outcome = notifier.send(&post).await;
+    let outcome = app.group_notifier()?.send(&post).await;
     if outcome.class != OutcomeClass::Sent {
         return Err(trial::refusal(&outcome).into());
     }

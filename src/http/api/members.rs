@@ -1,9 +1,10 @@
 //! Members, their passwords and the ways to reach them. Everybody reads her own entry; administrators keep all of them.
 
 mod channel_code;
-mod channel_test;
+pub mod channel_test;
 pub mod channels;
 pub mod sign_ins;
+mod ways;
 
 use axum::extract::State;
 use garde::Validate;
@@ -34,6 +35,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(channels::routes())
         .merge(channel_test::routes())
         .merge(channel_code::routes())
+        .merge(ways::routes())
         .merge(sign_ins::routes())
 }
 

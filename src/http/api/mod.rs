@@ -8,7 +8,9 @@ pub mod alerts;
 pub mod audit;
 pub mod checks;
 pub mod claims;
+pub mod contact_answers;
 pub mod devices;
+pub mod drills;
 pub mod duties;
 pub mod events;
 pub mod exports;
@@ -34,6 +36,7 @@ pub mod sites;
 pub mod statistics;
 pub mod system;
 pub mod visits;
+pub mod web_push;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -51,7 +54,9 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(signals::routes())
         .merge(alerts::routes())
         .merge(claims::routes())
+        .merge(contact_answers::routes())
         .merge(devices::routes())
+        .merge(drills::routes())
         .merge(quarantine::routes())
         .merge(events::routes())
         .merge(audit::routes())
@@ -67,6 +72,7 @@ pub fn routes() -> OpenApiRouter<HttpState> {
         .merge(leaves::routes())
         .merge(seniors::routes())
         .merge(visits::routes())
+        .merge(web_push::routes())
         .merge(findings::routes())
         .merge(reachability::routes())
         .merge(statistics::routes())

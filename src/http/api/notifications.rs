@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::Capability;
+use crate::domain::notice::RecipientKind;
 use crate::http::HttpState;
 use crate::http::answer::Answer;
 use crate::http::caller::Caller;
@@ -52,6 +53,7 @@ struct ListQuery {
 pub struct Notification {
     pub id: Uuid,
     pub recipient_id: Uuid,
+    pub recipient_kind: RecipientKind,
     pub channel: String,
     /// A short number to quote on the phone.
     pub call_no: i64,
@@ -135,6 +137,7 @@ fn shown(row: Sent, says: Vec<delivery_log::Said>, tries: Vec<delivery_log::Try>
     Notification {
         id: row.id,
         recipient_id: row.recipient_id,
+        recipient_kind: row.recipient_kind,
         channel: row.channel,
         call_no: row.call_no,
         state: row.state,

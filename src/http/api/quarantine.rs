@@ -19,8 +19,8 @@ use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictQuery};
 use crate::http::page::{Cursor, Limit, Page};
 use crate::store::audit;
+use crate::store::bulk::hex;
 use crate::store::device::{self, Kept};
-use crate::store::signal::hex;
 use crate::text;
 
 pub fn routes() -> OpenApiRouter<HttpState> {

@@ -33,7 +33,7 @@ struct Site {
     timezone: String,
     latitude: f64,
     longitude: f64,
-    /// `check` and `ladder` as they are in force here.
+    /// `check`, `ladder` and `notify` as they are in force here.
     #[schema(value_type = Object)]
     settings: Rules,
     version: i64,

@@ -16,6 +16,7 @@ use crate::domain::health::{Ailment, Setup, Weakness, weaknesses};
 use crate::domain::message::Channel;
 use crate::domain::message::retry::OutcomeClass;
 use crate::domain::refusal::Refusal;
+use crate::domain::rules::WeeklyDrill;
 use crate::http::answer::Answer;
 use crate::http::api::entry::by;
 use crate::http::caller::Caller;
@@ -25,9 +26,10 @@ use crate::http::ops::{self, NotReady};
 use crate::http::value::Text;
 use crate::http::{HttpState, is_tls};
 use crate::jobs::heartbeat;
-use crate::notify::{Notifier, trial};
+use crate::notify::trial;
 use crate::store::channel_account::Account;
-use crate::store::{Error, audit, channel_account, clock, health, roster};
+use crate::store::register::site;
+use crate::store::{audit, channel_account, clock, health, roster};
 use crate::words;
 
 words! {
@@ -147,9 +149,10 @@ pub async fn of(app: &App, caller: &Caller) -> Result<System, HttpError> {
             health::extent(&mut tx, site_id).await?,
             operators.iter().filter(|operator| reachable.contains(operator)).count(),
             channel_account::configured(&mut tx).await?,
+            site::get(&mut tx, site_id).await?.rules()?.notify.drill.weekly == WeeklyDrill::Undecided,
         )
     });
-    let (database, shown, passes, backlog, extent, operators_reachable, accounts) = found;
+    let (database, shown, passes, backlog, extent, operators_reachable, accounts, drill_undecided) = found;
     let health::Backlog { checks, alerts, notices, messages, oldest_due_at, servers } = backlog;
     Ok(System {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -160,7 +163,7 @@ pub async fn of(app: &App, caller: &Caller) -> Result<System, HttpError> {
         clock_ahead_seconds: shown.map(|shown| (now - shown).as_seconds_f64()),
         unready,
         ailments,
-        weaknesses: weaknesses(&setup(app, operators_reachable > 0)),
+        weaknesses: weaknesses(&Setup { drill_undecided, ..setup(app, operators_reachable > 0) }),
         watch_passed_at: app.watch_passed_at(),
         heartbeat_sent: !app.config.heartbeat.url.is_empty(),
         servers_alive: servers,
@@ -188,12 +191,11 @@ async fn try_channel(State(app): State<App>, caller: Caller, StrictJson(body, _)
     caller.require_site(Capability::SystemRead)?;
     caller.require_recent()?;
     let channel = body.channel;
-    if !app.config.working_channels().contains(&(channel, true)) {
+    if !app.config.working_channels().iter().any(|known| known.channel == channel && known.configured) {
         return Err(Refusal::conflict("channel.no_account").into());
     }
     let outgoing = trial::outgoing(channel, &body.to.0, caller.locale, app.clock.now())?;
-    let notifier = Notifier::new(&app.config).map_err(|error| Error::broken("notifier", "", error))?;
-    let outcome = notifier.send(&outgoing).await;
+    let outcome = app.notifier()?.send(&outgoing).await;
     if outcome.class != OutcomeClass::Sent {
         return Err(trial::refusal(&outcome).into());
     }
@@ -226,5 +228,6 @@ fn setup(app: &App, has_operator: bool) -> Setup {
         is_encrypted: is_tls(app),
         anonymous_sensors: config.mqtt.anonymous_loopback,
         private_targets: config.outbox.allow_private_targets,
+        drill_undecided: false,
     }
 }

@@ -1,12 +1,14 @@
 //! What an administrator keeps: the way from an empty system to the first round, then places, members, seniors, leaves, devices.
 
 mod devices;
+mod drills;
 mod export;
 mod first;
 mod groups;
 mod import;
 mod leaves;
 mod member;
+mod notify;
 mod places;
 mod senior;
 mod sheet;
@@ -28,5 +30,7 @@ pub fn routes() -> Router<HttpState> {
         .merge(leaves::routes())
         .merge(devices::routes())
         .merge(groups::routes())
+        .merge(notify::routes())
+        .merge(drills::routes())
         .merge(export::routes())
 }

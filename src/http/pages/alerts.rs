@@ -18,6 +18,7 @@ use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::json::StrictQuery;
 use crate::http::page::{Cursor, Page};
+use crate::store::drill::{self, Drill};
 
 pub fn routes() -> Router<HttpState> {
     Router::new().route("/alerts", get(list))
@@ -45,6 +46,8 @@ struct AlertsPage {
     is_first: bool,
     done: Option<Uuid>,
     alerts: Page<Alert>,
+    /// Drills that wait for the reader's word.
+    drills: Vec<Drill>,
     reader: Uuid,
 }
 
@@ -64,6 +67,9 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
     let all = query.all.unwrap_or_default();
     let is_first = query.cursor.is_none();
     let alerts = alerts::listed(&app, &caller, ListQuery { open: !all, cursor: query.cursor, ..ListQuery::default() }).await?;
+    let (site_id, member_id) = (caller.site_id, caller.member_id);
+    let drills = app.read(move |mut tx| async move { drill::waiting_for(&mut tx, site_id, member_id).await.map(|drills| (tx, drills)) });
+    let drills = drills.await?;
     page(&AlertsPage {
         frame: Frame::of(&caller, "/alerts"),
         now: app.clock.now(),
@@ -71,6 +77,7 @@ async fn list(State(app): State<App>, caller: Caller, StrictQuery(query): Strict
         is_first,
         done: query.done,
         alerts,
+        drills,
         reader: caller.member_id,
     })
 }

@@ -34,7 +34,7 @@ pub fn body(path: &str) -> Option<Vec<u8>> {
 }
 
 fn version(file: &EmbeddedFile) -> String {
-    crate::store::signal::hex(&file.metadata.sha256_hash())[..VERSION_DIGITS].to_owned()
+    crate::store::bulk::hex(&file.metadata.sha256_hash())[..VERSION_DIGITS].to_owned()
 }
 
 async fn file(Path((asked, path)): Path<(String, String)>) -> Result<Response, HttpError> {

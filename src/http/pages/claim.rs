@@ -1,4 +1,4 @@
-//! The page behind the link of an alert's message: whom it is about, and one button each. It needs no sign-in and shows no more than the
+//! The page behind the link of a message. Of a drill: one button that says that it was read. Of an alert: whom it is about, and one button each. It needs no sign-in and shows no more than the
 //! message did; opening it claims nothing.
 
 use askama::Template;
@@ -13,9 +13,11 @@ use super::frame::Frame;
 use super::page;
 use crate::http::HttpState;
 use crate::http::api::claims::offered;
+use crate::http::api::drills::invited;
 use crate::http::envelope::Peer;
 use crate::http::error::HttpError;
 use crate::store::claim_link::Offered;
+use crate::store::drill::Invited;
 use crate::text;
 
 pub fn routes() -> Router<HttpState> {
@@ -45,8 +47,21 @@ impl ClaimPage {
     }
 }
 
+#[derive(Template)]
+#[template(path = "drill.html")]
+struct DrillPage {
+    frame: Frame,
+    key: String,
+    invited: Invited,
+}
+
 async fn claim(State(state): State<HttpState>, Peer(address): Peer, Path(key): Path<String>) -> Result<Response, HttpError> {
     state.rates.stranger(address)?;
+    if let Some(invited) = invited(&state.app, key.clone()).await? {
+        let mut frame = Frame::of_stranger(text::locale(&invited.locale));
+        frame.timezone = invited.timezone.parse().unwrap_or_default();
+        return page(&DrillPage { frame, key, invited });
+    }
     let offer = offered(&state.app, key.clone()).await?;
     let (now, locale) = (state.app.clock.now(), text::locale(&offer.locale));
     let mut frame = Frame::of_stranger(locale);

@@ -7,22 +7,25 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::channels::{Kind, kinds};
+use super::channels::Ways;
 use super::frame::Frame;
 use super::page;
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::http::HttpState;
 use crate::http::api::sessions::{self, Session};
+use crate::http::api::web_push;
 use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::page::Limit;
 use crate::store;
+use crate::store::bulk::hex;
 use crate::store::delivery_log::{self, LastMessage};
-use crate::store::register::channel::{self, Channel};
 use crate::store::register::member::{self, Member};
+use crate::store::register::screen;
 
 pub fn routes() -> Router<HttpState> {
     Router::new()
@@ -58,26 +61,37 @@ async fn me(State(app): State<App>, caller: Caller) -> Result<Response, HttpErro
 struct ChannelsPage {
     frame: Frame,
     member: Member,
-    channels: Vec<Channel>,
+    ways: Ways,
     last_messages: HashMap<Uuid, LastMessage>,
-    kinds: Vec<Kind>,
     may_confirm: bool,
     here: &'static str,
+    /// `None`: this installation has no key for them.
+    push: Option<Push>,
+}
+
+/// Pop-ups on the computer that the page is open on.
+struct Push {
+    /// What the browser is given.
+    key: String,
+    /// The browsers that are on, as SHA-256 of their endpoints, by which a browser finds itself; the endpoints are secrets.
+    known: String,
 }
 
 /// How she is reached: added and verified by herself.
 async fn channels(State(app): State<App>, caller: Caller) -> Result<Response, HttpError> {
-    let (site_id, member_id) = (caller.site_id, caller.member_id);
+    let (site_id, member_id, seal) = (caller.site_id, caller.member_id, app.seal.clone());
     let found = app.read(move |mut tx| async move {
         let member = member::get(&mut tx, site_id, member_id).await?;
-        let channels = channel::list(&mut tx, site_id, member_id).await?;
         let last_messages = delivery_log::last_messages(&mut tx, site_id, member_id).await?;
-        let kinds = kinds(&mut tx).await?;
-        Ok((tx, (member, channels, last_messages, kinds)))
+        let ways = Ways::of(&mut tx, site_id, member_id).await?;
+        let endpoints = screen::endpoints(&mut tx, site_id, &seal, member_id).await?;
+        Ok((tx, (member, last_messages, ways, endpoints)))
     });
-    let (member, channels, last_messages, kinds) = found.await?;
+    let (member, last_messages, ways, endpoints) = found.await?;
+    let known = endpoints.iter().map(|endpoint| hex(&Sha256::digest(endpoint))).collect::<Vec<_>>().join(" ");
+    let push = web_push::public_key(&app).map(|key| Push { key, known });
     let may_confirm = caller.may(Capability::MembersWrite);
-    page(&ChannelsPage { frame: Frame::of(&caller, "/me"), member, channels, last_messages, kinds, may_confirm, here: "/me/channels" })
+    page(&ChannelsPage { frame: Frame::of(&caller, "/me"), member, ways, last_messages, may_confirm, here: "/me/channels", push })
 }
 
 #[derive(Template)]

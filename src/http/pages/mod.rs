@@ -27,6 +27,7 @@ mod calendar;
 mod channels;
 mod charts;
 mod claim;
+mod family;
 mod filter;
 pub mod frame;
 mod join;
@@ -87,6 +88,7 @@ fn door() -> Router<HttpState> {
     alerts::routes()
         .merge(alert::routes())
         .merge(claim::routes())
+        .merge(family::routes())
         .merge(visit::routes())
         .merge(visits::routes())
         .merge(seniors::routes())

@@ -13,7 +13,7 @@ use p256::{PublicKey, SecretKey};
 use sha2::Sha256;
 
 const RECORD_BYTES: u32 = 4_096;
-const AUTH_BYTES: usize = 16;
+pub const AUTH_BYTES: usize = 16;
 const UNCOMPRESSED_BYTES: usize = 65;
 /// Ends the last record.
 const LAST: u8 = 2;

@@ -5,11 +5,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Outcome;
-use crate::domain::alert::Alert;
+use super::{Outcome, leaving};
+use crate::domain::alert::{Alert, ContactAnswer};
 use crate::domain::case::{Command, Unwanted};
 use crate::domain::check::CheckState;
-use crate::domain::notice::NewNotice;
+use crate::domain::notice::{NewNotice, RecipientKind};
 use crate::store::audit::{self, Entry};
 use crate::store::{Error, Result, Tx, bulk, feed, plan};
 
@@ -20,6 +20,7 @@ struct Rows {
     alerts: Vec<Value>,
     triggers: Vec<Value>,
     steps: Vec<Value>,
+    contacts: Vec<Value>,
     timeline: Vec<Value>,
     notices: Vec<Value>,
     cancelled: Vec<Value>,
@@ -69,11 +70,17 @@ impl Rows {
                 "due": bulk::time(step.due_at), "due_claimed": bulk::time(step.due_if_claimed_at), "due_unseen": bulk::time(step.due_if_unseen_at),
                 "held": step.held, "state": step.state.as_str(), "fired": time(step.fired_at), "told": step.told,
             })),
+            Command::SaveContact { alert_id, call } => self.contacts.push(json!({
+                "site": site, "alert": alert_id, "epoch": call.epoch, "contact": call.contact_id, "step": call.step, "relation": call.relation,
+                "told": bulk::time(call.told_at), "answer": call.answer.map(ContactAnswer::as_str), "minutes": call.minutes,
+                "answered": time(call.answered_at),
+            })),
             Command::Record(row) => self.timeline.push(json!({
                 "site": site, "id": Uuid::now_v7(), "alert": row.alert_id, "at": bulk::time(row.at), "kind": row.kind.as_str(),
                 "actor": row.actor_id, "detail": json!(row.detail).to_string(),
             })),
-            Command::Tell(notice) => self.notices.push(notice_row(site, notice, now)),
+            Command::Tell(notice) => self.notices.push(notice_row(site, notice, RecipientKind::Member, now)),
+            Command::TellContact(notice) => self.notices.push(notice_row(site, notice, RecipientKind::Contact, now)),
             Command::CancelPending { alert_id, unwanted: Unwanted::All } => self.cancelled.push(json!({ "site": site, "id": alert_id })),
             Command::CancelPending { alert_id, unwanted: Unwanted::Rungs { epoch, steps } } => {
                 let rungs = steps.iter().map(|step| json!({ "site": site, "id": alert_id, "epoch": epoch, "step": step }));
@@ -113,6 +120,12 @@ impl Rows {
             on conflict (site_id, alert_id, epoch, step) do update set due_at = excluded.due_at, due_if_claimed_at = excluded.due_if_claimed_at,
                 due_if_unseen_at = excluded.due_if_unseen_at, held = excluded.held, state = excluded.state, fired_at = excluded.fired_at, told = excluded.told";
         bulk::execute(tx, sql, &self.steps).await?;
+        let sql = "insert into contact_call (site_id, alert_id, epoch, contact_id, step, relation, told_at, answer, minutes, answered_at)
+            select {site:uuid}, {alert:uuid}, {epoch:int}, {contact:uuid}, {step:int}, {relation:text}, {told:time}, {answer:text}, {minutes:int},
+                {answered:time} from {rows} where true
+            on conflict (site_id, alert_id, epoch, contact_id) do update set answer = excluded.answer, minutes = excluded.minutes,
+                answered_at = excluded.answered_at";
+        bulk::execute(tx, sql, &self.contacts).await?;
         let sql = "insert into alert_event (site_id, id, alert_id, at, kind, actor_id, detail)
             select {site:uuid}, {id:uuid}, {alert:uuid}, {at:time}, {kind:text}, {actor:uuid}, {detail:text} from {rows}";
         bulk::execute(tx, sql, &self.timeline).await?;
@@ -127,7 +140,9 @@ impl Rows {
             where notice.site_id = {site:uuid} and notice.alert_id = {id:uuid} and notice.state = 'cancelled' and notice.class = 'alert'
                 and notice.epoch = {epoch:int} and notice.recipient_id <> {except:uuid}
                 and exists (select 1 from ladder_step s where s.site_id = notice.site_id and s.alert_id = notice.alert_id
-                    and s.epoch = notice.epoch and s.step = notice.step)";
+                    and s.epoch = notice.epoch and s.step = notice.step)
+                and (notice.recipient_kind = 'member' or not exists (select 1 from contact_call c where c.site_id = notice.site_id
+                    and c.alert_id = notice.alert_id and c.epoch = notice.epoch and c.answer is not null))";
         bulk::execute(tx, sql, &self.told_again).await?;
         bulk::execute(tx, INSERT_NOTICE, &self.notices).await?;
         let sql = "insert into absence (site_id, id, senior_id, kind, from_date, return_date, reported_by, entered_by, confirmed_at, confirmed_by,
@@ -176,23 +191,33 @@ const UPDATE_ALERT: &str = "update alert set state = {state:text}, ladder = {lad
     from {rows} where alert.site_id = {site:uuid} and alert.id = {id:uuid} and alert.version = {before:int}";
 
 /// A notice that exists already (the same step, person and key) is not written twice (I2, I12).
-const INSERT_NOTICE: &str = "insert into notice (site_id, id, alert_id, epoch, step, level, recipient_id, key, arguments, class, state, channels_tried,
-        not_before, created_at)
-    select {site:uuid}, {id:uuid}, {alert:uuid}, {epoch:int}, {step:int}, {level:int}, {recipient:uuid}, {key:text}, {arguments:text}, {class:text},
-        'pending', 0, {not_before:time}, {at:time} from {rows} where true on conflict (site_id, id) do nothing";
+const INSERT_NOTICE: &str = "insert into notice (site_id, id, alert_id, epoch, step, level, recipient_id, recipient_kind, key, arguments, class, state,
+        channels_tried, not_before, useless_from, created_at)
+    select {site:uuid}, {id:uuid}, {alert:uuid}, {epoch:int}, {step:int}, {level:int}, {recipient:uuid}, {kind:text}, {key:text}, {arguments:text},
+        {class:text}, 'pending', 0, {not_before:time}, {useless:time}, {at:time} from {rows} where true on conflict (site_id, id) do nothing";
 
-/// Writes notices, each beside the site of its recipient; one that exists already is not written twice. Returns how many are new.
+/// Writes notices, each beside the site of its recipient; one that exists already is not written twice. Reminders and reports leave
+/// when their readers want to be told. Returns how many are new.
 pub async fn send(tx: &mut Tx, notices: impl IntoIterator<Item = (Uuid, NewNotice)>, now: DateTime<Utc>) -> Result<u64> {
-    let rows: Vec<Value> = notices.into_iter().map(|(site, notice)| notice_row(site, &notice, now)).collect();
+    let mut notices: Vec<(Uuid, NewNotice)> = notices.into_iter().collect();
+    leaving::set(tx, &mut notices).await?;
+    let rows: Vec<Value> = notices.into_iter().map(|(site, notice)| notice_row(site, &notice, RecipientKind::Member, now)).collect();
+    bulk::execute(tx, INSERT_NOTICE, &rows).await
+}
+
+/// The same where some recipients are contacts, who are told at once.
+pub async fn send_to(tx: &mut Tx, notices: impl IntoIterator<Item = (Uuid, RecipientKind, NewNotice)>, now: DateTime<Utc>) -> Result<u64> {
+    let rows: Vec<Value> = notices.into_iter().map(|(site, to, notice)| notice_row(site, &notice, to, now)).collect();
     bulk::execute(tx, INSERT_NOTICE, &rows).await
 }
 
 /// The input row of [`INSERT_NOTICE`].
-fn notice_row(site: Uuid, notice: &NewNotice, now: DateTime<Utc>) -> Value {
+fn notice_row(site: Uuid, notice: &NewNotice, to: RecipientKind, now: DateTime<Utc>) -> Value {
     json!({
         "site": site, "id": notice.id, "alert": notice.alert_id, "epoch": notice.epoch, "step": notice.step, "level": notice.level,
-        "recipient": notice.recipient_id, "key": notice.key, "arguments": json!(notice.arguments).to_string(), "class": notice.class.as_str(),
-        "not_before": bulk::time(notice.not_before), "at": bulk::time(now),
+        "recipient": notice.recipient_id, "kind": to.as_str(), "key": notice.key, "arguments": json!(notice.arguments).to_string(),
+        "class": notice.class.as_str(), "not_before": bulk::time(notice.not_before), "useless": notice.useless_from.map(bulk::time),
+        "at": bulk::time(now),
     })
 }
 

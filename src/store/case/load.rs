@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
-use super::rows::{AbsenceRow, AlertRow, CheckRow, SeniorRow, SignalRow, StepRow, TriggerRow};
+use super::rows::{AbsenceRow, AlertRow, CheckRow, ContactRow, SeniorRow, SignalRow, StepRow, TriggerRow};
 use crate::domain::absence::AbsenceFact;
 use crate::domain::alert::Alert;
 use crate::domain::case::{Case, CaseSenior};
@@ -113,14 +113,15 @@ fn since(case: &Case, now: DateTime<Utc>) -> DateTime<Utc> {
 async fn senior_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<Uuid, Case>> {
     let sql = bulk::text(
         tx,
-        "select s.id, s.called, s.purpose, h.unit, b.name as building_name, site.timezone, site.settings,
+        "select s.id, s.called, s.purpose, coalesce(h.unit, '') as unit, coalesce(b.name, '') as building_name, site.timezone, site.settings,
             (select max(p.trial_until) from place_closure pc join place p on p.site_id = pc.site_id and p.id = pc.ancestor_id
               where pc.site_id = s.site_id and pc.descendant_id = h.building_id and p.kind = 'compound') as trial_until
          from {rows}
          join senior s on s.site_id = {site:uuid} and s.id = {id:uuid}
-         join home h on h.site_id = s.site_id and h.id = s.home_id
-         join place b on b.site_id = h.site_id and b.id = h.building_id
-         join site on site.id = s.site_id",
+         left join home h on h.site_id = s.site_id and h.id = s.home_id
+         left join place b on b.site_id = h.site_id and b.id = h.building_id
+         join site on site.id = s.site_id
+         where b.id is not null or s.purpose = 'canary'",
     );
     let found: Vec<SeniorRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await).map_err(broken_row)?;
     let mut rules_cache: BTreeMap<String, Arc<Rules>> = BTreeMap::new();
@@ -229,6 +230,13 @@ async fn alert_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<Uu
          from {rows} join ladder_step s on s.site_id = {site:uuid} and s.alert_id = {id:uuid}",
     );
     let steps: Vec<StepRow> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&ids).fetch_all(conn).await).map_err(broken_row)?;
+    let sql = bulk::text(
+        tx,
+        "select c.alert_id, c.epoch, c.contact_id, c.step, c.relation, c.told_at, c.answer, c.minutes, c.answered_at
+         from {rows} join contact_call c on c.site_id = {site:uuid} and c.alert_id = {id:uuid}",
+    );
+    let contacts: Vec<ContactRow> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&ids).fetch_all(conn).await).map_err(broken_row)?;
     let mut alerts: HashMap<Uuid, (Uuid, Alert)> = HashMap::new();
     for row in found {
         alerts.insert(row.id, (row.senior_id, row.alert()?));
@@ -243,10 +251,16 @@ async fn alert_rows(tx: &mut Tx, site_id: Uuid, rows: &str) -> Result<HashMap<Uu
             alert.steps.push(row.step());
         }
     }
+    for row in contacts {
+        if let Some((_, alert)) = alerts.get_mut(&row.alert_id) {
+            alert.contacts.push(row.call()?);
+        }
+    }
     let mut by_senior = HashMap::new();
     for (senior, mut alert) in alerts.into_values() {
         alert.triggers.sort_by_key(|trigger| (trigger.at, trigger.id));
         alert.steps.sort_by_key(|step| (step.epoch, step.step));
+        alert.contacts.sort_by_key(|call| (call.epoch, call.step));
         by_senior.insert(senior, alert);
     }
     Ok(by_senior)

@@ -4,6 +4,7 @@
 //! channel), so the decision is made in one place and everything it says is committed together (I3, I10).
 
 mod apply;
+mod leaving;
 mod load;
 mod remind;
 mod rows;
@@ -18,8 +19,8 @@ pub use apply::send;
 pub use load::{Span, absences};
 
 use super::finding::misfit;
-use super::{Error, Result, Tx, naming, roster, watch};
-use crate::domain::alert::Alert;
+use super::{Error, Result, Tx, contact_call, naming, roster, watch};
+use crate::domain::alert::{Alert, ContactAnswer};
 use crate::domain::case::{self, Act, Actor, Case, Command, Event};
 use crate::domain::check::{Cause, CheckState};
 use crate::domain::notice::Arguments;
@@ -105,7 +106,9 @@ async fn fire_due(
     let due: Vec<Uuid> = cases.values().filter(|case| case::step_is_due(case, now)).map(|case| case.senior.id).collect();
     let Some(first) = due.first().and_then(|id| cases.get(id)) else { return Ok(()) };
     let today = first.today(now);
-    let rosters = roster::load(tx, site_id, &due, today).await?;
+    let mut rosters = roster::load(tx, site_id, &due, today).await?;
+    let family: Vec<Uuid> = due.iter().copied().filter(|id| cases.get(id).is_some_and(case::may_tell_contacts)).collect();
+    contact_call::around(tx, site_id, &family, &mut rosters).await?;
     let operators = roster::operators(tx, site_id, today).await?;
     for senior in due {
         let Some(case) = cases.get_mut(&senior) else { continue };
@@ -142,6 +145,9 @@ fn merge(known: &mut Vec<Command>, later: &mut [Command]) {
                     _ => true,
                 });
             }
+            Command::SaveContact { alert_id, call } => {
+                known.retain(|old| !matches!(old, Command::SaveContact { alert_id: a, call: c } if a == alert_id && c.epoch == call.epoch && c.contact_id == call.contact_id));
+            }
             Command::SaveStep { alert_id, step } => {
                 known.retain(|old| !matches!(old, Command::SaveStep { alert_id: a, step: s } if a == alert_id && s.epoch == step.epoch && s.step == step.step));
             }
@@ -175,6 +181,25 @@ pub async fn act(tx: &mut Tx, site_id: Uuid, alert_id: Uuid, actor: Actor, act: 
     let outcome = named_conflict(tx, site_id, outcome).await?;
     let alert = outcome.into_iter().next().and_then(|outcome| outcome.case.alert);
     alert.ok_or_else(|| Error::broken("alert", alert_id, "vanished while it was acted on"))
+}
+
+/// A contact answers by the link of her message.
+pub async fn answer(
+    tx: &mut Tx,
+    site_id: Uuid,
+    (alert_id, contact): (Uuid, Uuid),
+    (answer, minutes): (ContactAnswer, Option<i64>),
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let senior = super::alert::senior_of(tx, site_id, alert_id).await?;
+    tx.lock_seniors(&[senior]).await?;
+    let current = load::load(tx, site_id, &[senior], Span::due(now), now).await?.into_iter().next();
+    if current.and_then(|case| case.alert).is_none_or(|alert| alert.id != alert_id) {
+        return Err(Refusal::not_found().into());
+    }
+    let event = Event::ContactAnswered { contact, answer, minutes };
+    react(tx, site_id, &[(senior, event)], Span::due(now), now).await?;
+    Ok(())
 }
 
 /// A claim of somebody whom no message reaches, or who is on leave, would hold the ladder for nothing: the refusal says who can

@@ -46,6 +46,15 @@ struct Left {
     building: String,
     called: String,
     unit: String,
+    cutoff_at: DateTime<Utc>,
+}
+
+/// What is left of a round, and until when it makes sense to say so.
+#[derive(Default)]
+struct Counted {
+    unseen: u32,
+    again: u32,
+    until: DateTime<Utc>,
 }
 
 /// Who is told what about an absence, once: the notice carries its own id.
@@ -67,7 +76,7 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
     let (zone, today) = (first.case.senior.zone, first.case.today(now));
     // Any verified channel: a word that may not arrive is better than none to the person who was asked.
     let reachable = roster::reachable(tx, site_id).await?;
-    let mut rounds: BTreeMap<Round, (u32, u32)> = BTreeMap::new();
+    let mut rounds: BTreeMap<Round, Counted> = BTreeMap::new();
     let mut words = Words::new();
     for (deadline, checks) in due {
         let left = left(tx, site_id, deadline).await?;
@@ -84,18 +93,18 @@ pub async fn remind(tx: &mut Tx, site_id: Uuid, outcomes: &[Outcome], now: DateT
                 let Some(roster) = rosters.get(&check.senior_id) else { continue };
                 count(&mut rounds, kind, deadline, check, roster, zone);
                 let of_senior = absences.get(&check.senior_id).map(Vec::as_slice).unwrap_or_default();
-                about_absences(&mut words, site_id, (kind, deadline.0, deadline.1), check, of_senior, (roster, &reachable), now);
+                about_absences(&mut words, site_id, (kind, deadline), check, of_senior, (roster, &reachable), now);
             }
         }
     }
-    let counted = rounds.iter().map(|(round, counts)| round.notice(site_id, *counts, now));
+    let counted = rounds.iter().map(|(round, counted)| round.notice(site_id, counted, now));
     send(tx, counted.chain(words.into_values()).map(|notice| (site_id, notice)), now).await?;
     Ok(())
 }
 
 /// Everybody of the site who still has to be looked at by that moment.
 async fn left(tx: &mut Tx, site_id: Uuid, (date, slot, deadline_at): Deadline) -> Result<Vec<Left>> {
-    let sql = "select c.id, c.senior_id, c.state, b.id as building_id, b.name as building, s.called, h.unit from daily_check c
+    let sql = "select c.id, c.senior_id, c.state, b.id as building_id, b.name as building, s.called, h.unit, c.cutoff_at from daily_check c
         join senior s on s.site_id = c.site_id and s.id = c.senior_id
         join home h on h.site_id = s.site_id and h.id = s.home_id
         join place b on b.site_id = h.site_id and b.id = h.building_id
@@ -106,7 +115,7 @@ async fn left(tx: &mut Tx, site_id: Uuid, (date, slot, deadline_at): Deadline) -
 
 /// Counts a check to the rounds that it belongs to: how many nobody looked at, how many need a second look.
 fn count(
-    rounds: &mut BTreeMap<Round, (u32, u32)>,
+    rounds: &mut BTreeMap<Round, Counted>,
     kind: ReminderKind,
     (date, slot, deadline_at): Deadline,
     check: &Left,
@@ -120,8 +129,14 @@ fn count(
     for member in reminded(kind, date, slot, roster) {
         let deadline = deadline_at.with_timezone(&zone).format("%H:%M").to_string();
         let building = check.building.clone();
-        let counts = rounds.entry(Round { member, kind, date, slot, building_id: check.building_id, building, deadline }).or_default();
-        if is_unseen { counts.0 += 1 } else { counts.1 += 1 }
+        let counted = rounds.entry(Round { member, kind, date, slot, building_id: check.building_id, building, deadline }).or_default();
+        if is_unseen {
+            counted.unseen += 1
+        } else {
+            counted.again += 1
+        }
+        // The second look is for the time between deadline and cutoff.
+        counted.until = counted.until.max(if kind == ReminderKind::LookAgain { check.cutoff_at } else { deadline_at });
     }
 }
 
@@ -139,7 +154,7 @@ fn reminded(kind: ReminderKind, date: NaiveDate, slot: Slot, roster: &Roster) ->
 fn about_absences(
     words: &mut Words,
     site: Uuid,
-    (kind, date, slot): (ReminderKind, NaiveDate, Slot),
+    (kind, (date, slot, deadline_at)): (ReminderKind, Deadline),
     check: &Left,
     absences: &[AbsenceFact],
     (roster, reachable): (&Roster, &BTreeSet<Uuid>),
@@ -151,7 +166,7 @@ fn about_absences(
     let people = reminded(kind, date, slot, roster);
     let mut tell = |id: Uuid, member: Uuid, key: &'static str, absence: &AbsenceFact| {
         let said = [("senior", &check.called), ("building", &check.building), ("unit", &check.unit), ("reported_by", &absence.reported_by)];
-        words.insert(id, NewNotice::report(id, member, key, arguments(said), now).reminder());
+        words.insert(id, NewNotice::report(id, member, key, arguments(said), now).reminder().until(deadline_at));
     };
     for absence in absences {
         if absence.is_proposed_on(date) {
@@ -169,7 +184,7 @@ fn about_absences(
 }
 
 impl Round {
-    fn notice(&self, site: Uuid, (unseen, again): (u32, u32), now: DateTime<Utc>) -> NewNotice {
+    fn notice(&self, site: Uuid, &Counted { unseen, again, until }: &Counted, now: DateTime<Utc>) -> NewNotice {
         let reason = format!("{}/{}/{}/{}", self.kind, self.slot, self.building_id, self.deadline);
         let said = [
             ("building", self.building.clone()),
@@ -183,6 +198,6 @@ impl Round {
             ReminderKind::LookAgain => "notice.remind_again",
         };
         let id = id::daily_notice(site, self.member, self.date, &reason);
-        NewNotice::report(id, self.member, key, arguments(said), now).reminder()
+        NewNotice::report(id, self.member, key, arguments(said), now).reminder().until(until)
     }
 }

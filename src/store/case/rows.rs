@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::domain::absence::{AbsenceFact, AbsenceKind};
-use crate::domain::alert::{Alert, AlertState, Ladder, Step, StepAct, StepState, Trigger, TriggerKind};
+use crate::domain::alert::{Alert, AlertState, ContactCall, Ladder, Step, StepAct, StepState, Trigger, TriggerKind};
 use crate::domain::check::{Cause, CheckState, CheckView, Slot};
 use crate::domain::outcome::{ContactProof, Outcome};
 use crate::domain::place::Purpose;
@@ -126,6 +126,19 @@ pub struct StepRow {
 }
 
 #[derive(FromRow)]
+pub struct ContactRow {
+    pub alert_id: Uuid,
+    pub epoch: i64,
+    pub contact_id: Uuid,
+    pub step: i64,
+    pub relation: String,
+    pub told_at: DateTime<Utc>,
+    pub answer: Option<String>,
+    pub minutes: Option<i64>,
+    pub answered_at: Option<DateTime<Utc>>,
+}
+
+#[derive(FromRow)]
 pub struct SignalRow {
     pub senior_id: Uuid,
     pub id: Uuid,
@@ -225,6 +238,7 @@ impl AlertRow {
             version: self.version,
             triggers: Vec::new(),
             steps: Vec::new(),
+            contacts: Vec::new(),
         })
     }
 }
@@ -262,6 +276,22 @@ impl StepRow {
             fired_at: self.fired_at,
             told: self.told,
         }
+    }
+}
+
+impl ContactRow {
+    pub fn call(self) -> Result<ContactCall> {
+        let answer = word(self.answer, "contact_call", self.alert_id)?;
+        Ok(ContactCall {
+            epoch: self.epoch,
+            contact_id: self.contact_id,
+            step: self.step,
+            relation: self.relation,
+            told_at: self.told_at,
+            answer,
+            minutes: self.minutes,
+            answered_at: self.answered_at,
+        })
     }
 }
 

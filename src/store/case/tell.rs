@@ -12,10 +12,10 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use super::Outcome;
-use super::apply::send;
+use super::apply::send_to;
 use crate::domain::case::Command;
 use crate::domain::id;
-use crate::domain::notice::{NewNotice, NoticeClass};
+use crate::domain::notice::{Arguments, NewNotice, NoticeClass, RecipientKind, for_contact};
 use crate::on;
 use crate::store::register::By;
 use crate::store::{Result, Tx, bulk, silence};
@@ -41,7 +41,8 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
     let busy = if let Some((site, ..)) = downs.first() { still_busy(tx, *site, &people, now).await? } else { BTreeMap::new() };
     let mut rows = Vec::new();
     for (site, alert, epoch, key, arguments, except, bundle) in downs {
-        for Told { member, going, .. } in told.iter().filter(|told| told.alert == alert && Some(told.member) != except) {
+        for Told { member, kind, going, .. } in told.iter().filter(|told| told.alert == alert && Some(told.member) != except) {
+            let (key, arguments) = said_to(*kind, key, arguments);
             let bundled_at = busy.get(member).filter(|_| bundle && !going);
             let notice = NewNotice {
                 id: id::notice(alert, epoch, now.timestamp_millis(), *member, key),
@@ -51,14 +52,15 @@ pub async fn stand_down(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -
                 level: 0,
                 recipient_id: *member,
                 key,
-                arguments: arguments.clone(),
+                arguments,
                 class: NoticeClass::StandDown,
                 not_before: bundled_at.copied().unwrap_or(now),
+                useless_from: None,
             };
-            rows.push((site, notice));
+            rows.push((site, *kind, notice));
         }
     }
-    send(tx, rows, now).await?;
+    send_to(tx, rows, now).await?;
     release_waiting(tx, &people, &busy, now).await
 }
 
@@ -70,11 +72,12 @@ pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Re
             let site = outcome.case.senior.site_id;
             let ids = vec![json!({ "site": site, "id": alert_id })];
             let told = told_about(tx, &Value::from(ids).to_string()).await?;
-            let recalled: Vec<(Uuid, NewNotice)> = told
+            let recalled: Vec<(Uuid, RecipientKind, NewNotice)> = told
                 .iter()
                 .filter(|told| Some(told.member) != *except)
-                .map(|Told { member, .. }| {
+                .map(|Told { member, kind, .. }| {
                     let step = now.timestamp_millis();
+                    let (key, arguments) = said_to(*kind, key, arguments);
                     let notice = NewNotice {
                         id: id::notice(*alert_id, *epoch, step, *member, key),
                         alert_id: Some(*alert_id),
@@ -83,17 +86,26 @@ pub async fn recall(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> Re
                         level: 0,
                         recipient_id: *member,
                         key,
-                        arguments: arguments.clone(),
+                        arguments,
                         class: NoticeClass::Alert,
                         not_before: now,
+                        useless_from: None,
                     };
-                    (site, notice)
+                    (site, *kind, notice)
                 })
                 .collect();
-            send(tx, recalled, now).await?;
+            send_to(tx, recalled, now).await?;
         }
     }
     Ok(())
+}
+
+/// What a contact reads says nothing about anybody.
+fn said_to(kind: RecipientKind, key: &'static str, arguments: &Arguments) -> (&'static str, Arguments) {
+    match kind {
+        RecipientKind::Member => (key, arguments.clone()),
+        RecipientKind::Contact => (for_contact(key), Arguments::new()),
+    }
 }
 
 /// Acts that silence are told to the others concerned, in the same transaction.
@@ -112,22 +124,26 @@ pub async fn silenced(tx: &mut Tx, outcomes: &[Outcome], now: DateTime<Utc>) -> 
 #[derive(FromRow)]
 struct Told {
     alert: Uuid,
+    /// Or a contact, as `kind` says.
     member: Uuid,
+    #[sqlx(try_from = "String")]
+    kind: RecipientKind,
     /// She has said that she goes there.
     going: bool,
 }
 
 /// Who was told about these alerts, and who is on the way: a sealed text cannot be recalled, also if a next channel was
-/// cancelled; a pending one was cancelled.
+/// cancelled; a pending one was cancelled. Good news would frighten a contact whom nothing has reached.
 async fn told_about(tx: &mut Tx, alerts: &str) -> Result<Vec<Told>> {
     let sql = bulk::text(
         tx,
-        "select alert, member, max(going) = 1 as going from (
-            select n.alert_id as alert, n.recipient_id as member, 0 as going from {rows}
+        "select alert, member, max(kind) as kind, max(going) = 1 as going from (
+            select n.alert_id as alert, n.recipient_id as member, n.recipient_kind as kind, 0 as going from {rows}
             join notice n on n.site_id = {site:uuid} and n.alert_id = {id:uuid}
             where n.class = 'alert' and (n.state in ('sealed', 'delivered') or n.message_id is not null)
+              and not (n.recipient_kind = 'contact' and n.state = 'failed')
             union all
-            select e.alert_id, e.actor_id, 1 from {rows}
+            select e.alert_id, e.actor_id, 'member', 1 from {rows}
             join alert_event e on e.site_id = {site:uuid} and e.alert_id = {id:uuid}
             where e.kind in ('claimed', 'on_site') and e.actor_id is not null) told
          group by alert, member",

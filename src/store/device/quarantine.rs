@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::super::signal::hex;
 use super::super::{Result, Tx, bulk, plan, roster};
 use super::around::{Around, Placed, around, placed_columns, placed_joins};
 use crate::domain::notice::{NewNotice, arguments};
@@ -47,7 +46,7 @@ pub async fn keep(tx: &mut Tx, messages: &[Quarantined]) -> Result<()> {
             let sample = &message.payload[..message.payload.len().min(SAMPLE_BYTES_MAX)];
             json!({
                 "id": Uuid::now_v7(), "site": message.site_id, "device": message.device_id, "topic": topic,
-                "reason": message.reason.as_str(), "why": message.why, "sample": hex(sample), "size": message.size_bytes,
+                "reason": message.reason.as_str(), "why": message.why, "sample": bulk::hex(sample), "size": message.size_bytes,
                 "at": bulk::time(message.received_at),
             })
         })

@@ -56,11 +56,13 @@ pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc
          left join alert a on a.site_id = n.site_id and a.id = n.alert_id
          where n.state = 'pending' and n.not_before <= $1 and (n.class not in ",
         known_class!(),
-        " or not exists (
+        " or not (",
+        reaches_contact!(),
+        " or exists (
             select 1 from member m join member_channel c on c.site_id = m.site_id and c.member_id = m.id
             where m.site_id = n.site_id and m.id = n.recipient_id and m.ended_at is null and ",
         usable_channel!(),
-        ")) order by n.not_before, n.id limit $2"
+        "))) order by n.not_before, n.id limit $2"
     );
     let rows: Vec<Unreachable> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(UNREACHABLE_MAX).fetch_all(conn).await)?;
     // Seniors first, as every writer: a claim that waits for our notices must not hold what we need.
@@ -89,8 +91,8 @@ pub(super) async fn tell_broken(tx: &mut Tx, site_id: Uuid, id: Uuid, now: DateT
     Ok(())
 }
 
-/// Tells the alerts of those rungs of which every notice has failed or is held up by a receiver that asked for a pause. The
-/// caller holds the locks of their seniors.
+/// Tells the alerts of those rungs of which every notice has failed, or is held up by a receiver that asked for a pause; and of those
+/// where whoever has a text has taken no call. The caller holds the locks of their seniors.
 pub async fn undeliverable(tx: &mut Tx, rungs: &[Rung], now: DateTime<Utc>) -> Result<()> {
     if rungs.is_empty() {
         return Ok(());
@@ -99,21 +101,34 @@ pub async fn undeliverable(tx: &mut Tx, rungs: &[Rung], now: DateTime<Utc>) -> R
     let rows = Value::from(rows.collect::<Vec<_>>()).to_string();
     let sql = bulk::text(
         tx,
-        "select distinct a.site_id, a.senior_id, {epoch:int} as epoch, {step:int} as step from {rows}
+        "select distinct a.site_id, a.senior_id, {epoch:int} as epoch, {step:int} as step,
+            exists (select 1 from notice n where n.site_id = a.site_id and n.alert_id = a.id
+                and n.epoch = {epoch:int} and n.step = {step:int} and n.class = 'alert' and n.state = 'delivered') as texted
+         from {rows}
          join alert a on a.site_id = {site:uuid} and a.id = {alert:uuid} and a.resolved_at is null
          where not exists (select 1 from notice n where n.site_id = a.site_id and n.alert_id = a.id
             and n.epoch = {epoch:int} and n.step = {step:int} and n.class = 'alert' and n.state <> 'failed'
+            and not (n.state = 'delivered' and exists (select 1 from notice r
+                join message c on c.site_id = r.site_id and c.id = r.message_id
+                join message_receipt u on u.channel = c.channel and u.state = 'unanswered'
+                    and (u.reference = c.provider_id or u.reference = 'c' || c.call_no)
+                where r.site_id = n.site_id and r.alert_id = n.alert_id and r.epoch = n.epoch and r.step = n.step
+                  and r.recipient_id = n.recipient_id and r.class = 'alert' and r.id <> n.id and r.state = 'failed'))
             and not exists (select 1 from message s join message_attempt t on t.site_id = s.site_id and t.message_id = s.id
                 where s.site_id = n.site_id and s.id = n.message_id and s.state = 'ready' and s.next_at > $2 and t.outcome = 'throttled'))",
     );
-    let dead: Vec<(Uuid, Uuid, i64, i64)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(now).fetch_all(conn).await)?;
-    let mut sites: BTreeMap<Uuid, Vec<(Uuid, i64, i64)>> = BTreeMap::new();
-    for (site, senior, epoch, step) in dead {
-        sites.entry(site).or_default().push((senior, epoch, step));
+    let dead: Vec<(Uuid, Uuid, i64, i64, bool)> =
+        on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(now).fetch_all(conn).await)?;
+    let mut sites: BTreeMap<Uuid, Vec<(Uuid, i64, i64, bool)>> = BTreeMap::new();
+    for (site, senior, epoch, step, texted) in dead {
+        sites.entry(site).or_default().push((senior, epoch, step, texted));
     }
     for (site, rungs) in sites {
         let (_, operators) = watch::operators(tx, site, now).await?;
-        let event = |(senior, epoch, step)| (senior, Event::Undeliverable { epoch, step, operators: operators.clone() });
+        let event = |(senior, epoch, step, texted)| match texted {
+            true => (senior, Event::Unanswered { epoch, step }),
+            false => (senior, Event::Undeliverable { epoch, step, operators: operators.clone() }),
+        };
         let events: Vec<(Uuid, Event)> = rungs.into_iter().map(event).collect();
         case::react(tx, site, &events, Span::due(now), now).await?;
     }

@@ -70,6 +70,13 @@ async fn gone(tx: &mut Tx, leased: impl Iterator<Item = &Leased>, now: DateTime<
          join member_channel c on c.channel = {channel:text} and c.address = {address:text}
          join message m on m.site_id = c.site_id and m.channel_id = c.id
          left join message_attempt t on t.site_id = m.site_id and t.message_id = m.id and t.at > $2
+         where t.id is not null or m.state = 'leased'
+         union all
+         select {channel:text}, {address:text}, m.id, t.at, t.outcome
+         from {rows}
+         join contact k on k.phone = {address:text}
+         join message m on m.site_id = k.site_id and m.recipient_id = k.id and m.channel = {channel:text} and m.sealed_at > $2
+         left join message_attempt t on t.site_id = m.site_id and t.message_id = m.id and t.at > $2
          where t.id is not null or m.state = 'leased'",
     );
     let found: Vec<(String, String, Uuid, Option<DateTime<Utc>>, Option<String>)> =

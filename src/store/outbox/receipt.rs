@@ -7,16 +7,20 @@ use uuid::Uuid;
 use super::fail::{Rung, undeliverable};
 use super::ring;
 use super::settle::{fail_notices, has_channel_after, lock_rungs, rank, requeue_notices};
+use crate::domain::alert::TimelineKind;
 use crate::domain::message::Channel;
 use crate::domain::message::receipt::{Consequence, Receipt, ReceiptState, consequence};
+use crate::domain::notice::RecipientKind;
 use crate::on;
-use crate::store::{Result, Tx};
+use crate::store::{Result, Tx, contact_call, journey};
 
 #[derive(FromRow)]
 struct Sent {
     site_id: Uuid,
     id: Uuid,
     recipient_id: Uuid,
+    #[sqlx(try_from = "String")]
+    recipient_kind: RecipientKind,
     channel_id: Option<Uuid>,
 }
 
@@ -51,7 +55,7 @@ pub async fn apply_waiting(tx: &mut Tx, channel: &str, provider_id: &str, call_n
 }
 
 async fn apply(tx: &mut Tx, receipt: &Receipt, now: DateTime<Utc>) -> Result<()> {
-    let sql = "select site_id, id, recipient_id, channel_id from message
+    let sql = "select site_id, id, recipient_id, recipient_kind, channel_id from message
         where channel = $1 and state = 'sent' and (provider_id = $2 or call_no = $3)";
     let sent: Option<Sent> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(receipt.channel.as_str())
@@ -61,20 +65,37 @@ async fn apply(tx: &mut Tx, receipt: &Receipt, now: DateTime<Utc>) -> Result<()>
         .await)?;
     let Some(sent) = sent else { return Ok(()) };
     let rungs = lock_rungs(tx, sent.site_id, sent.id).await?;
-    let sql = "update message_receipt set handled_at = $4 where channel = $1 and reference = $2 and state = $3 and handled_at is null";
+    let sql = "update message_receipt set handled_at = $4, site_id = $5, message_id = $6
+        where channel = $1 and reference = $2 and state = $3 and handled_at is null";
     on!(tx, |conn| sqlx::query(sql)
         .bind(receipt.channel.as_str())
         .bind(&receipt.reference)
         .bind(receipt.state.as_str())
         .bind(now)
+        .bind(sent.site_id)
+        .bind(sent.id)
         .execute(conn)
         .await
         .map(|_| ()))?;
-    match consequence(receipt.state, calls(tx, &sent).await?) {
+    journey::note(tx, sent.site_id, sent.id, now).await?;
+    if sent.recipient_kind == RecipientKind::Contact {
+        note(tx, &sent, receipt, now).await?;
+    }
+    match consequence(sent.recipient_kind, receipt.state, calls(tx, &sent).await?) {
         Consequence::None => Ok(()),
         Consequence::Again(pause) => again(tx, &sent, now + pause).await,
         Consequence::NextChannel => give_up(tx, &sent, receipt, &rungs, now).await,
     }
+}
+
+/// Whether the family took the telephone stands in the timeline of the alert.
+async fn note(tx: &mut Tx, sent: &Sent, receipt: &Receipt, now: DateTime<Utc>) -> Result<()> {
+    let kind = match receipt.state {
+        ReceiptState::Heard => TimelineKind::ContactHeard,
+        ReceiptState::Unanswered => TimelineKind::ContactNoAnswer,
+        ReceiptState::Delivered | ReceiptState::Failed => return Ok(()),
+    };
+    contact_call::note(tx, sent.site_id, sent.id, kind, now).await
 }
 
 /// How often the provider has accepted this message.
@@ -108,8 +129,9 @@ async fn give_up(tx: &mut Tx, sent: &Sent, receipt: &Receipt, rungs: &[Rung], no
     ring::take_back(tx, sent.site_id, sent.id).await?;
     let sql = "update notice set state = 'sealed' where site_id = $1 and message_id = $2 and state = 'delivered'";
     on!(tx, |conn| sqlx::query(sql).bind(sent.site_id).bind(sent.id).execute(conn).await.map(|_| ()))?;
-    let rank = rank(tx, sent.site_id, sent.channel_id).await?;
-    if has_channel_after(tx, sent.site_id, sent.recipient_id, rank).await? {
+    let person = (sent.site_id, sent.recipient_id, sent.recipient_kind);
+    let rank = rank(tx, person, sent.channel_id, receipt.channel.as_str()).await?;
+    if has_channel_after(tx, person, rank).await? {
         return requeue_notices(tx, sent.site_id, sent.id, rank, now).await;
     }
     fail_notices(tx, sent.site_id, sent.id, rank).await?;

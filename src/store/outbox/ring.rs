@@ -18,12 +18,15 @@ pub(super) async fn put(tx: &mut Tx, leased: &Leased, rank: i64, now: DateTime<U
     if leased.channel.parse::<Channel>().is_ok_and(Channel::rings) {
         return Ok(());
     }
+    let sql = "select id, key from notice where site_id = $1 and message_id = $2 and class = 'alert' and state = 'delivered'";
+    let told: Vec<(Uuid, String)> = on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
+    if told.is_empty() {
+        return Ok(());
+    }
     let person = (leased.site_id, leased.recipient_id);
     let recipient = recipients(tx, &[person]).await?.remove(&person);
     let routes = recipient.map(|recipient| recipient.routes).unwrap_or_default();
     let Some(ringing) = routes.iter().find(|route| route.channel.rings() && route.rank > rank) else { return Ok(()) };
-    let sql = "select id, key from notice where site_id = $1 and message_id = $2 and class = 'alert' and state = 'delivered'";
-    let told: Vec<(Uuid, String)> = on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
     let rows: Vec<Value> = told
         .iter()
         .map(|(notice, key)| {
@@ -31,13 +34,16 @@ pub(super) async fn put(tx: &mut Tx, leased: &Leased, rank: i64, now: DateTime<U
             json!({ "site": leased.site_id, "of": notice, "id": id::ring(*notice), "tried": ringing.rank - 1, "at": bulk::time(at), "now": bulk::time(now) })
         })
         .collect();
-    let sql = "insert into notice (site_id, id, alert_id, epoch, step, level, recipient_id, key, arguments, class, state, channels_tried,
-            not_before, created_at)
-        select n.site_id, {id:uuid}, n.alert_id, n.epoch, n.step, n.level, n.recipient_id, n.key, n.arguments, n.class, 'pending', {tried:int},
+    let sql = "insert into notice (site_id, id, alert_id, epoch, step, level, recipient_id, recipient_kind, key, arguments, class, state,
+            channels_tried, not_before, created_at)
+        select n.site_id, {id:uuid}, n.alert_id, n.epoch, n.step, n.level, n.recipient_id, n.recipient_kind, n.key, n.arguments, n.class, 'pending', {tried:int},
             {at:time}, n.created_at
         from {rows} join notice n on n.site_id = {site:uuid} and n.id = {of:uuid}
         join alert a on a.site_id = n.site_id and a.id = n.alert_id and a.resolved_at is null
-            and (n.level >= 4 or a.claim_until is null or a.claim_until <= {now:time})
+            and (n.level >= 4 or a.claim_until is null or a.claim_until <= {now:time} or exists (select 1 from ladder_step l
+                where l.site_id = n.site_id and l.alert_id = n.alert_id and l.epoch = n.epoch and l.step = n.step and l.act = 'contact' and not l.held))
+            and not exists (select 1 from contact_call c where c.site_id = n.site_id and c.alert_id = n.alert_id and c.epoch = n.epoch
+                and c.contact_id = n.recipient_id and c.answer is not null)
         where true on conflict (site_id, id) do nothing";
     bulk::execute(tx, sql, &rows).await?;
     Ok(())

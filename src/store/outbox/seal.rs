@@ -9,9 +9,11 @@ use uuid::Uuid;
 
 use super::limit::WAITS_ITS_TURN;
 use crate::domain::message::Channel;
-use crate::domain::notice::NoticeClass;
+use crate::domain::notice::{NoticeClass, RecipientKind};
 use crate::on;
-use crate::store::{Error, Result, Tx, bulk};
+use crate::store::contact_call::agreed;
+use crate::store::{Error, Result, Tx, bulk, channel_account};
+use crate::text::DEFAULT_LOCALE;
 
 /// Notices sealed in one transaction; the rest follows in the next.
 pub const NOTICES_PER_PASS_MAX: i64 = 5_000;
@@ -30,6 +32,8 @@ pub struct Due {
     pub id: Uuid,
     pub alert_id: Option<Uuid>,
     pub recipient_id: Uuid,
+    #[sqlx(try_from = "String")]
+    pub recipient_kind: RecipientKind,
     pub key: String,
     /// JSON.
     pub arguments: String,
@@ -44,7 +48,8 @@ pub struct Due {
 /// A way to reach a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    pub id: Uuid,
+    /// The member's channel; `None` for a contact, who has a number only.
+    pub id: Option<Uuid>,
     pub channel: Channel,
     pub address: String,
     /// 1 is the first channel of the person.
@@ -57,12 +62,14 @@ pub struct Recipient {
     pub locale: String,
     /// Working channels in order.
     pub routes: Vec<Route>,
+    /// Browsers that show a copy of whatever is sent to her.
+    pub screens: Vec<Route>,
 }
 
 impl Recipient {
     /// The channel for a notice: after those used up; for a stand-down first the one that carried the alert.
     pub fn route(&self, due: &Due) -> Option<&Route> {
-        let carried = self.routes.iter().find(|route| due.channels_tried == 0 && Some(route.id) == due.carried_by);
+        let carried = self.routes.iter().find(|route| due.channels_tried == 0 && route.id.is_some() && route.id == due.carried_by);
         carried.or_else(|| self.routes.iter().find(|route| route.rank > due.channels_tried))
     }
 }
@@ -73,6 +80,7 @@ pub struct NewMessage {
     pub site_id: Uuid,
     pub id: Uuid,
     pub recipient_id: Uuid,
+    pub recipient_kind: RecipientKind,
     pub route: Route,
     pub endpoint: String,
     pub priority: i64,
@@ -82,7 +90,16 @@ pub struct NewMessage {
     pub call_no: i64,
     /// See `store::claim_link`.
     pub claim_hash: Option<Vec<u8>>,
+    pub alerts: Vec<Uuid>,
+    /// Empty in a copy for a screen and in a test: nothing depends on whether it arrives.
     pub notices: Vec<Uuid>,
+}
+
+/// Takes back what would now be said as if it were still due: it waited for the end of quiet hours, or for a server that was down.
+pub async fn drop_useless(tx: &mut Tx, now: DateTime<Utc>) -> Result<()> {
+    let sql = "update notice set state = 'cancelled' where state = 'pending' and useless_from <= $1";
+    on!(tx, |conn| sqlx::query(sql).bind(now).execute(conn).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// Takes what is due, most urgent first. The state changes in the same statement that reads, so that a claim which comes
@@ -93,12 +110,15 @@ pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
     let sql = concat!(
         "update notice set state = 'sealed' where state = 'pending' and (site_id, id) in (
             select n.site_id, n.id from notice n
-            join member m on m.site_id = n.site_id and m.id = n.recipient_id and m.ended_at is null
+            left join member m on m.site_id = n.site_id and m.id = n.recipient_id and m.ended_at is null
             where n.state = 'pending' and n.not_before <= $1 and n.class in ",
         known_class!(),
         "
-              and exists (select 1 from member_channel c where c.site_id = n.site_id and c.member_id = n.recipient_id and ",
+              and ((m.id is not null and exists (select 1 from member_channel c
+                where c.site_id = n.site_id and c.member_id = n.recipient_id and ",
         usable_channel!(),
+        ")) or ",
+        reaches_contact!(),
         ")
               and not ",
         before_its_alert!(),
@@ -112,8 +132,9 @@ pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
             order by case when n.key like 'notice.help%' then 0 when n.class = 'alert' then 1 when n.class = 'stand_down' then 2
                 when n.class = 'reminder' then 3 else 4 end, n.not_before, n.id
             limit $3)
-         returning site_id, id, alert_id, recipient_id, key, arguments, class, channels_tried,
-            (select a.drill from alert a where a.site_id = notice.site_id and a.id = notice.alert_id) as drill,
+         returning site_id, id, alert_id, recipient_id, recipient_kind, key, arguments, class, channels_tried,
+            coalesce((select a.drill from alert a where a.site_id = notice.site_id and a.id = notice.alert_id),
+                exists (select 1 from drill_person p where p.site_id = notice.site_id and p.notice_id = notice.id)) as drill,
             case when class = 'stand_down' then (
                 select s.channel_id from notice t join message s on s.site_id = t.site_id and s.id = t.message_id
                 where t.site_id = notice.site_id and t.alert_id = notice.alert_id and t.recipient_id = notice.recipient_id
@@ -138,29 +159,63 @@ pub async fn recipients(tx: &mut Tx, people: &[(Uuid, Uuid)]) -> Result<HashMap<
         "select m.site_id, m.id, m.called, m.locale from {rows} join member m on m.site_id = {site:uuid} and m.id = {id:uuid}",
     );
     let members: Vec<(Uuid, Uuid, String, String)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
-    let mut found: HashMap<(Uuid, Uuid), Recipient> =
-        members.into_iter().map(|(site, id, called, locale)| ((site, id), Recipient { called, locale, routes: Vec::new() })).collect();
+    let mut found: HashMap<(Uuid, Uuid), Recipient> = members
+        .into_iter()
+        .map(|(site, id, called, locale)| ((site, id), Recipient { called, locale, routes: Vec::new(), screens: Vec::new() }))
+        .collect();
     let sql = bulk::text(
         tx,
         concat!(
             "select c.site_id, c.member_id, c.id, c.channel, c.address, ",
             carries!(),
-            " as works
+            " as works, ",
+            shows!(),
+            " as shows
          from {rows} join member_channel c on c.site_id = {site:uuid} and c.member_id = {id:uuid}
          order by c.site_id, c.member_id, c.position, c.id"
         ),
     );
-    let channels: Vec<(Uuid, Uuid, Uuid, String, String, bool)> =
+    let channels: Vec<(Uuid, Uuid, Uuid, String, String, bool, bool)> =
         on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).fetch_all(conn).await)?;
     let mut ranks: HashMap<(Uuid, Uuid), i64> = HashMap::new();
-    for (site, member, id, channel, address, works) in channels {
+    for (site, member, id, channel, address, works, shows) in channels {
         let rank = ranks.entry((site, member)).or_default();
         *rank += 1;
         // A channel of an unknown kind is no channel, as in `carries!`.
-        let (Some(recipient), Ok(channel), true) = (found.get_mut(&(site, member)), channel.parse(), works) else { continue };
-        recipient.routes.push(Route { id, channel, address, rank: *rank });
+        let (Some(recipient), Ok(channel), true) = (found.get_mut(&(site, member)), channel.parse(), works || shows) else { continue };
+        let ways = if works { &mut recipient.routes } else { &mut recipient.screens };
+        ways.push(Route { id: Some(id), channel, address, rank: *rank });
     }
+    contacts(tx, &rows, &mut found).await?;
     Ok(found)
+}
+
+/// The contacts among them, while they may be told: the telephones of this installation, to the number of their entry.
+async fn contacts(tx: &mut Tx, rows: &str, found: &mut HashMap<(Uuid, Uuid), Recipient>) -> Result<()> {
+    let sql = bulk::text(
+        tx,
+        concat!(
+            "select k.site_id, k.id, k.phone from {rows} join contact k on k.site_id = {site:uuid} and k.id = {id:uuid} and ",
+            agreed!()
+        ),
+    );
+    let known: Vec<(Uuid, Uuid, String)> = on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+    if known.is_empty() {
+        return Ok(());
+    }
+    let channels = channel_account::of_contacts(tx).await?;
+    for (site, id, address) in known {
+        let route = |channel: &Channel| Route { id: None, channel: *channel, address: address.clone(), rank: channel.rank_of_contacts() };
+        let recipient = Recipient {
+            // Her name would stand in the stored message, and no template says it.
+            called: String::new(),
+            locale: DEFAULT_LOCALE.to_owned(),
+            routes: channels.iter().map(route).collect(),
+            screens: Vec::new(),
+        };
+        found.insert((site, id), recipient);
+    }
+    Ok(())
 }
 
 /// Hands out `count` numbers and returns the first.
@@ -175,14 +230,20 @@ pub async fn next_call_no(tx: &mut Tx, count: usize) -> Result<i64> {
 /// Writes the messages and ties their notices to them; `unrouted` lost their channel in between and wait for the next pass.
 pub async fn insert(tx: &mut Tx, messages: &[NewMessage], unrouted: &[(Uuid, Uuid)], now: DateTime<Utc>) -> Result<()> {
     let sql =
-        "insert into message (site_id, id, recipient_id, channel_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, claim_hash, state,
+        "insert into message (site_id, id, recipient_id, recipient_kind, channel_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, claim_hash, state,
             attempts, next_at, repeated, sealed_at)
-        select {site:uuid}, {id:uuid}, {recipient:uuid}, {channel_id:uuid}, {channel:text}, {endpoint:text}, {priority:int}, {body:bytes},
+        select {site:uuid}, {id:uuid}, {recipient:uuid}, {kind:text}, {channel_id:uuid}, {channel:text}, {endpoint:text}, {priority:int}, {body:bytes},
             {locale:text}, {key:text}, {call_no:int}, {claim:bytes}, 'ready', 0, {at:time}, {repeated:bool}, {at:time} from {rows}";
     for chunk in messages.chunks(MESSAGES_PER_STATEMENT_MAX) {
         let rows: Vec<Value> = chunk.iter().map(|message| message_row(message, now)).collect();
         bulk::execute(tx, sql, &rows).await?;
     }
+    let about: Vec<Value> = messages
+        .iter()
+        .flat_map(|message| message.alerts.iter().map(|alert| json!({ "site": message.site_id, "alert": alert, "message": message.id })))
+        .collect();
+    let sql = "insert into message_alert (site_id, alert_id, message_id) select {site:uuid}, {alert:uuid}, {message:uuid} from {rows}";
+    bulk::execute(tx, sql, &about).await?;
     let ties: Vec<Value> = messages
         .iter()
         .flat_map(|message| message.notices.iter().map(|id| json!({ "site": message.site_id, "id": id, "message": message.id })))
@@ -197,18 +258,9 @@ pub async fn insert(tx: &mut Tx, messages: &[NewMessage], unrouted: &[(Uuid, Uui
 
 fn message_row(message: &NewMessage, now: DateTime<Utc>) -> Value {
     json!({
-        "site": message.site_id, "id": message.id, "recipient": message.recipient_id, "channel_id": message.route.id,
+        "site": message.site_id, "id": message.id, "recipient": message.recipient_id, "kind": message.recipient_kind.as_str(), "channel_id": message.route.id,
         "channel": message.route.channel.as_str(), "endpoint": message.endpoint,
-        "priority": message.priority, "body": hex(&message.body), "locale": message.locale, "key": message.dedupe_key,
-        "call_no": message.call_no, "claim": message.claim_hash.as_deref().map(hex), "repeated": false, "at": bulk::time(now),
+        "priority": message.priority, "body": bulk::hex(&message.body), "locale": message.locale, "key": message.dedupe_key,
+        "call_no": message.call_no, "claim": message.claim_hash.as_deref().map(bulk::hex), "repeated": false, "at": bulk::time(now),
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    text
 }

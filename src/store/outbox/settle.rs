@@ -1,16 +1,23 @@
 //! What an attempt came to: the attempt's row, the message, its notices, and, if nothing is left to try, its alerts; all in
 //! one small transaction per message.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::fail::{Escalate, Rung, tell_broken, undeliverable};
 use super::lease::Leased;
 use super::ring;
-use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt, pause};
-use crate::domain::notice::arguments;
+use crate::domain::alert::TimelineKind;
+use crate::domain::message::Channel;
+use crate::domain::message::retry::{AWAY_AFTER, Outcome, OutcomeClass, RetryRules, Settle, after_attempt, is_away, pause, refusal};
+use crate::domain::notice::{RecipientKind, arguments};
 use crate::on;
-use crate::store::{Result, Tx, audit, channel_account, naming, watch};
+use crate::store::{Result, Tx, audit, channel_account, contact_call, feed, journey, naming, watch};
+
+/// Attempts that are older say nothing about a provider now.
+const AWAY_WITHIN: TimeDelta = TimeDelta::minutes(5);
+/// The last attempts of a site, over all channels, among which those of one provider are looked for.
+const ATTEMPTS_LOOKED_AT: i64 = 100;
 
 /// An attempt that has ended.
 #[derive(Debug, Clone)]
@@ -34,16 +41,29 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
     } else {
         lock_rungs(tx, attempt.leased.site_id, attempt.leased.id).await?
     };
+    let judged = judged(tx, attempt, now).await?;
+    let attempt = judged.as_ref().unwrap_or(attempt);
     record(tx, attempt, now).await?;
-    let rank = rank(tx, attempt.leased.site_id, attempt.leased.channel_id).await?;
-    let another = has_channel_after(tx, attempt.leased.site_id, attempt.leased.recipient_id, rank).await?;
-    let settled = after_attempt(&attempt.outcome, attempt.leased.attempts, another, &attempt.rules, attempt.jitter, now);
+    journey::note(tx, attempt.leased.site_id, attempt.leased.id, now).await?;
+    let person = attempt.leased.person();
+    let rank = rank(tx, person, attempt.leased.channel_id, &attempt.leased.channel).await?;
+    let another = has_channel_after(tx, person, rank).await?;
+    let attempts = if attempt.outcome.class == OutcomeClass::Throttled { attempt.leased.attempts } else { attempt.leased.tries() };
+    let settled = after_attempt(&attempt.outcome, attempts, another, &attempt.rules, attempt.jitter, now);
     match attempt.outcome.class {
         OutcomeClass::Gone => disable(tx, attempt, now).await?,
         OutcomeClass::Config => refuse(tx, attempt, now).await?,
         OutcomeClass::Broken => tell_broken(tx, attempt.leased.site_id, attempt.leased.id, now).await?,
         // A message that only met the pause must not make it longer.
-        OutcomeClass::Throttled if attempt.leased.paused_until.is_none() => pause_endpoint(tx, attempt, now).await?,
+        OutcomeClass::Throttled if attempt.leased.paused_until.is_none() => {
+            pause_endpoint(tx, attempt, attempt.outcome.whole_account, now).await?;
+        }
+        // Whoever has another channel is told by that one at once, and for the others other people are asked meanwhile (I15).
+        OutcomeClass::SafeRetry | OutcomeClass::Ambiguous => {
+            if provider_is_away(tx, &attempt.leased, now).await? {
+                pause_endpoint(tx, attempt, true, now).await?;
+            }
+        }
         _ => {}
     }
     let ours = match settled {
@@ -57,8 +77,15 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
     match settled {
         Settle::Sent => {
             deliver_notices(tx, &attempt.leased).await?;
-            channel_account::accept(tx, &attempt.leased.channel).await?;
+            if attempt.leased.account_refused {
+                channel_account::accept(tx, &attempt.leased.channel).await?;
+            }
             ring::put(tx, &attempt.leased, rank, now).await?;
+            if attempt.leased.recipient_kind == RecipientKind::Contact {
+                let rings = attempt.leased.channel.parse::<Channel>().is_ok_and(Channel::rings);
+                let kind = if rings { TimelineKind::ContactCalled } else { TimelineKind::ContactTexted };
+                contact_call::note(tx, attempt.leased.site_id, attempt.leased.id, kind, now).await?;
+            }
         }
         Settle::RetryAt(_) => {}
         Settle::HeldUp(_) => {
@@ -88,6 +115,28 @@ pub(super) async fn lock_rungs(tx: &mut Tx, site_id: Uuid, message_id: Uuid) -> 
     Ok(rows.into_iter().map(|(alert, epoch, step, _)| (site_id, alert, epoch, step)).collect())
 }
 
+/// Others that took messages within this time show that our key and clock are right.
+const WORKED_LATELY: TimeDelta = TimeDelta::days(1);
+
+/// The attempt as it counts, if that is another thing than the channel could know: see [`refusal`].
+async fn judged(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<Option<Attempt>> {
+    let class = attempt.outcome.class;
+    let bound = attempt.leased.channel.parse().is_ok_and(Channel::is_bound_to_key);
+    if refusal(class, bound, true) == class {
+        return Ok(None);
+    }
+    let sql = "select count(*) from message where channel = $1 and state = 'sent' and sent_at > $2 and channel_id <> $3";
+    let others: i64 = on!(tx, |conn| sqlx::query_scalar(sql)
+        .bind(&attempt.leased.channel)
+        .bind(now - WORKED_LATELY)
+        .bind(attempt.leased.channel_id)
+        .fetch_one(conn)
+        .await)?;
+    let class = refusal(class, bound, others > 0);
+    let outcome = Outcome { class, ..attempt.outcome.clone() };
+    Ok(Some(Attempt { outcome, ..attempt.clone() }))
+}
+
 async fn record(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
     let sql = "insert into message_attempt (site_id, id, message_id, at, outcome, detail) values ($1, $2, $3, $4, $5, $6)";
     on!(tx, |conn| sqlx::query(sql)
@@ -103,8 +152,14 @@ async fn record(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()
     Ok(())
 }
 
+/// Site, member or contact.
+pub(super) type Person = (Uuid, Uuid, RecipientKind);
+
 /// The place of the message's channel in the person's list; 0 if its row is gone.
-pub(super) async fn rank(tx: &mut Tx, site_id: Uuid, channel_id: Option<Uuid>) -> Result<i64> {
+pub(super) async fn rank(tx: &mut Tx, (site_id, _, kind): Person, channel_id: Option<Uuid>, channel: &str) -> Result<i64> {
+    if kind == RecipientKind::Contact {
+        return Ok(channel.parse::<Channel>().map_or(0, Channel::rank_of_contacts));
+    }
     let sql = "select count(*) from member_channel p
         join member_channel c on c.site_id = p.site_id and c.member_id = p.member_id
           and (p.position < c.position or (p.position = c.position and p.id <= c.id))
@@ -112,7 +167,10 @@ pub(super) async fn rank(tx: &mut Tx, site_id: Uuid, channel_id: Option<Uuid>) -
     Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(channel_id).fetch_one(conn).await)?)
 }
 
-pub(super) async fn has_channel_after(tx: &mut Tx, site_id: Uuid, member_id: Uuid, rank: i64) -> Result<bool> {
+pub(super) async fn has_channel_after(tx: &mut Tx, (site_id, member_id, kind): Person, rank: i64) -> Result<bool> {
+    if kind == RecipientKind::Contact {
+        return Ok(channel_account::of_contacts(tx).await?.into_iter().any(|channel| channel.rank_of_contacts() > rank));
+    }
     let sql = concat!(
         "select count(*) from (select cast($3 as bigint) as channels_tried) n, member_channel c
          join member m on m.site_id = c.site_id and m.id = c.member_id and m.ended_at is null
@@ -197,21 +255,37 @@ pub(super) async fn fail_notices(tx: &mut Tx, site_id: Uuid, message_id: Uuid, r
 /// The receiver asked for a pause: whatever goes to the same address waits as long, also what is sealed later. The address
 /// and not its host, because a host often serves many people's robots, and one of them must not silence the others. Where the
 /// provider speaks of the whole account, all its addresses wait.
-async fn pause_endpoint(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
-    let sql = "insert into endpoint_pause (channel, address, paused_until)
-        select channel, case when $4 then '*' else address end, $3 from member_channel where site_id = $1 and id = $2
+async fn pause_endpoint(tx: &mut Tx, attempt: &Attempt, whole_account: bool, now: DateTime<Utc>) -> Result<()> {
+    let sql = "insert into endpoint_pause (channel, address, paused_until) values ($1, $2, $3)
         on conflict (channel, address) do update set paused_until = excluded.paused_until
             where endpoint_pause.paused_until < excluded.paused_until";
     let (leased, until) = (&attempt.leased, now + pause(&attempt.outcome));
-    on!(tx, |conn| sqlx::query(sql)
-        .bind(leased.site_id)
-        .bind(leased.channel_id)
-        .bind(until)
-        .bind(attempt.outcome.whole_account)
-        .execute(conn)
-        .await
-        .map(|_| ()))?;
+    let paused = if whole_account { Some("*") } else { leased.address.as_deref() };
+    let Some(paused) = paused else { return Ok(()) };
+    on!(tx, |conn| sqlx::query(sql).bind(&leased.channel).bind(paused).bind(until).execute(conn).await.map(|_| ()))?;
     Ok(())
+}
+
+/// Whether nothing has come of the last attempts over this message's provider. An address of the web is one person's own, and says
+/// nothing about another.
+async fn provider_is_away(tx: &mut Tx, leased: &Leased, now: DateTime<Utc>) -> Result<bool> {
+    if !leased.channel.parse::<Channel>().is_ok_and(Channel::has_account) {
+        return Ok(false);
+    }
+    let sql =
+        "select t.outcome from (select id, message_id, at, outcome from message_attempt where site_id = $1 order by id desc limit $4) t
+        join message m on m.site_id = $1 and m.id = t.message_id
+        where m.channel = $2 and t.at > $3 order by t.id desc limit $5";
+    let last: Vec<String> = on!(tx, |conn| sqlx::query_scalar(sql)
+        .bind(leased.site_id)
+        .bind(&leased.channel)
+        .bind(now - AWAY_WITHIN)
+        .bind(ATTEMPTS_LOOKED_AT)
+        .bind(i64::try_from(AWAY_AFTER).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await)?;
+    let last: Vec<OutcomeClass> = last.iter().filter_map(|word| word.parse().ok()).collect();
+    Ok(is_away(&last))
 }
 
 /// Each alert is told once that a message waits: the next pause of the same message is no news.
@@ -234,6 +308,8 @@ async fn refuse(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()
     );
     let said = arguments([("channel", channel.as_str()), ("why", attempt.outcome.detail.as_str())]);
     for site_id in channel_account::sites(tx).await? {
+        // Boards show whom no message reaches any more.
+        feed::note(tx, site_id, "site", site_id, None, now).await?;
         watch::tell_operators(tx, site_id, "notice.account_refused", &format!("account/{channel}"), &said, now).await?;
     }
     Ok(())

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, id_conflict, lock_id, member, present, require_version, same_or_conflict, wrote};
+use super::{By, Written, channel_order, id_conflict, lock_id, member, present, require_version, same_or_conflict, wrote};
 use crate::domain::message::{self, address};
 use crate::domain::refusal::Refusal;
-use crate::domain::register::{self, CHANNELS_MAX};
+use crate::domain::register::{self, CHANNELS_MAX, POSITION_MAX};
 use crate::on;
 use crate::seal::SealKey;
 use crate::store::{Result, Tx};
@@ -35,6 +35,7 @@ pub struct NewChannel {
     /// Made by the client, or else by the server.
     #[serde(default)]
     pub id: Uuid,
+    /// Left out or 0: where the site's order puts it, or behind all others in an order of the member's own.
     #[serde(default)]
     pub position: i64,
     /// A word of the list; which of them this installation has set up, `GET /api/v1/system` says.
@@ -72,21 +73,25 @@ pub async fn create(tx: &mut Tx, by: &By, key: &SealKey, member_id: Uuid, new: N
     let new = NewChannel { address, secret, position: register::position("position", new.position)?, ..new };
     lock_id(tx, new.id).await?;
     if let Some(stored) = find(tx, by.site_id, new.id).await? {
+        let position = if new.position == 0 { stored.position } else { new.position };
+        let new = NewChannel { position, ..new };
         return if stored.member_id == member_id { same_or_conflict(&new, stored) } else { Err(id_conflict().into()) };
     }
     member::require(tx, by.site_id, "member_id", member_id).await?;
-    let count = i64::try_from(list(tx, by.site_id, member_id).await?.len()).unwrap_or(i64::MAX);
+    let others = list(tx, by.site_id, member_id).await?;
+    let count = i64::try_from(others.len()).unwrap_or(i64::MAX);
     if count >= CHANNELS_MAX {
         return Err(Refusal::conflict("visit.too_many").with("max", CHANNELS_MAX).into());
     }
-    let sealed = new.secret.as_ref().map(|secret| key.seal(&format!("channel/{}", new.id), secret.as_bytes()));
+    let last = others.iter().map(|channel| channel.position).max().unwrap_or_default();
+    let sealed = new.secret.as_ref().map(|secret| key.seal(&secret_place(new.id), secret.as_bytes()));
     let sql = "insert into member_channel (site_id, id, member_id, position, channel, address, secret_sealed, version, created_at)
         values ($1, $2, $3, $4, $5, $6, $7, 1, $8)";
     on!(tx, |conn| sqlx::query(sql)
         .bind(by.site_id)
         .bind(new.id)
         .bind(member_id)
-        .bind(new.position)
+        .bind(if new.position == 0 { (last + 1).min(POSITION_MAX) } else { new.position })
         .bind(&new.channel)
         .bind(&new.address)
         .bind(sealed)
@@ -95,7 +100,17 @@ pub async fn create(tx: &mut Tx, by: &By, key: &SealKey, member_id: Uuid, new: N
         .await
         .map(|_| ()))?;
     wrote(tx, by, written("create", new.id, member_id), &new).await?;
+    if new.position == 0 {
+        channel_order::follow_site(tx, by, Some(member_id)).await?;
+    } else {
+        channel_order::own(tx, by, member_id).await?;
+    }
     get(tx, by.site_id, new.id).await
+}
+
+/// Where a channel's secret is sealed, see `seal::SealKey`.
+pub fn secret_place(channel_id: Uuid) -> String {
+    format!("channel/{channel_id}")
 }
 
 /// A channel that this version has.
@@ -123,9 +138,11 @@ pub async fn list(tx: &mut Tx, site_id: Uuid, member_id: Uuid) -> Result<Vec<Cha
     select(tx, site_id, None, Some(member_id)).await
 }
 
+/// A browser that was switched off is no channel any more, see `screen`.
 async fn select(tx: &mut Tx, site_id: Uuid, id: Option<Uuid>, member_id: Option<Uuid>) -> Result<Vec<Channel>> {
     let sql = "select id, member_id, position, channel, address, verified_at, disabled_at, disabled_why, version, created_at
         from member_channel where site_id = $1 and ($2 is null or id = $2) and ($3 is null or member_id = $3)
+            and (channel <> 'web_push' or secret_sealed is not null)
         order by position, id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(id).bind(member_id).fetch_all(conn).await)?)
 }
@@ -161,6 +178,9 @@ pub async fn patch(tx: &mut Tx, by: &By, member_id: Uuid, id: Uuid, version: i64
         .await?
         .rows_affected());
     require_version(rows)?;
+    if patch.position.is_some() {
+        channel_order::own(tx, by, member_id).await?;
+    }
     wrote(tx, by, written("change", id, member_id), &patch).await?;
     get(tx, by.site_id, id).await
 }

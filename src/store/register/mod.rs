@@ -18,6 +18,9 @@ pub mod member;
 
 pub mod channel;
 pub mod channel_code;
+pub mod channel_order;
+pub mod quiet_hours;
+pub mod screen;
 
 pub mod role_grant;
 
@@ -45,6 +48,7 @@ pub mod absence;
 
 pub mod day;
 
+pub mod mute;
 pub mod reach;
 
 use chrono::{DateTime, Utc};

@@ -8,6 +8,7 @@ use sqlx::AssertSqlSafe;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::mute::{self, MuteMember};
 use crate::domain::reach::{self, Gap, ReachFact, ReachPeople};
 use crate::domain::roster::Roster;
 use crate::on;
@@ -26,6 +27,8 @@ pub struct Reachability {
     #[schema(value_type = Object)]
     pub counts: BTreeMap<Gap, usize>,
     pub gaps: Vec<SeniorGaps>,
+    /// Whom no message reaches although seniors depend on them, and why.
+    pub mute: Vec<MuteMember>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -77,9 +80,10 @@ pub async fn judge(tx: &mut Tx, site_id: Uuid, under: Option<Uuid>, date: NaiveD
 /// What the page shows.
 pub async fn reachability(tx: &mut Tx, site_id: Uuid, under: Option<Uuid>, date: NaiveDate) -> Result<Reachability> {
     let (judged, operator_reachable) = judge(tx, site_id, under, date).await?;
+    let mute = mute::among(tx, site_id, date, &judged.iter().collect::<Vec<_>>()).await?;
     let (seniors, counts) = (judged.len(), counts(&judged));
     let gaps: Vec<SeniorGaps> = judged.into_iter().map(|judged| judged.shown).filter(|shown| !shown.gaps.is_empty()).collect();
-    Ok(Reachability { date, seniors, covered: seniors - gaps.len(), operator_reachable, counts, gaps })
+    Ok(Reachability { date, seniors, covered: seniors - gaps.len(), operator_reachable, counts, gaps, mute })
 }
 
 /// How often each gap occurs.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Held, Page, Written, grid, hold, lock_id, member, place, require_version, same_or_conflict, site, unknown, wrote};
+use super::{
+    By, Held, Page, Written, channel_order, grid, hold, lock_id, member, place, require_version, same_or_conflict, site, unknown, wrote,
+};
 use crate::domain::place::Role;
 use crate::domain::refusal::Refusal;
 use crate::domain::register;
@@ -101,6 +103,7 @@ pub async fn create(tx: &mut Tx, by: &By, new: NewRoleGrant) -> Result<RoleGrant
         .await
         .map(|_| ()))?;
     wrote(tx, by, written("create", new.id), &new).await?;
+    channel_order::follow_site(tx, by, Some(new.member_id)).await?;
     get(tx, by.site_id, new.id).await
 }
 
@@ -150,6 +153,7 @@ pub async fn end(tx: &mut Tx, by: &By, id: Uuid, version: i64, to_date: Option<N
     require_version(rows)?;
     administrators.require_one_left(tx, to_date).await?;
     wrote(tx, by, written("end", id), &serde_json::json!({"to_date": to_date})).await?;
+    channel_order::follow_site(tx, by, Some(old.member_id)).await?;
     get(tx, by.site_id, id).await
 }
 

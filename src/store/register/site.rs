@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{By, Written, json, lock_id, present, require_version, wrote};
+use super::{By, Written, channel_order, json, lock_id, present, require_version, wrote};
 use crate::domain::day::local_date;
 use crate::domain::misread::misread;
 use crate::domain::refusal::Refusal;
@@ -51,7 +51,7 @@ pub struct SitePatch {
     pub latitude: Option<f64>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub longitude: Option<f64>,
-    /// Settings of `check` and `ladder` to change, e.g. `{"check": {"grace": "20m"}}`; the others stay.
+    /// Settings of `check`, `ladder` and `notify` to change, e.g. `{"check": {"grace": "20m"}}`; the others stay.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub settings: Option<serde_json::Value>,
@@ -134,9 +134,15 @@ pub async fn patch(tx: &mut Tx, by: &By, version: i64, patch: SitePatch, may_sil
     require_version(rows)?;
     let what = Written { act: "change", table: "site", id: by.site_id, person_id: None, senior_id: None };
     wrote(tx, by, what, &patch).await?;
-    if patch.settings.is_some() {
-        silence::tell_site(tx, by, Silenced::Rules).await?;
+    let before = old.rules()?;
+    if rules.notify != before.notify {
+        channel_order::follow_site(tx, by, None).await?;
     }
+    // How people are told silences nobody: alerts follow none of it.
+    if (&rules.check, &rules.ladder) == (&before.check, &before.ladder) {
+        return get(tx, by.site_id).await;
+    }
+    silence::tell_site(tx, by, Silenced::Rules).await?;
     // Agreements that name no times follow the site: every senior's undecided checks follow, and the edit counts from then (I23).
     for senior in &seniors {
         plan::replan_senior(tx, by.site_id, *senior, by.now).await?;

@@ -52,9 +52,13 @@ async fn every_page_is_readable_reachable_and_silent_on_the_console() {
         "/admin/import",
         "/admin/export",
         "/admin/leaves",
+        "/admin/notify",
+        "/admin/drills",
         "/admin/devices",
         "/me",
+        "/me/channels",
         "/me/sessions",
+        "/me/channels",
         "/me/second-factor",
     ];
     let mut office: Vec<String> = office.map(str::to_owned).into();

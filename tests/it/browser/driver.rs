@@ -113,6 +113,11 @@ impl Browser {
         element.click().await.unwrap_or_else(|error| panic!("{css} is tapped: {error}"));
     }
 
+    pub async fn scroll_to(&self, css: &str) {
+        let script = "document.querySelector(arguments[0]).scrollIntoView({block: 'center'})";
+        self.client.execute(script, vec![json!(css)]).await.unwrap_or_else(|error| panic!("{css} is scrolled to: {error}"));
+    }
+
     pub async fn write(&self, css: &str, text: &str) {
         let field = self.see(css).await;
         field.clear().await.expect("the field is emptied");
@@ -176,6 +181,19 @@ impl Browser {
     /// Runs a script at the start of every page from now on.
     pub async fn before_every_page(&self, script: &str) {
         self.tool("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
+    /// What the reader has answered when the browser asked whether it may show pop-ups: `granted` or `denied`.
+    pub async fn allow_pop_ups(&self, answer: &str) {
+        let parameters = json!({ "permission": { "name": "notifications" }, "setting": answer, "origin": self.base });
+        self.tool("Browser.setPermission", parameters).await;
+    }
+
+    /// As if the browser's push service had handed this over to our service worker, the first one of the profile.
+    pub async fn push(&self, note: &Value) {
+        self.tool("ServiceWorker.enable", json!({})).await;
+        let parameters = json!({ "origin": self.base, "registrationId": "0", "data": note.to_string() });
+        self.tool("ServiceWorker.deliverPushMessage", parameters).await;
     }
 
     async fn tool(&self, name: &'static str, parameters: Value) {

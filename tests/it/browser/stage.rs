@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chenlian::app::App;
 use chenlian::clock::Clock;
-use chenlian::config::Config;
+use chenlian::config::{Config, Secret};
 use chenlian::domain::case::Actor;
 use chenlian::jobs::plan_day;
 use chenlian::on;
@@ -14,7 +14,7 @@ use chrono::Timelike;
 use uuid::Uuid;
 
 use super::driver::{Browser, Screen};
-use crate::harness::World;
+use crate::harness::{World, declare_channels};
 use crate::http::{PASSWORD, Server, set_password};
 
 /// The local hour at which every journey begins: the round is open, and the deadline is far away.
@@ -30,6 +30,21 @@ pub struct Stage {
 impl Stage {
     /// So many seniors, planned for today.
     pub async fn set(seniors: usize) -> Self {
+        Self::set_with(seniors, |_| ()).await
+    }
+
+    /// The same where browsers may be switched on for pop-ups, and the log tells people.
+    pub async fn with_push(seniors: usize) -> Self {
+        Self::set_with(seniors, |config| {
+            config.outbox.allow_private_targets = true;
+            config.outbox.log_counts = true;
+            config.channels.web_push.private_key = Secret::new("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw");
+            "mailto:ops@example.org".clone_into(&mut config.channels.web_push.subject);
+        })
+        .await
+    }
+
+    async fn set_with(seniors: usize, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}", folder.path().join("stage.db").display());
         let (db, lock) = open::open(&url).await.unwrap_or_else(|error| panic!("the database opens: {error}"));
@@ -37,7 +52,9 @@ impl Stage {
         let mut config = Config::defaults();
         folder.path().clone_into(&mut config.data.folder);
         config.database.url = url;
+        change(&mut config);
         let app = App::new(config, db, Clock::System, SealKey::from_bytes([42; 32]));
+        declare_channels(&app).await;
         let world = World::seed(&app, seniors).await;
         early(&app, world.site).await;
         plan_day::run_once(&app).await.expect("the day is planned");
@@ -80,10 +97,15 @@ impl Stage {
 
     /// Somebody should look at the first senior: an alert that her people have been told of.
     pub async fn alarm(&self) {
+        self.raise().await;
+        crate::morning::all_told(&self.app).await;
+    }
+
+    /// The same while nobody has been told yet.
+    pub async fn raise(&self) -> Uuid {
         let (site, senior, now) = (self.world.site, self.world.seniors[0], self.app.clock.now());
         let actor = Actor { id: self.world.social_worker, may_silence: false, may_confirm: false };
-        crate::done!(self.app, |tx| case::raise(&mut tx, site, senior, actor, Uuid::now_v7(), None, now)).expect("an alert opens");
-        crate::morning::all_told(&self.app).await;
+        crate::done!(self.app, |tx| case::raise(&mut tx, site, senior, actor, Uuid::now_v7(), None, now)).expect("an alert opens")
     }
 
     /// The server stops answering, as if the phone had lost its network.

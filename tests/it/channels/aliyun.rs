@@ -7,7 +7,7 @@ use chenlian::domain::message::Channel;
 use chenlian::domain::message::brief::{Brief, Template};
 use chenlian::domain::message::retry::{Outcome, OutcomeClass};
 use chenlian::notify::Outgoing;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use super::{brief, notifier, outgoing, repeated, sealed};
 const NUMBER: &str = "13800001111";
 const SECRET: &str = "testSK";
 
-fn templates(prefix: &str) -> Templates {
+pub fn templates(prefix: &str) -> Templates {
     let of = |template: Template| format!("{prefix}_{}", template.as_str().to_uppercase());
     Templates {
         help: of(Template::Help),
@@ -27,10 +27,13 @@ fn templates(prefix: &str) -> Templates {
         notice: of(Template::Notice),
         drill: of(Template::Drill),
         code: of(Template::Code),
+        contact: of(Template::Contact),
+        contact_well: of(Template::ContactWell),
+        contact_handled: of(Template::ContactHandled),
     }
 }
 
-fn settings(config: &mut Config, fake: &Fake) {
+pub fn settings(config: &mut Config, fake: &Fake) {
     let (sms, voice) = (&mut config.channels.aliyun_sms, &mut config.channels.aliyun_voice);
     (sms.base_url, voice.base_url) = (fake.url.clone(), format!("{}/", fake.url));
     (sms.access_key_id, voice.access_key_id) = ("testAK".to_owned(), "testAK".to_owned());
@@ -107,42 +110,61 @@ fn ill_shaped(request: &Request, names: &[&str], json: &str) -> bool {
     found != names || !strings || request.parameters().iter().any(|(_, value)| value.is_empty())
 }
 
-/// The text service. What it accepts stands on its list, unless `listed` is false.
 async fn sms_service(plays: &[Play], listed: bool) -> Fake {
+    sms_service_at(plays, listed, super::start).await
+}
+
+/// The text service, whose clock shows `now`. What it accepts stands on its list, unless `listed` is false.
+pub async fn sms_service_at(plays: &[Play], listed: bool, now: impl Fn() -> DateTime<Utc> + Send + 'static) -> Fake {
     let mut nonces = HashSet::new();
+    let mut sent: Vec<(String, String)> = Vec::new();
     Fake::start(plays, move |request, accepted| {
         if let Some(wrong) = unsigned(request) {
             return error(400, "SignatureDoesNotMatch", &wrong);
+        }
+        let date = request.header("x-acs-date").parse::<DateTime<Utc>>();
+        if !date.is_ok_and(|date| (date - now()).abs() <= TimeDelta::minutes(15)) {
+            return error(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.");
         }
         if !nonces.insert(request.header("x-acs-signature-nonce").to_owned()) {
             return error(400, "SignatureNonceUsed", "");
         }
         if request.header("x-acs-action") == "QuerySendDetails" {
-            return list(request, if listed { accepted } else { &[] });
+            return list(request, if listed { &sent } else { &[] }, now());
         }
         let names = ["OutId", "PhoneNumbers", "SignName", "TemplateCode", "TemplateParam"];
         if request.header("x-acs-action") != "SendSms" || ill_shaped(request, &names, "TemplateParam") {
             return error(200, "isv.INVALID_PARAMETERS", "");
         }
-        if request.parameter("PhoneNumbers") != NUMBER || request.parameter("SignName") != "平安社区" {
+        let number = request.parameter("PhoneNumbers");
+        if !is_number(&number) || request.parameter("SignName") != "平安社区" {
             return error(200, "isv.MOBILE_NUMBER_ILLEGAL", "");
         }
+        sent.push((number, request.parameter("OutId")));
         accepted.push(request.parameter("OutId"));
         Answer::json(200, &json!({"Code": "OK", "Message": "OK", "RequestId": "R", "BizId": "900619746936498440^0"}))
     })
     .await
 }
 
-fn list(request: &Request, accepted: &[String]) -> Answer {
+/// Of a telephone in China, without country code.
+fn is_number(text: &str) -> bool {
+    text.len() == 11 && text.starts_with('1') && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What was sent to the number on the day, which is that of China; all of it was sent today.
+fn list(request: &Request, sent: &[(String, String)], now: DateTime<Utc>) -> Answer {
     let names: Vec<String> = request.parameters().into_iter().map(|(name, _)| name).collect();
-    if names != ["CurrentPage", "PageSize", "PhoneNumber", "SendDate"] || request.parameter("PhoneNumber") != NUMBER {
+    let number = request.parameter("PhoneNumber");
+    if names != ["CurrentPage", "PageSize", "PhoneNumber", "SendDate"] || !is_number(&number) {
         return error(200, "isv.INVALID_PARAMETERS", "");
     }
-    // It is the next day in China already.
-    let of_day = if request.parameter("SendDate") == "20231115" { accepted } else { &[] };
-    let detail = |out_id: &String| json!({"OutId": out_id, "PhoneNum": NUMBER, "SendStatus": 1, "SendDate": "2023-11-15 06:13:20"});
-    let mut details = vec![json!({"OutId": "c99", "PhoneNum": NUMBER, "SendStatus": 3})];
-    details.extend(of_day.iter().map(detail));
+    let today = now.with_timezone(&chrono_tz::Asia::Shanghai);
+    let is_today = request.parameter("SendDate") == today.format("%Y%m%d").to_string();
+    let detail =
+        |out_id: &str| json!({"OutId": out_id, "PhoneNum": number, "SendStatus": 1, "SendDate": today.format("%F %T").to_string()});
+    let mut details = vec![json!({"OutId": "c99", "PhoneNum": number, "SendStatus": 3})];
+    details.extend(sent.iter().filter(|(to, _)| is_today && *to == number).map(|(_, out_id)| detail(out_id)));
     Answer::json(200, &json!({"Code": "OK", "TotalCount": details.len().to_string(), "SmsSendDetailDTOs": {"SmsSendDetailDTO": details}}))
 }
 
@@ -354,17 +376,6 @@ async fn a_text_that_the_carrier_refused_goes_on_to_the_next_channel() {
     let fake = sms_service(&plays, true).await;
     send(&fake, &sms()).await;
     assert_eq!(send(&fake, &repeated(&sms(), 5)).await, Outcome::new(OutcomeClass::Permanent, "refused by the carrier"));
-}
-
-#[tokio::test]
-async fn a_nonce_that_a_refused_attempt_used_up_does_not_hold_back_the_next_one() {
-    let busy = Play::Answer(error(200, "isv.BUSINESS_LIMIT_CONTROL", "触发分钟级流控Permits:1"));
-    let used = Play::Answer(error(400, "SignatureNonceUsed", ""));
-    let fake = sms_service(&[busy, used], true).await;
-    assert_eq!(send(&fake, &sms()).await.class, OutcomeClass::Throttled);
-    let later = Outgoing { at: sms().at + TimeDelta::minutes(1), ..sms() };
-    assert_eq!(send(&fake, &later).await.class, OutcomeClass::Sent);
-    assert_eq!(fake.accepted(), ["c123"]);
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ fn message(to: &str) -> Outgoing {
 
 /// The last words of a scripted exchange.
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+pub enum Fault {
     Say(&'static str),
     /// The connection is reset.
     Reset,
@@ -46,21 +46,22 @@ enum Fault {
 
 /// A mail server without TLS that knows one password, and breaks at one word: `HI` (the greeting), a command, or `.` after a letter was
 /// accepted.
-struct Script {
+pub struct Script {
     url: String,
     said: Arc<Mutex<Vec<String>>>,
     letters: Arc<Mutex<Vec<String>>>,
 }
 
 impl Script {
-    async fn start(at: &'static str, fault: Option<Fault>) -> Self {
+    /// The first connection breaks, those after it do not.
+    pub async fn start(at: &'static str, mut fault: Option<Fault>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("smtp://{}", listener.local_addr().expect("bound"));
         let script = Self { url, said: Arc::default(), letters: Arc::default() };
         let (said, letters) = (Arc::clone(&script.said), Arc::clone(&script.letters));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, at, fault, Arc::clone(&said), Arc::clone(&letters)));
+                tokio::spawn(serve(stream, at, fault.take(), Arc::clone(&said), Arc::clone(&letters)));
             }
         });
         script
@@ -70,16 +71,17 @@ impl Script {
         self.said.lock().expect("not poisoned").clone()
     }
 
-    fn letters(&self) -> Vec<String> {
+    pub fn letters(&self) -> Vec<String> {
         self.letters.lock().expect("not poisoned").clone()
     }
 
     async fn send(&self, outgoing: &Outgoing) -> Outcome {
-        let change = |config: &mut Config| {
-            settings(config, &self.url, "horse battery");
-            config.channels.email.allow_plain = true;
-        };
-        notifier(change).send(outgoing).await
+        notifier(|config| self.settings(config)).send(outgoing).await
+    }
+
+    pub fn settings(&self, config: &mut Config) {
+        settings(config, &self.url, "horse battery");
+        config.channels.email.allow_plain = true;
     }
 }
 

@@ -2,6 +2,8 @@
 //! and sends one message for each openid and `client_msg_id`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use chenlian::config::{Config, Secret};
 use chenlian::domain::message::Channel;
@@ -9,33 +11,42 @@ use chenlian::domain::message::brief::{Brief, Template};
 use chenlian::domain::message::retry::{Outcome, OutcomeClass};
 use chenlian::domain::rules::Span;
 use chenlian::notify::{Notifier, Outgoing};
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::fake::{Answer, Fake, Play, Request};
-use super::{brief, links, notifier, outgoing, repeated, sealed};
+use super::fake::{Answer, Break, Fake, Play, Request};
+use super::{brief, links, notifier, outgoing, repeated, sealed, start};
 
-const OPENID: &str = "oABCDEF-1234567890_abcdefg";
+/// Others have a number behind it.
+pub const OPENID: &str = "oABCDEF-1234567890_abcdefg";
 const SECRET: &str = "app-secret-0001";
 const THING_CHARS_MAX: usize = 20;
+/// How long a number is known.
+const KNOWN: TimeDelta = TimeDelta::minutes(10);
+/// What a message says that may be the second.
+const MARK: &str = "补发";
 
 fn error(errcode: i64) -> Answer {
     Answer::json(200, &json!({"errcode": errcode, "errmsg": "invalid credential, access_token is invalid or not latest"}))
 }
 
-/// A platform whose first token dies with the message number `dies_after`.
 async fn platform(plays: &[Play], dies_after: usize) -> Fake {
-    let (mut granted, mut asked, mut known) = (0, 0, HashMap::new());
+    platform_at(plays, dies_after, super::start).await
+}
+
+/// A platform whose clock shows `now` and whose first token dies with the message number `dies_after`.
+pub async fn platform_at(plays: &[Play], dies_after: usize, now: impl Fn() -> DateTime<Utc> + Send + 'static) -> Fake {
+    let (mut asked, mut known) = (0, HashMap::new());
     Fake::start(plays, move |request, accepted| match request.path.as_str() {
         "/cgi-bin/stable_token" => {
             let expected = json!({"grant_type": "client_credential", "appid": "wx1", "secret": SECRET});
             if request.method != "POST" || request.header("content-type") != "application/json" || request.json() != expected {
                 return error(40125);
             }
-            granted += 1;
-            Answer::json(200, &json!({"access_token": format!("token/{granted}+="), "expires_in": 7200}))
+            let live = if asked > dies_after { 2 } else { 1 };
+            Answer::json(200, &json!({"access_token": format!("token/{live}+="), "expires_in": 7200}))
         }
         "/cgi-bin/message/template/send" => {
             asked += 1;
@@ -43,14 +54,18 @@ async fn platform(plays: &[Play], dies_after: usize) -> Fake {
             if request.parameters() != [("access_token".to_owned(), format!("token/{live}+="))] {
                 return error(40001);
             }
-            message(request, &mut known, accepted)
+            known.retain(|_, (since, _)| now() - *since < KNOWN);
+            message(request, &mut known, accepted, now())
         }
         _ => Answer::text(404, ""),
     })
     .await
 }
 
-fn message(request: &Request, known: &mut HashMap<(String, String), Vec<u8>>, accepted: &mut Vec<String>) -> Answer {
+/// What was sent to whom under which number: when, and its body.
+type Known = HashMap<(String, String), (DateTime<Utc>, Vec<u8>)>;
+
+fn message(request: &Request, known: &mut Known, accepted: &mut Vec<String>, now: DateTime<Utc>) -> Answer {
     let json = request.json();
     let names: Vec<&String> = json.as_object().map(|fields| fields.keys().filter(|name| *name != "url").collect()).unwrap_or_default();
     let shape = ["client_msg_id", "data", "template_id", "touser"];
@@ -60,18 +75,19 @@ fn message(request: &Request, known: &mut HashMap<(String, String), Vec<u8>>, ac
     if json["template_id"] != "template-1" {
         return error(40037);
     }
-    if json["touser"] != OPENID {
+    if !json["touser"].as_str().is_some_and(|openid| openid.starts_with(OPENID)) {
         return error(40003);
     }
     if !keywords_fit(&json["data"]) {
         return error(47003);
     }
     let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
-    let first = known.entry((text("touser"), text("client_msg_id"))).or_insert_with(|| {
-        accepted.push(text("client_msg_id"));
-        request.body.clone()
+    let mark = if request.text().contains(MARK) { MARK } else { "" };
+    let (_, first) = known.entry((text("touser"), text("client_msg_id"))).or_insert_with(|| {
+        accepted.push(format!("{}{mark}", text("client_msg_id")));
+        (now, request.body.clone())
     });
-    if *first != request.body {
+    if *first != request.body && mark.is_empty() {
         accepted.push("the same number on another message".to_owned());
     }
     Answer::json(200, &json!({"errcode": 0, "errmsg": "ok", "msgid": 200_228_332}))
@@ -88,10 +104,15 @@ fn keywords_fit(data: &Value) -> bool {
 fn account(fake: &Fake, secret: &str, seconds: i64) -> Notifier {
     notifier(|config: &mut Config| {
         config.outbox.attempt_timeout = Span::seconds(seconds);
-        let account = &mut config.channels.official_account;
-        account.base_url.clone_from(&fake.url);
-        (account.app_id, account.app_secret, account.template_id) = ("wx1".to_owned(), Secret::new(secret), "template-1".to_owned());
+        settings(config, fake);
+        config.channels.official_account.app_secret = Secret::new(secret);
     })
+}
+
+pub fn settings(config: &mut Config, fake: &Fake) {
+    let account = &mut config.channels.official_account;
+    account.base_url.clone_from(&fake.url);
+    (account.app_id, account.app_secret, account.template_id) = ("wx1".to_owned(), Secret::new(SECRET), "template-1".to_owned());
 }
 
 async fn send(fake: &Fake, outgoing: &Outgoing) -> Outcome {
@@ -164,6 +185,24 @@ async fn an_answer_that_was_lost_and_repeated_is_one_message() {
         assert_eq!(again, Outcome::sent(Some("200228332".to_owned())), "{fault:?}");
         assert_eq!(fake.accepted(), ["msg_00000000000000000000000000000007"], "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn a_repeat_after_its_number_was_forgotten_says_that_it_is_one() {
+    let now = Arc::new(AtomicI64::new(start().timestamp()));
+    let of_judge = Arc::clone(&now);
+    let at = move || DateTime::from_timestamp(of_judge.load(Ordering::SeqCst), 0).expect("a time");
+    let fake = platform_at(&[Play::Judge, Play::After(Break::Reset)], usize::MAX, at).await;
+    let notifier = account(&fake, SECRET, 1);
+    assert_eq!(notifier.send(&to_her()).await.class, OutcomeClass::Ambiguous);
+    // Signed anew after ten minutes, and the next ones under the same time.
+    for (seconds, signed) in [(601, 601), (620, 601), (1_300, 1_300)] {
+        now.store(start().timestamp() + seconds, Ordering::SeqCst);
+        let late = Outgoing { signed_at: start() + TimeDelta::seconds(signed), ..repeated(&to_her(), seconds) };
+        assert_eq!(notifier.send(&late).await.class, OutcomeClass::Sent, "{seconds}");
+    }
+    let id = "msg_00000000000000000000000000000007";
+    assert_eq!(fake.accepted(), [id.to_owned(), format!("{id}{MARK}"), format!("{id}{MARK}")], "20 seconds later it is known again");
 }
 
 #[tokio::test]

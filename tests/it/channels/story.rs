@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use super::fake::{Answer, Fake, Play};
 use crate::harness::{World, declare_channels, local, on_each_engine};
-use crate::http::Server;
+use crate::http::{Client, Server};
 use crate::morning::{alerts, look};
 use crate::outbox::{cutoff, forget, instance, later, number, shut_morning, silence, texts};
 
-const CALLBACK_KEY: &str = "3f1c7a0e9d5b4826";
+pub(super) const CALLBACK_KEY: &str = "3f1c7a0e9d5b4826";
 const PUBLIC_URL: &str = "https://cl.example.org";
 
 /// Accepts everything, with a number of its own.
-async fn provider(plays: &[Play], number: &'static str) -> Fake {
+pub(super) async fn provider(plays: &[Play], number: &'static str) -> Fake {
     let field = if number == "b" { "BizId" } else { "CallId" };
     let mut count = 0;
     Fake::start(plays, move |request, accepted| {
@@ -33,7 +33,7 @@ async fn provider(plays: &[Play], number: &'static str) -> Fake {
     .await
 }
 
-fn templates(config: &mut Config, sms: &str, voice: &str) {
+pub(super) fn templates(config: &mut Config, sms: &str, voice: &str) {
     let channels = &mut config.channels;
     channels.callback_key = Secret::new(CALLBACK_KEY);
     PUBLIC_URL.clone_into(&mut config.http.public_url);
@@ -62,7 +62,7 @@ fn templates(config: &mut Config, sms: &str, voice: &str) {
 }
 
 /// The same server with these providers.
-async fn with(app: &App, sms: &Fake, voice: &Fake) -> App {
+pub(super) async fn with(app: &App, sms: &Fake, voice: &Fake) -> App {
     let app = instance(app, |config| {
         templates(config, &sms.url, &voice.url);
         config.outbox.attempt_timeout = Span::seconds(2);
@@ -72,7 +72,7 @@ async fn with(app: &App, sms: &Fake, voice: &Fake) -> App {
 }
 
 /// A verified way of a member at a place of her list.
-async fn way(app: &App, world: &World, member: Uuid, position: i64, channel: &'static str, address: &'static str) {
+pub(super) async fn way(app: &App, world: &World, member: Uuid, position: i64, channel: &'static str, address: &'static str) {
     let (site, now) = (world.site, app.clock.now());
     app.write(move |mut tx| async move {
         let sql = "insert into member_channel (site_id, id, member_id, position, channel, address, verified_at, version, created_at)
@@ -95,18 +95,18 @@ async fn way(app: &App, world: &World, member: Uuid, position: i64, channel: &'s
 }
 
 /// The primary has a text message and a call, and nothing else.
-async fn by_telephone(app: &App, world: &World) {
+pub(super) async fn by_telephone(app: &App, world: &World) {
     silence(app, world.primary).await;
     way(app, world, world.primary, 2, "aliyun_sms", "13900000001").await;
     way(app, world, world.primary, 3, "aliyun_voice", "13900000001").await;
 }
 
-async fn deliver(app: &App) {
+pub(super) async fn deliver(app: &App) {
     deliver::run_once(app).await.expect("the outbox passes");
 }
 
 /// What a provider pushes.
-async fn pushed(server: &Server, channel: &str, key: &str, body: serde_json::Value) -> StatusCode {
+pub(super) async fn pushed(server: &Server, channel: &str, key: &str, body: serde_json::Value) -> StatusCode {
     let answer = server.stranger().request(reqwest::Method::POST, &format!("/callbacks/{channel}/{key}")).json(&body).send().await;
     answer.expect("the server answers").status()
 }
@@ -177,7 +177,7 @@ async fn whoever_opens_the_link_sees_and_whoever_presses_goes() {
     .await;
 }
 
-async fn alert_id(app: &App) -> Uuid {
+pub(super) async fn alert_id(app: &App) -> Uuid {
     app.read(|mut tx| async move {
         let id = on!(&mut tx, |conn| sqlx::query_scalar("select id from alert limit 1").fetch_one(conn).await)?;
         Ok((tx, id))
@@ -305,6 +305,29 @@ async fn a_telephone_is_not_rung_twice_within_a_minute() {
     .await;
 }
 
+/// The primary enters a way by text to her own number; its path.
+async fn her_own_number(app: &App, world: &World, server: &Server) -> (Client, String) {
+    let member = server.client(app, world.site, world.primary).await;
+    let base = format!("/api/v1/members/{}/channels", world.primary);
+    let (status, made) = member.post(&base, json!({ "id": Uuid::now_v7(), "position": 5, "channel": "aliyun_sms" })).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    assert!(made["address"].as_str().is_some_and(|phone| phone.len() == 11), "her own number: {made}");
+    let path = format!("{base}/{}", made["id"].as_str().expect("an id"));
+    (member, path)
+}
+
+/// The code that the text says, and another one.
+async fn code_sent(app: &App, member: &Client, path: &str, sms: &Fake) -> (String, &'static str) {
+    assert_eq!(member.post(&format!("{path}/code"), json!({ "id": Uuid::now_v7() })).await.0, StatusCode::CREATED);
+    deliver(app).await;
+    let request = sms.requests().remove(0);
+    assert_eq!(request.parameter("TemplateCode"), "T_CODE");
+    let said: serde_json::Value = serde_json::from_str(&request.parameter("TemplateParam")).expect("JSON");
+    let code = said["code"].as_str().expect("a code").to_owned();
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    (code, wrong)
+}
+
 /// Whoever types the code that was sent there reads what is sent there.
 #[tokio::test]
 async fn a_code_verifies_an_address_by_its_own_reader() {
@@ -313,22 +336,10 @@ async fn a_code_verifies_an_address_by_its_own_reader() {
         let app = with(&app, &sms, &voice).await;
         let world = World::seed(&app, 0).await;
         let server = Server::start(&app).await;
-        let member = server.client(&app, world.site, world.primary).await;
-        let base = format!("/api/v1/members/{}/channels", world.primary);
-        let new = json!({ "id": Uuid::now_v7(), "position": 5, "channel": "aliyun_sms" });
-        let (status, made) = member.post(&base, new).await;
-        assert_eq!(status, StatusCode::CREATED, "{made}");
-        assert!(made["address"].as_str().is_some_and(|phone| phone.len() == 11), "her own number: {made}");
-        let path = format!("{base}/{}", made["id"].as_str().expect("an id"));
+        let (member, path) = her_own_number(&app, &world, &server).await;
+        let (code, wrong) = code_sent(&app, &member, &path, &sms).await;
         let fresh = || json!({ "id": Uuid::now_v7() });
-        assert_eq!(member.post(&format!("{path}/code"), fresh()).await.0, StatusCode::CREATED);
         assert_eq!(member.post(&format!("{path}/code"), fresh()).await.0, StatusCode::CONFLICT, "each may cost money");
-        deliver(&app).await;
-        let request = sms.requests().remove(0);
-        assert_eq!(request.parameter("TemplateCode"), "T_CODE");
-        let said: serde_json::Value = serde_json::from_str(&request.parameter("TemplateParam")).expect("JSON");
-        let code = said["code"].as_str().expect("a code").to_owned();
-        let wrong = if code == "000000" { "000001" } else { "000000" };
         assert_eq!(member.post(&format!("{path}/verify"), json!({ "code": wrong })).await.0, StatusCode::BAD_REQUEST);
         let (status, verified) = member.post(&format!("{path}/verify"), json!({ "code": code })).await;
         assert!(status == StatusCode::OK && !verified["verified_at"].is_null(), "{verified}");
@@ -345,15 +356,8 @@ async fn five_wrong_codes_use_a_code_up() {
         let app = with(&app, &sms, &voice).await;
         let world = World::seed(&app, 0).await;
         let server = Server::start(&app).await;
-        let member = server.client(&app, world.site, world.primary).await;
-        let base = format!("/api/v1/members/{}/channels", world.primary);
-        let (_, made) = member.post(&base, json!({ "id": Uuid::now_v7(), "channel": "aliyun_sms" })).await;
-        let path = format!("{base}/{}", made["id"].as_str().expect("an id"));
-        assert_eq!(member.post(&format!("{path}/code"), json!({ "id": Uuid::now_v7() })).await.0, StatusCode::CREATED);
-        deliver(&app).await;
-        let said: serde_json::Value = serde_json::from_str(&sms.requests()[0].parameter("TemplateParam")).expect("JSON");
-        let code = said["code"].as_str().expect("a code").to_owned();
-        let wrong = if code == "000000" { "000001" } else { "000000" };
+        let (member, path) = her_own_number(&app, &world, &server).await;
+        let (code, wrong) = code_sent(&app, &member, &path, &sms).await;
         for _ in 0..5 {
             assert_eq!(member.post(&format!("{path}/verify"), json!({ "code": wrong })).await.0, StatusCode::BAD_REQUEST);
         }

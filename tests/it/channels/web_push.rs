@@ -28,7 +28,7 @@ const SERVER_KEY: &str = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
 const AUTH: [u8; 16] = [9; 16];
 const HOUR_SECONDS: i64 = 3_600;
 
-fn browser() -> SecretKey {
+pub(super) fn browser() -> SecretKey {
     SecretKey::from_slice(&[7; 32]).expect("a key")
 }
 
@@ -36,13 +36,13 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-fn subscription(endpoint: &str) -> Vec<u8> {
+pub(super) fn subscription(endpoint: &str) -> Vec<u8> {
     let public = URL_SAFE_NO_PAD.encode(browser().public_key().to_sec1_point(false).as_bytes());
     let keys = json!({"p256dh": public, "auth": URL_SAFE_NO_PAD.encode(AUTH)});
     json!({"endpoint": endpoint, "expirationTime": null, "keys": keys}).to_string().into_bytes()
 }
 
-fn settings(config: &mut Config) {
+pub(super) fn settings(config: &mut Config) {
     config.outbox.allow_private_targets = true;
     config.channels.web_push.private_key = Secret::new(SERVER_KEY);
     "mailto:ops@example.org".clone_into(&mut config.channels.web_push.subject);
@@ -77,7 +77,7 @@ fn is_signed(request: &Request, origin: &str) -> Option<bool> {
 }
 
 /// What the browser reads (RFC 8291, the receiver's side).
-fn opened(body: &[u8]) -> Option<Value> {
+pub(super) fn opened(body: &[u8]) -> Option<Value> {
     if body.len() > 4_096 || body.get(16..21)? != [0, 0, 16, 0, 65] {
         return None;
     }

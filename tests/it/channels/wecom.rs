@@ -17,21 +17,31 @@ use uuid::Uuid;
 use super::fake::{Answer, Break, Fake, Play, Request};
 use super::{brief, links, notifier, outgoing, repeated, sealed, start};
 
-const USER: &str = "WangXiuLan";
+/// Her colleagues have a number behind it.
+pub const USER: &str = "WangXiuLan";
 const SECRET: &str = "corp-secret-0001";
 const CONTENT_BYTES_MAX: usize = 2_048;
 
 /// A company: only the token of the present number is good.
-struct Company {
-    fake: Fake,
+pub struct Company {
+    pub fake: Fake,
     number: Arc<AtomicU32>,
 }
 
 impl Company {
     async fn start(plays: &[Play]) -> Self {
+        Self::start_forgetful(plays, usize::MAX).await
+    }
+
+    /// One that ends its token after every so many messages.
+    pub async fn start_forgetful(plays: &[Play], lasts: usize) -> Self {
         let number = Arc::new(AtomicU32::new(1));
-        let (of_judge, mut known) = (number.clone(), Vec::new());
+        let (of_judge, mut known, mut ended_at) = (number.clone(), Vec::new(), 0);
         let fake = Fake::start(plays, move |request, accepted| {
+            if accepted.len() - ended_at >= lasts {
+                ended_at = accepted.len();
+                of_judge.fetch_add(1, Ordering::Relaxed);
+            }
             let token = format!("token-{}", of_judge.load(Ordering::Relaxed));
             match request.path.as_str() {
                 "/cgi-bin/gettoken" => grant(request, &token),
@@ -55,10 +65,15 @@ impl Company {
     fn notifier_within(&self, secret: &str, seconds: i64) -> Notifier {
         notifier(|config: &mut Config| {
             config.outbox.attempt_timeout = Span::seconds(seconds);
-            let wecom = &mut config.channels.wecom_app;
-            wecom.base_url = format!("{}/", self.fake.url);
-            (wecom.corp_id, wecom.corp_secret, wecom.agent_id) = ("ww1".to_owned(), Secret::new(secret), 1_000_002);
+            self.settings(config);
+            config.channels.wecom_app.corp_secret = Secret::new(secret);
         })
+    }
+
+    pub fn settings(&self, config: &mut Config) {
+        let wecom = &mut config.channels.wecom_app;
+        wecom.base_url = format!("{}/", self.fake.url);
+        (wecom.corp_id, wecom.corp_secret, wecom.agent_id) = ("ww1".to_owned(), Secret::new(SECRET), 1_000_002);
     }
 
     /// One attempt, a second at most.
@@ -70,7 +85,7 @@ impl Company {
         self.fake.requests().into_iter().filter(|request| request.path == path).collect()
     }
 
-    fn tokens(&self) -> usize {
+    pub fn tokens(&self) -> usize {
         self.asked("/cgi-bin/gettoken").len()
     }
 
@@ -116,7 +131,7 @@ fn message(request: &Request, token: &str, known: &mut Vec<Vec<u8>>, accepted: &
         Some(text) if text.len() > CONTENT_BYTES_MAX => return error(40058, "content exceed max length"),
         Some(_) => {}
     }
-    let said = if json["touser"] == USER { "" } else { json["touser"].as_str().unwrap_or_default() };
+    let said = json["touser"].as_str().filter(|user| !user.starts_with(USER)).unwrap_or_default();
     if said.is_empty() && !known.contains(&request.body) {
         known.push(request.body.clone());
         accepted.push(request.text().to_owned());

@@ -116,6 +116,44 @@ async fn nobody_walks_tomorrow_where_the_pair_is_on_leave_and_nobody_stands_in()
     .await;
 }
 
+/// I16: a person whom nothing reaches is red, with what mends it, before an alert needs her; and an alert that needs her goes on at once.
+#[tokio::test]
+async fn a_person_whom_no_message_reaches_is_red_by_name_with_what_to_do_and_an_alert_goes_on_at_once() {
+    on_each_engine(|app| async move {
+        let world = planned(&app, 2).await;
+        let server = Server::start(&app).await;
+        let worker = server.client(&app, world.site, world.social_worker).await;
+        let mute = async || section(&html(&worker, "/board").await.1, "board-mute").to_owned();
+        assert!(mute().await.contains("都能收到消息"), "{}", mute().await);
+        let red = async |sql: &'static str, why: &str, mend: &str| {
+            change(&app, sql, world.primary).await;
+            let part = mute().await;
+            assert!(part.contains("王师傅") && part.contains("2位老人") && part.contains(why) && part.contains(mend), "{why}: {part}");
+            assert!(part.contains("chip bad") && part.contains("notice bad") && !part.contains("刘师傅"), "{part}");
+        };
+        red("update member_channel set verified_at = null where member_id = $1", "还没确认", "发验证码").await;
+        red("update member_channel set verified_at = created_at, disabled_at = created_at where member_id = $1", "停用", "换了号码").await;
+        red("update member_channel set disabled_at = null, channel = 'aliyun_sms' where member_id = $1", "还没开通", "换一种").await;
+        let account =
+            "update channel_account set configured = $1 is not null, fault_at = (select min(created_at) from member), fault_why = 'x'
+            where channel = 'aliyun_sms'";
+        red(account, "消息服务出了故障", "不是本人的事").await;
+        red("delete from member_channel where member_id = $1", "没有联系方式", "登记一个手机号").await;
+        let (_, found) = worker.get(&format!("/api/v1/reachability?place={}", world.building)).await;
+        assert_eq!(found["mute"], json!([{ "member_id": world.primary, "called": "王师傅", "why": "no_channel", "seniors": 2 }]));
+        let lead = server.client(&app, world.site, world.building_lead).await;
+        assert!(!section(&html(&lead, "/board").await.1, "board-mute").contains("/admin/members/"), "she cannot mend it");
+
+        set(&app, local("09:45:00")).await;
+        look(&app, &world, 0, SignalKind::Closed, local("09:40:00")).await;
+        watch::run_once(&app).await.expect("the watch passes");
+        deliver::run_once(&app).await.expect("messages go out");
+        let (_, list) = worker.get(&format!("/api/v1/alerts?senior={}", world.seniors[0])).await;
+        assert_eq!(list["items"][0]["level"], 1, "nobody waits for her: {list}");
+    })
+    .await;
+}
+
 /// I32: a page shows what the API shows.
 #[tokio::test]
 async fn a_board_shows_only_what_its_reader_answers_for() {

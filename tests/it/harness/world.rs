@@ -1,7 +1,7 @@
 //! An invented street for tests, written straight into the tables so that a test of one room needs no other room.
 
 use chenlian::app::App;
-use chenlian::domain::rules::Rules;
+use chenlian::domain::rules::{NotifyRules, Rules};
 use chenlian::on;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
@@ -31,7 +31,15 @@ impl World {
         Self::seed_with(app, seniors, Rules::default()).await
     }
 
+    /// Whatever the rules say, reminders and reports are told at once, so that a test of one room needs to know nothing of quiet
+    /// hours and jitter.
     pub async fn seed_with(app: &App, seniors: usize, rules: Rules) -> Self {
+        let notify = NotifyRules { quiet_to: rules.notify.quiet_from, jitter_seconds: [0, 0], ..rules.notify };
+        Self::seed_as(app, seniors, Rules { notify, ..rules }).await
+    }
+
+    /// The same with every rule as it is given.
+    pub async fn seed_as(app: &App, seniors: usize, rules: Rules) -> Self {
         let ids = || Uuid::now_v7();
         let world = Self {
             site: ids(),

@@ -15,17 +15,27 @@ use super::{Client, Server, count};
 use crate::harness::{World, on_each_engine};
 
 /// Routes that need no sign-in.
-const PUBLIC: &[(&str, &str)] = &[("post", "/api/v1/sessions"), ("post", "/api/v1/sessions/join"), ("post", "/api/v1/claims")];
+const PUBLIC: &[(&str, &str)] = &[
+    ("post", "/api/v1/sessions"),
+    ("post", "/api/v1/sessions/join"),
+    ("post", "/api/v1/claims"),
+    ("post", "/api/v1/claims/drill"),
+    ("post", "/api/v1/contact-answers"),
+];
 /// Routes that show and change only what is the caller's own; a member without any role may use them.
 const OWN: &[&str] = &[
     "/api/v1/sessions",
     "/api/v1/sessions/join",
     "/api/v1/claims",
+    "/api/v1/claims/drill",
+    "/api/v1/contact-answers",
     "/api/v1/sessions/current",
     "/api/v1/sessions/current/confirm",
     "/api/v1/sessions/{id}",
     "/api/v1/second-factor",
     "/api/v1/second-factor/confirm",
+    "/api/v1/web-push/subscriptions",
+    "/api/v1/web-push/unsubscribe",
 ];
 /// Answers that never end; only their head is read. They are tried in `events`.
 const STREAMS: &[&str] = &["/api/v1/events"];
@@ -160,6 +170,7 @@ fn table_of(segment: &str) -> Option<&'static str> {
         "grids" => "grid",
         "homes" => "home",
         "role-grants" => "role_grant",
+        "drills" => "drill",
         "duties" => "duty",
         "leaves" => "leave_of_absence",
         "contacts" => "contact",

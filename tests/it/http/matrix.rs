@@ -26,6 +26,7 @@ const ADMINISTRATOR: &str = "y-----------";
 const DEVICES: &str = "y-----yy---y";
 const SYSTEM: &str = "y----------y";
 const DELIVERY: &str = "y-----yy--yy";
+const NOBODY: &str = "------------";
 
 /// Each route with those who may use it. Lists that show everybody her own are for anybody; whose they show, other tests say.
 const TABLE: &[(&str, &str, &str)] = &[
@@ -54,12 +55,19 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("post", "devices/{id}/calibrate", KEEPERS),
     ("post", "devices/{id}/rotate", KEEPERS),
     ("post", "devices/{id}/revoke", KEEPERS),
+    ("get", "drills", KEEPERS),
+    ("post", "drills", KEEPERS),
+    ("get", "drills/{id}", KEEPERS),
+    ("post", "drills/{id}/stop", KEEPERS),
+    // Whoever was told confirms, whatever her role; nobody was.
+    ("post", "drills/{id}/confirm", NOBODY),
     ("get", "duties", ANYBODY),
     ("post", "duties", KEEPERS),
     ("get", "duties/{id}", AROUND),
     ("patch", "duties/{id}", KEEPERS),
     ("get", "exports/agreements", KEEPERS),
     ("get", "exports/alerts", KEEPERS),
+    ("get", "exports/drills/{id}", KEEPERS),
     ("get", "exports/members", ADMINISTRATOR),
     ("get", "exports/seniors", KEEPERS),
     ("get", "exports/visits", KEEPERS),
@@ -96,6 +104,9 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("post", "members/{id}/channels/{channel}/test", ADMINISTRATOR),
     ("post", "members/{id}/channels/{channel}/code", ADMINISTRATOR),
     ("post", "members/{id}/channels/{channel}/verify", ADMINISTRATOR),
+    ("put", "members/{id}/channel-order", ADMINISTRATOR),
+    ("get", "members/{id}/quiet-hours", ADMINISTRATOR),
+    ("put", "members/{id}/quiet-hours", ADMINISTRATOR),
     ("post", "members/{id}/invitations", ADMINISTRATOR),
     ("put", "members/{id}/password", ADMINISTRATOR),
     ("delete", "members/{id}/second-factor", ADMINISTRATOR),
@@ -148,6 +159,10 @@ const TABLE: &[(&str, &str, &str)] = &[
     ("get", "visits/due", KEEPERS),
     ("post", "visits", AROUND),
     ("get", "visits/{id}", AROUND),
+    // Pop-ups in the browser of whoever asks.
+    ("get", "web-push", ANYBODY),
+    ("post", "web-push/subscriptions", ANYBODY),
+    ("post", "web-push/unsubscribe", ANYBODY),
 ];
 
 /// Routes about the caller's own sign-ins; `sessions` and `office` try them. Streams never end; `events` tries them.
@@ -156,6 +171,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("post", "sessions"),
     ("post", "sessions/join"),
     ("post", "claims"),
+    ("post", "claims/drill"),
+    ("post", "contact-answers"),
     ("delete", "sessions/current"),
     ("post", "sessions/current/confirm"),
     ("delete", "sessions/{id}"),
@@ -216,6 +233,7 @@ async fn complete(app: &App, server: &Server, world: &World) {
     let senior = world.seniors[0];
     for (path, body) in [
         ("devices", json!({"id": id(), "name": format!("d-{}", id().simple()), "ecosystem": "native", "role": "curtain_contact"})),
+        ("drills", json!({"id": id(), "place_id": world.building})),
         ("duties", json!({"id": id(), "member_id": world.backup, "slot": "morning", "weekdays": 127, "building_ids": [world.building]})),
         ("groups", json!({"id": id(), "place_id": world.building, "name": "3号楼群", "channel": "wecom_bot", "key": "k-1"})),
         ("leaves", json!({"id": id(), "member_id": world.backup, "from_date": "2026-12-01", "return_date": "2026-12-03"})),

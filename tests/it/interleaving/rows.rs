@@ -80,12 +80,22 @@ impl Store {
 /// The table of the ladder, written a second time. A cry waits longer for the family than a press for help.
 fn minutes_of(ladder: Ladder, act: StepAct, rules: &LadderRules) -> TimeDelta {
     let minutes = match (ladder, act) {
-        (_, StepAct::Look | StepAct::Call | StepAct::Night | StepAct::Confirm) | (Ladder::Help, StepAct::Door) => 0,
+        (
+            _,
+            StepAct::Look
+            | StepAct::Call
+            | StepAct::Night
+            | StepAct::Confirm
+            | StepAct::ContactGoing
+            | StepAct::ContactReached
+            | StepAct::ContactCannot,
+        )
+        | (Ladder::Help, StepAct::Door) => 0,
         (Ladder::Missed, StepAct::Door) | (Ladder::Help, StepAct::Enter) => 5,
         (_, StepAct::Again) | (Ladder::Help, StepAct::Command) => 10,
-        (Ladder::Help, StepAct::Family) => 3,
+        (Ladder::Help, StepAct::Family | StepAct::Contact) => 3,
         (Ladder::Help, StepAct::Final) => 15,
-        (Ladder::Missed, StepAct::Family) => 20,
+        (Ladder::Missed, StepAct::Family | StepAct::Contact) => 20,
         (Ladder::Missed, StepAct::Enter) => 30,
         (Ladder::Missed, StepAct::Command) => 45,
         (Ladder::Missed, StepAct::Final) => 60,

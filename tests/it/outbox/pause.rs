@@ -51,3 +51,22 @@ async fn what_is_sealed_during_a_pause_waits_too_or_takes_the_next_channel_and_n
     })
     .await;
 }
+
+/// I11: a pause is no attempt. Who waited through several of them still has all attempts before her.
+#[tokio::test]
+async fn pauses_use_up_no_attempt() {
+    on_each_engine(|app| async move {
+        let pause = Play::Later(429, 60);
+        let receiver = Receiver::start(&[pause, pause, pause, pause, pause, Play::Status(500), Play::Status(200)]).await;
+        let world = World::seed(&app, 0).await;
+        let people = crowd(&app, &world, 1, Some(receiver.url.clone())).await;
+        tell(&app, world.site, &people, 1).await;
+        for _ in 0..8 {
+            deliver::run_once(&app).await.expect("the outbox passes");
+            later(&app, 61);
+        }
+        assert_eq!(receiver.requests().len(), 7);
+        assert_eq!(texts(&app, "select state from notice").await, ["delivered"]);
+    })
+    .await;
+}

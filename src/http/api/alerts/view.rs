@@ -12,9 +12,11 @@ use crate::domain::access::{Capability, Relation};
 use crate::domain::alert::{AlertState, Ladder, StepAct, StepState, TimelineKind, TriggerKind};
 use crate::domain::case::possible::{Possible, possible};
 use crate::domain::check::Cause;
+use crate::domain::notice::arguments;
 use crate::http::value::AbsenceWord;
 use crate::store::alert::{self, AlertItem};
-use crate::store::{Error, Result, Tx, case};
+use crate::store::journey::{self, Happened};
+use crate::store::{Error, Result, Tx, case, contact_call};
 
 /// One alert of a list: no room, no phone.
 #[derive(Serialize, ToSchema)]
@@ -61,6 +63,8 @@ pub struct AlertDetail {
     pub steps: Vec<Step>,
     pub timeline: Vec<TimelineEntry>,
     pub told: Vec<Told>,
+    /// Family who were told by message, in their order: neither names nor numbers.
+    pub contacts_told: Vec<ContactTold>,
     /// Somebody says that she was away on a day of this alert, and nobody has confirmed it: it excuses nothing.
     pub proposed_absence: Option<AbsenceWord>,
     /// She should have been back by a day of this alert, and nobody confirmed that: please call who reported it first.
@@ -104,6 +108,8 @@ pub struct TimelineEntry {
     pub kind: TimelineKind,
     pub actor_id: Option<Uuid>,
     pub actor_called: Option<String>,
+    /// Of a `message`: `to` and `called`, whom it was for; `fact`, what is known; `times` in a row; `channel`, and `next`, the one tried
+    /// instead.
     pub detail: BTreeMap<String, String>,
 }
 
@@ -117,6 +123,23 @@ pub struct Told {
     pub channel: Option<String>,
     pub sent_at: Option<DateTime<Utc>>,
     pub call_no: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ContactTold {
+    pub contact_id: Uuid,
+    /// 女儿
+    pub relation: String,
+    pub told_at: DateTime<Utc>,
+    /// Of the last message to her.
+    pub state: Option<String>,
+    pub channel: Option<String>,
+    pub sent_at: Option<DateTime<Utc>>,
+    /// going, reached or cannot.
+    pub answer: Option<String>,
+    /// Until she is there, if she said so.
+    pub minutes: Option<i64>,
+    pub answered_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -178,13 +201,8 @@ pub async fn detail(
     let unconfirmed_return = find(&|absence, trigger| trigger.check_id.is_some_and(|check| absence.return_is_in_doubt(check)));
     let triggers = triggers.into_iter().map(Trigger::from).collect();
     let steps = alert::steps(tx, site, id).await?.into_iter().map(Step::from).collect();
-    let mut timeline: Vec<TimelineEntry> =
-        alert::timeline(tx, site, id).await?.into_iter().map(TimelineEntry::read).collect::<Result<_>>()?;
-    let mut told: Vec<Told> = alert::told(tx, site, id).await?.into_iter().map(Told::from).collect();
-    if !outcome {
-        timeline.iter_mut().for_each(TimelineEntry::hide_outcome);
-        told.iter_mut().for_each(Told::hide_outcome);
-    }
+    let (timeline, told) = news(tx, site, id, outcome).await?;
+    let contacts_told = contact_call::told(tx, site, id).await?.into_iter().map(ContactTold::from).collect();
     let sensitive = relation.may(Capability::SensitiveRead);
     let door = if relation.may(Capability::PhoneRead) {
         let door = Door::from(alert::door(tx, site, senior).await?);
@@ -194,7 +212,31 @@ pub async fn detail(
     };
     let contacts = if sensitive { Some(alert::contacts(tx, site, senior).await?.into_iter().map(Contact::from).collect()) } else { None };
     let alert = Alert::seen_by(item, relation, reader, now);
-    Ok(AlertDetail { alert, triggers, steps, timeline, told, proposed_absence, unconfirmed_return, door, contacts })
+    Ok(AlertDetail { alert, triggers, steps, timeline, told, contacts_told, proposed_absence, unconfirmed_return, door, contacts })
+}
+
+/// What has happened, and who was told, as far as this reader may know it: all that changes on an open page.
+pub async fn followed(
+    tx: &mut Tx,
+    site: Uuid,
+    item: &AlertItem,
+    relation: &Relation,
+    reader: Uuid,
+) -> Result<(Vec<TimelineEntry>, Vec<Told>)> {
+    news(tx, site, item.id, reads_outcome(item, relation, reader)).await
+}
+
+async fn news(tx: &mut Tx, site: Uuid, id: Uuid, outcome: bool) -> Result<(Vec<TimelineEntry>, Vec<Told>)> {
+    let mut timeline: Vec<TimelineEntry> =
+        alert::timeline(tx, site, id).await?.into_iter().map(TimelineEntry::read).collect::<Result<_>>()?;
+    timeline.extend(journey::of_alert(tx, site, id).await?.into_iter().map(TimelineEntry::from));
+    timeline.sort_by_key(|entry| entry.at);
+    let mut told: Vec<Told> = alert::told(tx, site, id).await?.into_iter().map(Told::from).collect();
+    if !outcome {
+        timeline.iter_mut().for_each(TimelineEntry::hide_outcome);
+        told.iter_mut().for_each(Told::hide_outcome);
+    }
+    Ok((timeline, told))
 }
 
 /// The absences that may say something about the days of an alert.
@@ -205,7 +247,8 @@ async fn absences(tx: &mut Tx, site: Uuid, senior: Uuid, triggers: &[alert::Trig
 }
 
 impl TimelineEntry {
-    fn read(item: alert::TimelineItem) -> Result<Self> {
+    /// A row as it is stored.
+    pub fn read(item: alert::TimelineItem) -> Result<Self> {
         let detail = serde_json::from_str(&item.detail).map_err(|error| Error::broken("alert_event", item.id, error))?;
         Ok(Self { at: item.at, kind: item.kind, actor_id: item.actor_id, actor_called: item.actor_called, detail })
     }
@@ -213,6 +256,17 @@ impl TimelineEntry {
     fn hide_outcome(&mut self) {
         self.detail.remove("outcome");
         self.detail.remove("proof");
+    }
+}
+
+impl From<Happened> for TimelineEntry {
+    fn from(happened: Happened) -> Self {
+        let Happened { recipient_id, called, channel, told } = happened;
+        let mut detail = arguments([("to", recipient_id.to_string()), ("called", called), ("fact", told.fact.to_string())]);
+        detail.insert("times".to_owned(), told.times.to_string());
+        detail.extend(channel.map(|channel| ("channel".to_owned(), channel.to_string())));
+        detail.extend(told.next.map(|next| ("next".to_owned(), next.to_string())));
+        Self { at: told.at, kind: TimelineKind::Message, actor_id: None, actor_called: None, detail }
     }
 }
 
@@ -292,4 +346,5 @@ macro_rules! same_fields {
 same_fields!(alert::TriggerItem => Trigger { id, kind, cause, local_date, slot, note, at });
 same_fields!(alert::ToldItem => Told { recipient_id, recipient_called, level, key, state, channel, sent_at, call_no });
 same_fields!(alert::DoorItem => Door { name, phone, floor, room, window_hint, hearing_hint, key_holder, key_holder_phone, entry_consent });
+same_fields!(contact_call::ToldContact => ContactTold { contact_id, relation, told_at, state, channel, sent_at, answer, minutes, answered_at });
 same_fields!(alert::ContactItem => Contact { position, name, relation, phone, minutes_away });

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::channels::require;
 use crate::app::App;
-use crate::domain::message::{Composed, Sentence, priority};
-use crate::domain::notice::{NoticeClass, arguments};
+use crate::domain::message::{Composed, priority};
+use crate::domain::notice::{NoticeClass, RecipientKind, arguments};
 use crate::domain::refusal::Refusal;
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
@@ -21,6 +21,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson};
 use crate::jobs::deliver::draft::Draft;
+use crate::notify::Saying;
 use crate::notify::compose::Letter;
 use crate::store::outbox::{self, NewMessage, Route};
 use crate::store::register::By;
@@ -52,7 +53,7 @@ pub(super) struct NewTest {
 
 /// A message on its way; the delivery log says what becomes of it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TestSent {
+pub struct TestSent {
     pub(super) id: Uuid,
     /// Stands in the delivery log.
     pub(super) call_no: i64,
@@ -74,15 +75,21 @@ async fn test(
     let once = entry::once(key, &caller, &mut body.id, hash)?;
     let by = by(&caller, &app);
     let answer = made_once!(app, once, by, |tx| (), {
-        let (member, channel) = channel_of(&mut tx, by.site_id, member_id, channel_id).await?;
-        let call_no = outbox::next_call_no(&mut tx, 1).await?;
-        let message = message(&by, body.id, &member, &channel, call_no, &Said::Test)?;
-        outbox::insert(&mut tx, &[message], &[], by.now).await?;
-        channel::tested(&mut tx, &by, &channel).await?;
-        Answer::created(&TestSent { id: body.id, call_no })
+        let channel = channel::of_member(&mut tx, by.site_id, member_id, channel_id).await?;
+        Answer::created(&sent_test(&mut tx, &by, body.id, member_id, &channel).await?)
     })?;
     app.wake.all();
     Ok(answer)
+}
+
+/// Puts a test message under this id on its way.
+pub async fn sent_test(tx: &mut Tx, by: &By, id: Uuid, member_id: Uuid, channel: &Channel) -> store::Result<TestSent> {
+    let member = member::get(tx, by.site_id, member_id).await?;
+    let call_no = outbox::next_call_no(tx, 1).await?;
+    let message = message(by, id, &member, channel, call_no, &Said::Test)?;
+    outbox::insert(tx, &[message], &[], by.now).await?;
+    channel::tested(tx, by, channel).await?;
+    Ok(TestSent { id, call_no })
 }
 
 pub(super) async fn channel_of(tx: &mut Tx, site_id: Uuid, member_id: Uuid, channel_id: Uuid) -> store::Result<(Member, Channel)> {
@@ -103,22 +110,25 @@ pub(super) fn message(by: &By, id: Uuid, member: &Member, channel: &Channel, cal
         Said::Code(code) => ("notice.channel_code", Some(*code)),
     };
     let arguments = arguments(code.map(|code| ("code", code)));
-    let sentence = Sentence { key: key.to_owned(), arguments, units: Vec::new(), count: 0 };
-    let composed = Composed { sentences: vec![sentence], ..Composed::default() };
-    let route = Route { id: channel.id, channel: word, address: channel.address.clone(), rank: 1 };
+    let composed = Composed::one(key, arguments);
+    let route = Route { id: Some(channel.id), channel: word, address: channel.address.clone(), rank: 1 };
     let draft = Draft {
         site_id: by.site_id,
-        id,
-        recipient_id: member.id,
+        recipient_kind: RecipientKind::Member,
+        saying: Saying {
+            message_id: id,
+            call_no,
+            recipient_id: member.id,
+            letter: Letter { called: &member.called, locale, drill: code.is_none(), link: None },
+            class: NoticeClass::Report,
+            composed: &composed,
+            alerts: &[],
+            code,
+        },
         route: &route,
-        letter: Letter { called: &member.called, locale, drill: code.is_none(), link: None },
-        class: NoticeClass::Report,
         priority: priority(NoticeClass::Report, key),
-        composed: &composed,
-        alerts: &[],
-        code,
         claim_hash: None,
         notices: Vec::new(),
     };
-    Ok(draft.seal(call_no, by.now))
+    Ok(draft.seal(by.now))
 }

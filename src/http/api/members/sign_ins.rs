@@ -16,7 +16,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::Segments;
 use crate::http::page::{Limit, Page};
-use crate::store::register::member;
+use crate::store::register::{member, screen};
 use crate::store::{audit, second_factor, session};
 
 pub fn routes() -> OpenApiRouter<HttpState> {
@@ -37,15 +37,16 @@ pub async fn of(app: &App, caller: &Caller, member_id: Uuid) -> Result<Page<Sess
     sessions::of(app, caller, member_id, None, Limit::default()).await
 }
 
-/// Sign a member out everywhere: her phone is lost.
+/// Sign a member out everywhere: her phone is lost. Pop-ups end with it.
 #[utoipa::path(delete, path = "/api/v1/members/{id}/sessions", tag = "members", params(("id" = Uuid, Path)),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)))]
 async fn end_all(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Answer, HttpError> {
     caller.require_site(Capability::MembersWrite)?;
     caller.require_recent()?;
-    let by = by(&caller, &app);
+    let (by, seal) = (by(&caller, &app), app.seal.clone());
     app.write(move |mut tx| async move {
         member::get(&mut tx, by.site_id, id).await?;
+        screen::switch_all_off(&mut tx, &by, &seal, id).await?;
         session::revoke_all(&mut tx, by.site_id, id, by.now).await?;
         audit::write(
             &mut tx,

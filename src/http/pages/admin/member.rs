@@ -20,12 +20,11 @@ use crate::http::api::sessions::Session;
 use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::json::Segments;
-use crate::http::pages::channels::{Kind, kinds};
+use crate::http::pages::channels::Ways;
 use crate::http::pages::frame::Frame;
 use crate::http::pages::page;
 use crate::store::delivery_log::{self, LastMessage};
 use crate::store::register::Page as RowPage;
-use crate::store::register::channel::{self, Channel};
 use crate::store::register::member::{self, Member, MemberFilter};
 use crate::store::register::role_grant::{self, RoleGrant, RoleGrantFilter};
 use crate::store::second_factor;
@@ -59,14 +58,13 @@ struct MemberPage {
     frame: Frame,
     member: Member,
     held: Vec<Held>,
-    channels: Vec<Channel>,
+    ways: Ways,
     last_messages: HashMap<Uuid, LastMessage>,
     sessions: Vec<Session>,
     has_factor: bool,
     branches: Vec<Branch>,
     roles: &'static [Role],
     is_self: bool,
-    kinds: Vec<Kind>,
     /// Whether the reader may say for the member that messages arrive.
     may_confirm: bool,
     /// The address of this page.
@@ -134,13 +132,12 @@ async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
         let member = member::get(&mut tx, site_id, id).await?;
         let filter = RoleGrantFilter { id: None, member_id: Some(id), role: None, place_id: None, on: Some(today) };
         let held = grants(&mut tx, site_id, filter).await?;
-        let channels = channel::list(&mut tx, site_id, id).await?;
         let last_messages = delivery_log::last_messages(&mut tx, site_id, id).await?;
         let has_factor = second_factor::since(&mut tx, site_id, id).await?.is_some();
-        let kinds = kinds(&mut tx).await?;
-        Ok((tx, (member, held, (channels, last_messages, kinds), has_factor)))
+        let ways = Ways::of(&mut tx, site_id, id).await?;
+        Ok((tx, (member, held, (last_messages, ways), has_factor)))
     });
-    let (member, grants, (channels, last_messages, kinds), has_factor) = found.await?;
+    let (member, grants, (last_messages, ways), has_factor) = found.await?;
     let branches = branches(&app, &caller).await?;
     let frame = Frame::of(&caller, HERE);
     let name_of = |id: Option<Uuid>| branches.iter().find(|branch| Some(branch.place.id) == id).map(|branch| branch.place.name.clone());
@@ -152,11 +149,10 @@ async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
         roles: Role::ALL,
         frame,
         member,
-        channels,
+        ways,
         last_messages,
         has_factor,
         branches,
-        kinds,
         may_confirm: true,
         here: format!("/admin/members/{id}"),
     })

@@ -17,7 +17,8 @@ use crate::http::error::HttpError;
 use crate::http::pages::frame::Frame;
 use crate::store::board::care::{self, Ailing, Door, Untold};
 use crate::store::proof::{self, Planned};
-use crate::store::register::reach::{self, SeniorGaps};
+use crate::store::register::mute::{self, MuteMember};
+use crate::store::register::reach::{self, Judged, SeniorGaps};
 
 /// Names of a list; beyond them the number says how many more.
 const NAMES_MAX: usize = 12;
@@ -28,6 +29,9 @@ const LATELY: TimeDelta = TimeDelta::days(1);
 pub struct CarePart {
     pub at: String,
     pub query: String,
+    /// Whom no message reaches: red until somebody has seen to it.
+    pub mute: Vec<MuteRow>,
+    pub mute_more: usize,
     pub tomorrow: String,
     pub uncovered: Vec<(String, i64)>,
     pub gaps: Vec<(String, usize)>,
@@ -41,6 +45,17 @@ pub struct CarePart {
     pub devices: Option<Devices>,
     pub untold: Option<UntoldList>,
     pub aside: Option<i64>,
+}
+
+pub struct MuteRow {
+    pub member_id: Uuid,
+    pub called: String,
+    pub seniors: usize,
+    pub why: String,
+    /// What mends it.
+    pub mend: String,
+    /// Who may open the page on which it is mended.
+    pub is_keeper: bool,
 }
 
 pub struct GapRow {
@@ -84,6 +99,7 @@ pub struct UntoldRow {
 
 struct Found {
     uncovered: Vec<Planned>,
+    mute: Vec<MuteMember>,
     gaps: Vec<SeniorGaps>,
     unheard: Vec<(Door, Option<DateTime<Utc>>)>,
     devices: Option<Vec<Ailing>>,
@@ -104,6 +120,8 @@ pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>
         let mut uncovered = proof::uncovered(&mut tx, site, tomorrow).await?;
         uncovered.retain(|check| seen.contains(&check.senior_id));
         let (judged, _) = reach::judge(&mut tx, site, place, asked.today).await?;
+        let hers: Vec<&Judged> = judged.iter().filter(|judged| seen.contains(&judged.shown.senior_id)).collect();
+        let mute = mute::among(&mut tx, site, asked.today, &hers).await?;
         let gaps = judged.into_iter().map(|judged| judged.shown).filter(|shown| !shown.gaps.is_empty() && seen.contains(&shown.senior_id));
         let gaps = gaps.collect();
         let unheard = care::unheard(&mut tx, site, &doors, asked.timezone, now).await?;
@@ -119,13 +137,15 @@ pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>
             None
         };
         let aside = if of_site(Capability::DevicesRead) { Some(care::aside(&mut tx, site, now - LATELY).await?) } else { None };
-        Ok((tx, Found { uncovered, gaps, unheard, devices, untold, aside }))
+        Ok((tx, Found { uncovered, mute, gaps, unheard, devices, untold, aside }))
     });
     let found = found.await?;
     let counts = counted(&found.gaps);
     Ok(CarePart {
         at: frame.time(&now),
         query: query_of(place),
+        mute_more: found.mute.len().saturating_sub(NAMES_MAX),
+        mute: found.mute.into_iter().take(NAMES_MAX).map(|one| mute_row(frame, caller, one)).collect(),
         tomorrow: frame.day(&tomorrow),
         uncovered: by_building(&found.uncovered),
         gaps: counts.into_iter().map(|(gap, count)| (frame.say(&format!("board.gap_{gap}")).to_string(), count)).collect(),
@@ -142,6 +162,17 @@ pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>
         }),
         aside: found.aside,
     })
+}
+
+fn mute_row(frame: &Frame, caller: &Caller, one: MuteMember) -> MuteRow {
+    MuteRow {
+        member_id: one.member_id,
+        called: one.called,
+        seniors: one.seniors,
+        why: frame.say(&format!("board.mute_{}", one.why)).to_string(),
+        mend: frame.say(&format!("board.mend_{}", one.why)).to_string(),
+        is_keeper: caller.require_site(Capability::MembersWrite).is_ok(),
+    }
 }
 
 /// How many seniors of each building nobody walks for, in the order of the rows.
