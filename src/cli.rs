@@ -47,7 +47,8 @@ async fn run(arguments: Arguments, console: Console) -> Outcome {
     let load = || Config::load(file).map_err(|error| console.settings_failure(&error));
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => run_server(load()?, file, console).await,
-        Command::Demo => run_demo(load()?, console).await,
+        // Boxed: the whole invented street is in it.
+        Command::Demo => Box::pin(run_demo(load()?, console)).await,
         Command::Migrate { check } => keep::migrate(load()?, check, console).await,
         Command::Site { command: SiteCommand::Add(new) } => people::add_site(load()?, new, console).await,
         Command::Member { command: MemberCommand::Add(new) } => people::add(load()?, new, console).await,

@@ -57,7 +57,7 @@ fn notice(gather: &mut Gather, fields: &Map<String, Value>, settings: &Settings)
             for event in said(params, "events").and_then(Value::as_array).into_iter().flatten() {
                 match event.get("event").and_then(Value::as_str) {
                     Some("config_changed" | "scheduled_restart" | "ota_begin" | "ota_progress" | "ota_success") => {
-                        gather.note(Note::Ignored)
+                        gather.note(Note::Ignored);
                     }
                     Some(event) => gather.press(event, settings),
                     None => {}

@@ -52,20 +52,18 @@ fn data_point(gather: &mut Gather, name: &str, point: &str, value: &Value, setti
     let part = settings.parts.get(point).map(String::as_str);
     match (part, point, value) {
         (Some("contact"), _, Value::Bool(open)) | (None, "1", Value::Bool(open)) => gather.contact(Some(settings.opens(*open))),
-        (Some("battery"), ..) => battery(gather, value),
+        (Some("battery"), ..) | (None, "4", Value::Number(_)) => battery(gather, value),
         (Some("position"), ..) => gather.cover(value.as_f64(), settings),
         (Some("illuminance"), ..) => gather.illuminance(value.as_f64()),
         (Some("motion"), _, Value::Bool(seen)) => gather.motion(Some(*seen)),
         (Some("motion") | None, _, Value::String(word)) if word == "pir" => gather.motion(Some(true)),
         (Some("motion") | None, "1", Value::String(word)) if word == "none" => gather.motion(Some(false)),
         (Some("sos"), _, Value::Bool(pressed)) | (None, "26", Value::Bool(pressed)) => help(gather, *pressed),
-        (Some(_), ..) => gather.note(Note::Ignored),
         (None, "2", Value::String(word)) if battery_words(word).is_some() => battery(gather, value),
         // The same number is the light of a sensor and the target of a motor.
         (None, "2", Value::Number(lux)) if named(&["light", "lux", "illum", "光"]) => gather.illuminance(lux.as_f64()),
         (None, "3", Value::Number(_)) if named(&["sos", "button", "pir", "按钮"]) => battery(gather, value),
         (None, "3", Value::Number(percent)) => gather.cover(percent.as_f64(), settings),
-        (None, "4", Value::Number(_)) => battery(gather, value),
         (None, "1" | "2" | "7", _) => gather.note(Note::Command),
         _ => gather.note(Note::Ignored),
     }

@@ -1,6 +1,7 @@
 //! Family who are told by message: who of a senior's contacts may be, what became of it, and what she answered.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ macro_rules! agreed {
 pub(crate) use agreed;
 
 /// Adds to the rosters of these seniors who of the family may be told, in order, and whether anything here reaches them.
-pub async fn around(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], rosters: &mut HashMap<Uuid, Roster>) -> Result<()> {
+pub async fn around(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], rosters: &mut HashMap<Uuid, Roster, impl BuildHasher>) -> Result<()> {
     for chunk in seniors.chunks(bulk::ROWS_MAX) {
         let rows: Vec<Value> = chunk.iter().map(|id| json!({ "site": site_id, "id": id })).collect();
         let sql = bulk::text(
@@ -44,7 +45,9 @@ pub async fn around(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], rosters: &mut 
     }
     if rosters.values().any(|roster| !roster.contacts.is_empty()) {
         let reachable = !channel_account::of_contacts(tx).await?.is_empty();
-        rosters.values_mut().for_each(|roster| roster.contacts_reachable = reachable);
+        for roster in rosters.values_mut() {
+            roster.contacts_reachable = reachable;
+        }
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::domain::ladder::drill::{self, Reached, Trace};
 use crate::domain::notice::{NewNotice, arguments};
 use crate::domain::place::PlaceKind;
 use crate::domain::refusal::Refusal;
+use crate::domain::roster::Roster;
 use crate::domain::{day, id};
 use crate::on;
 
@@ -294,7 +295,7 @@ pub async fn report(tx: &mut Tx, site_id: Uuid, drill_id: Uuid, date: NaiveDate,
         .count();
     let seniors = seniors(tx, site_id, drill.place_id).await?;
     let rosters = roster::load(tx, site_id, &seniors, date).await?;
-    let mut readers: Vec<Uuid> = rosters.values().flat_map(|roster| roster.heads()).collect();
+    let mut readers: Vec<Uuid> = rosters.values().flat_map(Roster::heads).collect();
     readers.extend(roster::operators(tx, site_id, date).await?);
     readers.extend(drill.started_by);
     readers.sort_unstable();

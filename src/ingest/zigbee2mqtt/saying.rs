@@ -128,7 +128,7 @@ fn scalar(gather: &mut Gather, attribute: &str, value: &str, settings: &Settings
         return gather.note(Note::NoLevel);
     }
     let seen = || {
-        truth(value).or_else(|| match value {
+        truth(value).or(match value {
             "0" => Some(false),
             "1" => Some(true),
             _ => None,

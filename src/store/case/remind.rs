@@ -131,9 +131,9 @@ fn count(
         let building = check.building.clone();
         let counted = rounds.entry(Round { member, kind, date, slot, building_id: check.building_id, building, deadline }).or_default();
         if is_unseen {
-            counted.unseen += 1
+            counted.unseen += 1;
         } else {
-            counted.again += 1
+            counted.again += 1;
         }
         // The second look is for the time between deadline and cutoff.
         counted.until = counted.until.max(if kind == ReminderKind::LookAgain { check.cutoff_at } else { deadline_at });

@@ -125,9 +125,12 @@ pub async fn undeliverable(tx: &mut Tx, rungs: &[Rung], now: DateTime<Utc>) -> R
     }
     for (site, rungs) in sites {
         let (_, operators) = watch::operators(tx, site, now).await?;
-        let event = |(senior, epoch, step, texted)| match texted {
-            true => (senior, Event::Unanswered { epoch, step }),
-            false => (senior, Event::Undeliverable { epoch, step, operators: operators.clone() }),
+        let event = |(senior, epoch, step, texted)| {
+            if texted {
+                (senior, Event::Unanswered { epoch, step })
+            } else {
+                (senior, Event::Undeliverable { epoch, step, operators: operators.clone() })
+            }
         };
         let events: Vec<(Uuid, Event)> = rungs.into_iter().map(event).collect();
         case::react(tx, site, &events, Span::due(now), now).await?;

@@ -59,10 +59,8 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
             pause_endpoint(tx, attempt, attempt.outcome.whole_account, now).await?;
         }
         // Whoever has another channel is told by that one at once, and for the others other people are asked meanwhile (I15).
-        OutcomeClass::SafeRetry | OutcomeClass::Ambiguous => {
-            if provider_is_away(tx, &attempt.leased, now).await? {
-                pause_endpoint(tx, attempt, true, now).await?;
-            }
+        OutcomeClass::SafeRetry | OutcomeClass::Ambiguous if provider_is_away(tx, &attempt.leased, now).await? => {
+            pause_endpoint(tx, attempt, true, now).await?;
         }
         _ => {}
     }
