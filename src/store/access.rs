@@ -291,7 +291,9 @@ mod tests {
     #[test]
     fn every_rung_of_the_ladder_counts_as_having_been_told() {
         const COUNTED: [&str; 3] = ["notice.alert_", "notice.manual_", "notice.help_"];
-        for (act, cause) in StepAct::ALL.iter().flat_map(|act| Cause::ALL.iter().map(move |cause| (*act, *cause))) {
+        // A contact is told by a link of her own and sees no senior here.
+        let acts = StepAct::ALL.iter().filter(|act| **act != StepAct::Contact);
+        for (act, cause) in acts.flat_map(|act| Cause::ALL.iter().map(move |cause| (*act, *cause))) {
             for key in [key_of(act, false, cause), key_of(act, true, cause)] {
                 assert!(COUNTED.iter().any(|counted| key.starts_with(counted)), "{key} is not in the statements of this file");
             }

@@ -10,8 +10,8 @@ use crate::domain::evidence::{DeviceState, HeldLevel, Level, Verdict, assess};
 use crate::ingest::explain::{Explainer, Family};
 use crate::ingest::settings::Settings;
 
-/// The change before these was not collected: they come from another home with the same topic, or after a gap.
-const STARTS_ANEW: [&str; 4] = ["z2m-0326", "z2m-0327", "z1x-0005", "bad-0097"];
+/// The change before these was not collected: they come from another home or device with the same topic, or after a gap.
+const STARTS_ANEW: [&str; 5] = ["z2m-0326", "z2m-0327", "z1x-0005", "bad-0097", "tas-0010"];
 
 struct Row {
     at: DateTime<Utc>,
