@@ -2,8 +2,8 @@
 
 use chenlian::app::App;
 use chenlian::domain::signal::Source;
-use chenlian::store::bulk;
-use chenlian::store::signal::{self, NewSignal, hex};
+use chenlian::store::bulk::{self, hex};
+use chenlian::store::signal::{self, NewSignal};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
