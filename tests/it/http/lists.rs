@@ -85,6 +85,8 @@ async fn message(app: &App, world: &World, senior: Uuid) -> Uuid {
             .execute(conn)
             .await
             .map(|_| ()))?;
+        let carry = "insert into message_alert (site_id, message_id, alert_id) values ($1, $2, $3)";
+        on!(&mut tx, |conn| sqlx::query(carry).bind(site).bind(id).bind(alert).execute(conn).await.map(|_| ()))?;
         let attempt =
             "insert into message_attempt (site_id, id, message_id, at, outcome, detail) values ($1, $2, $3, $4, 'retry', 'timeout')";
         on!(&mut tx, |conn| sqlx::query(attempt).bind(site).bind(Uuid::now_v7()).bind(id).bind(now).execute(conn).await.map(|_| ()))?;
