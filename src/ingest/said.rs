@@ -334,19 +334,20 @@ pub enum Sense {
 pub fn sense(class: Option<&str>, name: &str) -> Option<Sense> {
     let name = class.unwrap_or(name).to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    // Escaped: 震动 振动, 人体, 光照 亮度, 门 窗 as people name their devices; no text for anybody to read.
     Some(if has(&["voltage", "smoke", "moisture", "leak", "connectivity", "problem", "update", "temperature", "humidity", "pressure"]) {
         Sense::Other
     } else if has(&["battery"]) {
         Sense::Battery
     } else if has(&["tamper"]) {
         Sense::Tamper
-    } else if has(&["vibration", "shock", "震动", "振动"]) {
+    } else if has(&["vibration", "shock", "\u{9707}\u{52a8}", "\u{632f}\u{52a8}"]) {
         Sense::Vibration
-    } else if has(&["motion", "occupancy", "presence", "pir", "人体"]) {
+    } else if has(&["motion", "occupancy", "presence", "pir", "\u{4eba}\u{4f53}"]) {
         Sense::Motion
-    } else if has(&["illuminance", "lux", "light_level", "lightlevel", "光照", "亮度"]) {
+    } else if has(&["illuminance", "lux", "light_level", "lightlevel", "\u{5149}\u{7167}", "\u{4eae}\u{5ea6}"]) {
         Sense::Illuminance
-    } else if has(&["contact", "door", "window", "opening", "open", "curtain", "magnet", "reed", "门", "窗"]) {
+    } else if has(&["contact", "door", "window", "opening", "open", "curtain", "magnet", "reed", "\u{95e8}", "\u{7a97}"]) {
         Sense::Contact
     } else {
         return None;

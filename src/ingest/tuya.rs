@@ -60,9 +60,9 @@ fn data_point(gather: &mut Gather, name: &str, point: &str, value: &Value, setti
         (Some("motion") | None, "1", Value::String(word)) if word == "none" => gather.motion(Some(false)),
         (Some("sos"), _, Value::Bool(pressed)) | (None, "26", Value::Bool(pressed)) => help(gather, *pressed),
         (None, "2", Value::String(word)) if battery_words(word).is_some() => battery(gather, value),
-        // The same number is the light of a sensor and the target of a motor.
-        (None, "2", Value::Number(lux)) if named(&["light", "lux", "illum", "光"]) => gather.illuminance(lux.as_f64()),
-        (None, "3", Value::Number(_)) if named(&["sos", "button", "pir", "按钮"]) => battery(gather, value),
+        // The same number is the light of a sensor and the target of a motor. Escaped: 光, 按钮.
+        (None, "2", Value::Number(lux)) if named(&["light", "lux", "illum", "\u{5149}"]) => gather.illuminance(lux.as_f64()),
+        (None, "3", Value::Number(_)) if named(&["sos", "button", "pir", "\u{6309}\u{94ae}"]) => battery(gather, value),
         (None, "3", Value::Number(percent)) => gather.cover(percent.as_f64(), settings),
         (None, "1" | "2" | "7", _) => gather.note(Note::Command),
         _ => gather.note(Note::Ignored),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use firmware_sim::sim::fleet::{Days, run_fleet};
 
-use super::common::{Common, FaultArgs};
+use super::playing::{Common, FaultArgs};
 use super::values::duration;
 use super::{Failure, credentials, ended, stop_on_interrupt};
 

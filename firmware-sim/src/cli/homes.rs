@@ -13,7 +13,7 @@ use firmware_sim::sim::resident::{Morning, Resident};
 use firmware_sim::sim::scenario::{ClockTime, DAYS_MAX, SPEED_MAX, Scenario};
 use serde::Serialize;
 
-use super::common::{Common, FaultArgs};
+use super::playing::{Common, FaultArgs};
 use super::values::{probability, unix_ms_now};
 use super::{Failure, battery, ended, stop_on_interrupt};
 

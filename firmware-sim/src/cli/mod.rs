@@ -3,7 +3,7 @@
 
 mod battery;
 
-mod common;
+mod playing;
 
 mod credentials;
 

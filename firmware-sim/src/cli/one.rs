@@ -9,7 +9,7 @@ use firmware_sim::sim::room::Act;
 use firmware_sim::sim::run_planned;
 use tokio::sync::mpsc;
 
-use super::common::{Common, FaultArgs};
+use super::playing::{Common, FaultArgs};
 use super::values::timed_act;
 use super::{Failure, credentials, ended, stop_on_interrupt};
 

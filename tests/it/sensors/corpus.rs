@@ -80,6 +80,10 @@ impl Row {
         self.why.as_deref().is_some_and(|why| why.starts_with("attribute output"))
     }
 
+    fn is_pulled_by_hand(&self) -> bool {
+        self.facts.iter().flatten().any(|(word, _)| word == "manual_action")
+    }
+
     fn opens_towards_zero(&self) -> bool {
         self.registry.as_ref().is_some_and(|registry| registry["open_position"] == 0)
     }
@@ -319,7 +323,9 @@ async fn nothing_old_repeated_or_broken_among_real_messages_becomes_a_sign_of_li
             let quarantined = quarantine(&app).await.len();
             // What an offline sensor kept counts for its own time.
             let today = new.iter().any(|at| *at > now - TimeDelta::hours(1));
-            if (row.edge == Some(false) && !new.is_empty()) || (row.stale && today) {
+            // Whoever pulls a motor's curtain by hand is there, whatever the position repeats.
+            let is_repeat = row.edge == Some(false) && !row.is_pulled_by_hand();
+            if (is_repeat && !new.is_empty()) || (row.stale && today) {
                 wrong.push(format!("{}: became a sign of life ({})", row.id, row.why.as_deref().unwrap_or_default()));
             }
             if row.facts.is_none() && quarantined == aside {
