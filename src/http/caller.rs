@@ -2,6 +2,7 @@
 //! sign-out, an ended member or a changed role counts at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use axum::http::{HeaderMap, Method, header, request::Parts};
@@ -254,4 +255,12 @@ pub fn is_same_site(headers: &HeaderMap, public_url: &str) -> bool {
 pub fn is_cross_site(headers: &HeaderMap, public_url: &str) -> bool {
     let silent = !headers.contains_key("sec-fetch-site") && !headers.contains_key(header::ORIGIN);
     !silent && !is_same_site(headers, public_url)
+}
+
+/// For what is done by the link of a message: the key is all that its bearer shows.
+pub fn admit_bearer(state: &HttpState, headers: &HeaderMap, address: IpAddr) -> Result<(), HttpError> {
+    if is_cross_site(headers, &state.app.config.http.public_url) {
+        return Err(HttpError::CrossSite);
+    }
+    state.rates.stranger(address)
 }

@@ -16,7 +16,7 @@ use crate::domain::case::{Act, Actor};
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::http::HttpState;
 use crate::http::answer::Answer;
-use crate::http::caller::is_cross_site;
+use crate::http::caller::admit_bearer;
 use crate::http::envelope::Peer;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::StrictJson;
@@ -54,11 +54,8 @@ async fn claim(
     headers: HeaderMap,
     StrictJson(body, _): StrictJson<Claim>,
 ) -> Result<Answer, HttpError> {
+    admit_bearer(&state, &headers, address)?;
     let app = &state.app;
-    if is_cross_site(&headers, &app.config.http.public_url) {
-        return Err(HttpError::CrossSite);
-    }
-    state.rates.stranger(address)?;
     let (now, key, alert_id) = (app.clock.now(), body.key.0, body.alert_id);
     let claimed = app
         .write(move |mut tx| async move {

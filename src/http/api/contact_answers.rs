@@ -16,7 +16,7 @@ use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::http::HttpState;
 use crate::http::answer::Answer;
 use crate::http::api::alerts::TimelineEntry;
-use crate::http::caller::is_cross_site;
+use crate::http::caller::admit_bearer;
 use crate::http::envelope::Peer;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::StrictJson;
@@ -56,11 +56,8 @@ async fn answer(
     headers: HeaderMap,
     StrictJson(body, _): StrictJson<NewContactAnswer>,
 ) -> Result<Answer, HttpError> {
+    admit_bearer(&state, &headers, address)?;
     let app = &state.app;
-    if is_cross_site(&headers, &app.config.http.public_url) {
-        return Err(HttpError::CrossSite);
-    }
-    state.rates.stranger(address)?;
     let (now, key, answer, minutes) = (app.clock.now(), body.key.0, body.answer, body.minutes);
     let answered = app
         .write(move |mut tx| async move {

@@ -16,7 +16,7 @@ use crate::domain::access::Capability;
 use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::http::HttpState;
 use crate::http::answer::{Answer, IdempotencyKey};
-use crate::http::caller::{Caller, is_cross_site};
+use crate::http::caller::{Caller, admit_bearer};
 use crate::http::envelope::Peer;
 use crate::http::error::{HttpError, Problem};
 use crate::http::json::{Segments, StrictJson, StrictQuery};
@@ -155,11 +155,8 @@ async fn confirm_by_link(
     headers: HeaderMap,
     StrictJson(body, _): StrictJson<DrillKey>,
 ) -> Result<Answer, HttpError> {
+    admit_bearer(&state, &headers, address)?;
     let app = &state.app;
-    if is_cross_site(&headers, &app.config.http.public_url) {
-        return Err(HttpError::CrossSite);
-    }
-    state.rates.stranger(address)?;
     let invited = invited(app, body.key.0).await?.ok_or_else(unknown)?;
     let by = By { site_id: invited.site_id, actor_id: Some(invited.member_id), now: app.clock.now() };
     read(app, by, invited.drill_id, invited.member_id).await
