@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::native;
-use super::zigbee2mqtt;
+use super::zigbee2mqtt::{self, Below};
 use crate::domain::device::Ecosystem;
 
 /// The entry that would make its messages count.
@@ -15,16 +15,15 @@ pub struct Proposal {
     pub gateway_id: Option<Uuid>,
 }
 
-/// `None`: nobody can say what it is. Of nested base topics the longest counts, as when messages are read.
-pub fn propose(topic: &str, gateways: &[(Uuid, String)]) -> Option<Proposal> {
+/// `None`: nobody can say what it is. `speaks_for` is the gateway by whose password it came, if it came by one.
+pub fn propose(topic: &str, speaks_for: Option<Uuid>, gateways: &[(Uuid, String)]) -> Option<Proposal> {
     if let Some(topic) = native::Topic::parse(topic) {
         return Some(Proposal { name: topic.device.to_owned(), ecosystem: Ecosystem::Native, gateway_id: None });
     }
-    let below = |base: &str| topic.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
-    let (gateway, base) = gateways.iter().filter(|(_, base)| below(base)).max_by_key(|(_, base)| base.len())?;
+    let Below::One(gateway, base) = zigbee2mqtt::below(topic, speaks_for, gateways) else { return None };
     match zigbee2mqtt::Topic::parse(base, topic)? {
         zigbee2mqtt::Topic::Device(name) => {
-            Some(Proposal { name: name.to_owned(), ecosystem: Ecosystem::Zigbee2Mqtt, gateway_id: Some(*gateway) })
+            Some(Proposal { name: name.to_owned(), ecosystem: Ecosystem::Zigbee2Mqtt, gateway_id: Some(gateway) })
         }
         _ => None,
     }
@@ -48,7 +47,17 @@ mod tests {
             ("shellies/door/sensor/state", None),
             ("chk/1/d-7Q2F/up/evt", Some(Proposal { name: "d-7Q2F".to_owned(), ecosystem: Ecosystem::Native, gateway_id: None })),
         ] {
-            assert_eq!(propose(topic, &gateways), expected, "{topic}");
+            assert_eq!(propose(topic, None, &gateways), expected, "{topic}");
         }
+    }
+
+    #[test]
+    fn homes_with_the_same_topic_are_told_apart_by_whose_password_it_was() {
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let gateways = [(one, "zigbee2mqtt".to_owned()), (other, "zigbee2mqtt".to_owned())];
+        let gateway = |speaks_for| propose("zigbee2mqtt/curtain", speaks_for, &gateways).and_then(|found| found.gateway_id);
+        assert_eq!(gateway(Some(other)), Some(other));
+        assert_eq!(gateway(Some(Uuid::from_u128(3))), None, "a stranger's");
+        assert_eq!(gateway(None), None, "nobody can say");
     }
 }

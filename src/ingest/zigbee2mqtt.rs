@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 pub mod saying;
 
@@ -37,6 +38,29 @@ impl<'a> Topic<'a> {
                 None => Self::Device(name),
             },
         })
+    }
+}
+
+/// Whose base topic a message was published below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below<'a> {
+    One(Uuid, &'a str),
+    /// The same base topic serves several gateways, and nothing tells them apart.
+    Several,
+    Nobody,
+}
+
+/// Of nested base topics the innermost counts. What came by the password of one gateway is that one's: every home may use the same.
+pub fn below<'a>(topic: &str, speaks_for: Option<Uuid>, gateways: &'a [(Uuid, String)]) -> Below<'a> {
+    let mine = |gateway: &&(Uuid, String)| speaks_for.is_none_or(|device| device == gateway.0);
+    let is_below = |base: &str| topic.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
+    let candidates: Vec<&(Uuid, String)> = gateways.iter().filter(mine).filter(|(_, base)| is_below(base)).collect();
+    let longest = candidates.iter().map(|(_, base)| base.len()).max();
+    let mut best = candidates.into_iter().filter(|(_, base)| Some(base.len()) == longest);
+    match (best.next(), best.next()) {
+        (Some((gateway, base)), None) => Below::One(*gateway, base),
+        (Some(_), Some(_)) => Below::Several,
+        (None, _) => Below::Nobody,
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Message;
 use crate::domain::quarantine::Reason;
 use crate::ingest::native::{Channel, Topic};
-use crate::ingest::zigbee2mqtt;
+use crate::ingest::zigbee2mqtt::{self, Below};
 use crate::mqtt::ports::Fault;
 use crate::store::{Result, Tx, device};
 
@@ -89,21 +89,16 @@ fn addressed<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a
     if message.topic.starts_with("homeassistant/") {
         return Wanted::Found(Target::Ignored);
     }
-    let mine = |gateway: &&(Uuid, String)| message.speaks_for.is_none_or(|device| device == gateway.0);
-    let below = |base: &str| message.topic.strip_prefix(base).is_some_and(|rest| rest.starts_with('/'));
-    let candidates: Vec<&(Uuid, String)> = gateways.iter().filter(mine).filter(|(_, base)| below(base)).collect();
-    let longest = candidates.iter().map(|(_, base)| base.len()).max();
-    let mut best = candidates.into_iter().filter(|(_, base)| Some(base.len()) == longest);
-    match (best.next(), best.next()) {
-        (Some((gateway, base)), None) => match zigbee2mqtt::Topic::parse(base, &message.topic) {
-            Some(topic) => Wanted::Behind { gateway: *gateway, topic },
+    match zigbee2mqtt::below(&message.topic, message.speaks_for, gateways) {
+        Below::One(gateway, base) => match zigbee2mqtt::Topic::parse(base, &message.topic) {
+            Some(topic) => Wanted::Behind { gateway, topic },
             None => Wanted::Found(Target::Ignored),
         },
-        (Some(_), Some(_)) => Wanted::Found(Target::Unknown(Reason::SeveralGateways)),
-        (None, _) if message.speaks_for.is_some_and(|device| !gateways.iter().any(|(gateway, _)| *gateway == device)) => {
+        Below::Several => Wanted::Found(Target::Unknown(Reason::SeveralGateways)),
+        Below::Nobody if message.speaks_for.is_some_and(|device| !gateways.iter().any(|(gateway, _)| *gateway == device)) => {
             Wanted::Found(Target::Revoked)
         }
-        (None, _) => Wanted::Found(Target::Unknown(Reason::UnknownDevice)),
+        Below::Nobody => Wanted::Found(Target::Unknown(Reason::UnknownDevice)),
     }
 }
 

@@ -112,7 +112,7 @@ async fn strangers(tx: &mut Tx, site_id: Uuid) -> store::Result<Vec<Stranger>> {
     let gateways = device::gateways(tx).await?;
     let found = device::unassigned(tx, site_id, UNASSIGNED_MAX).await?;
     let stranger = |row: device::Unassigned| {
-        let proposal = propose(&row.topic, &gateways);
+        let proposal = propose(&row.topic, row.gateway_id, &gateways);
         Stranger { topic: row.topic, messages: row.messages, last_at: row.last_at, proposal }
     };
     let strangers: Vec<Stranger> = found.into_iter().map(stranger).collect();
