@@ -262,8 +262,8 @@ impl PersonRow {
 /// Everybody of a drill in the order of the ladder.
 pub async fn people(tx: &mut Tx, site_id: Uuid, drill_id: Uuid) -> Result<Vec<DrillPerson>> {
     let sql = "select t.member_id, m.name, t.level, t.confirmed_at, n.state as notice_state, s.channel, s.sent_at, s.last_error,
-            (select min(r.at) from message_receipt r where r.channel = s.channel and r.state in ('delivered', 'heard')
-                and (r.reference = s.provider_id or r.reference = 'c' || cast(s.call_no as text))) as arrived_at
+            (select min(r.at) from message_receipt r where r.site_id = s.site_id and r.message_id = s.id
+                and r.state in ('delivered', 'heard')) as arrived_at
         from drill_person t
         join member m on m.site_id = t.site_id and m.id = t.member_id
         left join notice n on n.site_id = t.site_id and n.id = t.notice_id
@@ -289,10 +289,7 @@ pub async fn report(tx: &mut Tx, site_id: Uuid, drill_id: Uuid, date: NaiveDate,
     }
     let drill = get(tx, site_id, drill_id).await?;
     let people = people(tx, site_id, drill_id).await?;
-    let missed = people
-        .iter()
-        .filter(|person| matches!(person.reached, Reached::Failed | Reached::NoChannel | Reached::OnItsWay | Reached::TakenBack))
-        .count();
+    let missed = people.iter().filter(|person| person.reached.is_missed(true)).count();
     let seniors = seniors(tx, site_id, drill.place_id).await?;
     let rosters = roster::load(tx, site_id, &seniors, date).await?;
     let mut readers: Vec<Uuid> = rosters.values().flat_map(Roster::heads).collect();

@@ -47,6 +47,17 @@ words! {
     }
 }
 
+impl Reached {
+    /// Nobody knows whether she would hear of an alert. Until a drill is over, its word may still be on its way.
+    pub fn is_missed(self, is_over: bool) -> bool {
+        match self {
+            Self::Failed | Self::NoChannel => true,
+            Self::OnItsWay | Self::TakenBack => is_over,
+            Self::Confirmed | Self::Delivered | Self::Sent => false,
+        }
+    }
+}
+
 /// What the outbox says of one person's word.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Trace {

@@ -110,8 +110,7 @@ pub async fn undeliverable(tx: &mut Tx, rungs: &[Rung], now: DateTime<Utc>) -> R
             and n.epoch = {epoch:int} and n.step = {step:int} and n.class = 'alert' and n.state <> 'failed'
             and not (n.state = 'delivered' and exists (select 1 from notice r
                 join message c on c.site_id = r.site_id and c.id = r.message_id
-                join message_receipt u on u.channel = c.channel and u.state = 'unanswered'
-                    and (u.reference = c.provider_id or u.reference = 'c' || c.call_no)
+                join message_receipt u on u.site_id = c.site_id and u.message_id = c.id and u.state = 'unanswered'
                 where r.site_id = n.site_id and r.alert_id = n.alert_id and r.epoch = n.epoch and r.step = n.step
                   and r.recipient_id = n.recipient_id and r.class = 'alert' and r.id <> n.id and r.state = 'failed'))
             and not exists (select 1 from message s join message_attempt t on t.site_id = s.site_id and t.message_id = s.id

@@ -49,11 +49,8 @@ struct DrillPage {
 }
 
 impl DrillPage {
-    /// Red: nobody knows whether she would hear of an alert.
     fn is_missed(&self, person: &DrillPerson) -> bool {
-        let over = self.report.drill.reported_at.is_some();
-        matches!(person.reached, Reached::Failed | Reached::NoChannel)
-            || (over && matches!(person.reached, Reached::OnItsWay | Reached::TakenBack))
+        person.reached.is_missed(self.report.drill.reported_at.is_some())
     }
 
     /// Minutes from the beginning to her word.
