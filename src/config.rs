@@ -11,9 +11,9 @@ use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::message::Channel;
+use crate::domain::message::channel::Working;
 use crate::domain::refusal::Refusal;
 use crate::domain::rules::{CheckRules, LadderRules, NotifyRules, Rules, Span};
-use crate::store::channel_account::Working;
 use crate::text;
 
 mod channels;

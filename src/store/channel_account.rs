@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::domain::message::Channel;
-use crate::domain::message::channel::OF_CONTACTS;
+use crate::domain::message::channel::{OF_CONTACTS, Working};
 use crate::on;
 use crate::store::{Result, Tx};
 
@@ -18,15 +18,6 @@ pub struct Account {
     /// Since when its provider refuses it, and the provider's word for why.
     pub fault_at: Option<DateTime<Utc>>,
     pub fault_why: Option<String>,
-}
-
-/// What the settings say of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Working {
-    pub channel: Channel,
-    pub configured: bool,
-    /// Its templates for contacts are set.
-    pub tells_contacts: bool,
 }
 
 /// Writes what the settings say, at each start; a fault is forgotten, because somebody may have mended the settings.

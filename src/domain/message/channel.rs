@@ -111,6 +111,15 @@ pub fn ring_after(key: &str) -> TimeDelta {
     }
 }
 
+/// What the settings say of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Working {
+    pub channel: Channel,
+    pub configured: bool,
+    /// Its templates for contacts are set.
+    pub tells_contacts: bool,
+}
+
 const WECOM: [Limit; 2] = [Limit { most: 30, within: TimeDelta::minutes(1) }, Limit { most: 1_000, within: TimeDelta::hours(1) }];
 const VOICE: [Limit; 3] = [
     Limit { most: 1, within: TimeDelta::minutes(1) },

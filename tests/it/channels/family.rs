@@ -177,7 +177,7 @@ async fn one_contact_after_the_other_is_told_until_one_goes_and_those_told_hear_
         assert_eq!((sent(&sms).len(), rung(&voice).len()), (2, 1), "nobody else of the family, and no call to who has answered");
         at(&app, "10:15:00").await;
         assert_eq!(alerts(&app).await[0].2, 4, "L3 at its time, and L4 because nobody here has a key");
-        let told = texts(&app, "select kind from alert_event where kind like 'contact%' order by at, id").await;
+        let told = timeline(&app).await;
         assert_eq!(told, ["contact_texted", "contact_called", "contact_texted", "contact_going"]);
         let worker = server.client(&app, world.site, world.social_worker).await;
         let (_, detail) = worker.get(&format!("/api/v1/alerts/{}", alert_id(&app).await)).await;

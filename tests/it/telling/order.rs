@@ -104,7 +104,7 @@ async fn the_first_working_channel_of_the_order_carries_the_message() {
         change(&app, "update member_channel set verified_at = created_at").await;
         app.write(|mut tx| async move {
             let every = chenlian::domain::message::Channel::ALL.iter();
-            let set_up = |channel| channel_account::Working { channel, configured: true, tells_contacts: false };
+            let set_up = |channel| chenlian::domain::message::channel::Working { channel, configured: true, tells_contacts: false };
             let all: Vec<_> = every.copied().map(set_up).collect();
             channel_account::declare(&mut tx, &all).await?;
             Ok((tx, ()))
