@@ -114,7 +114,7 @@ pub struct Gateway {
 impl Gateway {
     pub fn new(base_url: &str, key_id: &str, key_secret: &Secret, attempt_timeout: Duration) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            client: http::client(attempt_timeout).http1_only().build()?,
+            client: http::client_http1(attempt_timeout).build()?,
             base_url: base_url.trim_end_matches('/').to_owned(),
             host: http::host(base_url),
             key_id: key_id.to_owned(),

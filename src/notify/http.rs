@@ -4,11 +4,14 @@
 //! A status of 200 is not delivery: each channel reads the body and takes nothing for success but what says so.
 
 use std::error::Error as _;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{DATE, RETRY_AFTER};
 use reqwest::{ClientBuilder, RequestBuilder, redirect};
+use rustls::ClientConfig;
+use rustls_platform_verifier::ConfigVerifierExt;
 use serde::de::DeserializeOwned;
 
 use super::target::PrivateTarget;
@@ -21,14 +24,41 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// What every client of the channels is: no redirect (a followed one turns the POST into a GET and loses the alert), no proxy of the
 /// environment, bounded in time.
 pub fn client(attempt_timeout: Duration) -> ClientBuilder {
-    // The process has one TLS provider; whoever installed it first chose the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
+    speaking(attempt_timeout, &[b"h2", b"http/1.1"])
+}
+
+/// The same for a provider whose request must keep its form on the wire.
+pub fn client_http1(attempt_timeout: Duration) -> ClientBuilder {
+    speaking(attempt_timeout, &[b"http/1.1"]).http1_only()
+}
+
+fn speaking(attempt_timeout: Duration, protocols: &[&[u8]]) -> ClientBuilder {
+    let builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX))
         .timeout(attempt_timeout)
         .no_proxy()
-        .user_agent(concat!("chenlian/", env!("CARGO_PKG_VERSION")))
+        .user_agent(concat!("chenlian/", env!("CARGO_PKG_VERSION")));
+    match trust() {
+        Some(mut trust) => {
+            trust.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            builder.tls_backend_preconfigured(trust)
+        }
+        None => builder,
+    }
+}
+
+/// Whom the machine trusts, read once: there are more than a hundred authorities, and half a dozen clients ask for them. `None`:
+/// they cannot be read, which building a client then says.
+fn trust() -> Option<ClientConfig> {
+    static TRUST: OnceLock<Option<ClientConfig>> = OnceLock::new();
+    TRUST
+        .get_or_init(|| {
+            // The process has one TLS provider; whoever installed it first chose the same one.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            ClientConfig::with_platform_verifier().ok()
+        })
+        .clone()
 }
 
 /// An answer that arrived whole.

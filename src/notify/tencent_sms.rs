@@ -49,7 +49,7 @@ pub struct TencentSms {
 
 impl TencentSms {
     pub fn new(settings: &config::TencentSms, attempt_timeout: Duration) -> Result<Self, reqwest::Error> {
-        let client = http::client(attempt_timeout).http1_only().build()?;
+        let client = http::client_http1(attempt_timeout).build()?;
         Ok(Self { client, host: http::host(&settings.base_url), settings: settings.clone() })
     }
 
