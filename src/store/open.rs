@@ -34,6 +34,9 @@ const POSTGRES_LIMITS: [(&str, &str); 7] = [
     ("tcp_user_timeout", "60s"),
 ];
 
+/// A change of a large table takes as long as it takes, and an instance that starts beside another one waits for its turn.
+const MIGRATION_LIMITS: [(&str, &str); 2] = [("statement_timeout", "0"), ("lock_timeout", "60s")];
+
 /// Holds the lock that keeps a second process away from the same SQLite file (F7).
 #[derive(Debug)]
 pub struct FileLock {
@@ -217,7 +220,13 @@ pub(super) fn lock_file(path: &Path) -> Result<FileLock, OpenError> {
 pub async fn migrate(db: &Db) -> Result<(), OpenError> {
     match db {
         Db::Sqlite { write, .. } => sqlx::migrate!("migrations/sqlite").run(write).await?,
-        Db::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await?,
+        Db::Postgres(pool) => {
+            let options = PgConnectOptions::clone(&pool.connect_options()).options(MIGRATION_LIMITS);
+            let own = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+            let done = sqlx::migrate!("migrations/postgres").run(&own).await;
+            own.close().await;
+            done?;
+        }
     }
     Ok(())
 }

@@ -41,13 +41,29 @@ where
     F: Fn(App) -> Fut,
     Fut: Future<Output = ()>,
 {
+    on_sqlite(&test).await;
+    on_postgres(&test).await;
+}
+
+/// The same on SQLite alone.
+pub async fn on_sqlite<F, Fut>(test: &F)
+where
+    F: Fn(App) -> Fut,
+    Fut: Future<Output = ()>,
+{
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let url = format!("sqlite://{}", folder.path().join("test.db").display());
-    run_on(&url, folder.path(), &test).await;
-    if let Some(server) = needs::postgres() {
-        let url = fresh_schema(&server).await;
-        run_on(&url, folder.path(), &test).await;
-    }
+    run_on(&format!("sqlite://{}", folder.path().join("test.db").display()), folder.path(), test).await;
+}
+
+/// The same on PostgreSQL alone, where there is one.
+pub async fn on_postgres<F, Fut>(test: &F)
+where
+    F: Fn(App) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let Some(server) = needs::postgres() else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run_on(&fresh_schema(&server).await, folder.path(), test).await;
 }
 
 async fn run_on<F, Fut>(url: &str, folder: &std::path::Path, test: &F)
@@ -62,6 +78,9 @@ where
 
 /// A second instance on the same PostgreSQL, or the same handle's pools on SQLite.
 pub async fn open_app(url: &str, folder: &std::path::Path) -> App {
+    if url.starts_with("postgres") {
+        migrate_beside_others(url).await;
+    }
     let (db, lock) = open::open(url).await.unwrap_or_else(|error| panic!("the test database opens: {error}"));
     // The lock lives as long as the process: a test never opens its file twice.
     std::mem::forget(lock);
@@ -85,6 +104,14 @@ pub async fn declare_channels(app: &App) {
         Ok((tx, ()))
     });
     written.await.expect("the channels are written");
+}
+
+/// All schemas share a database, and its migrations one lock: tests would wait for each other in a line.
+async fn migrate_beside_others(url: &str) {
+    let mut connection = sqlx::PgConnection::connect(url).await.expect("the test PostgreSQL answers");
+    let migrated = sqlx::migrate!("migrations/postgres").set_locking(false).run(&mut connection).await;
+    migrated.expect("a fresh schema is brought up to date");
+    connection.close().await.expect("the connection closes");
 }
 
 /// A new schema on the server; the URL puts it first in the search path.

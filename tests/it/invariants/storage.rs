@@ -2,18 +2,22 @@
 //! alone (I17, I18, I21). A full disk is played on the built binary, in `cli/full.rs`.
 
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use chenlian::app::App;
 use chenlian::store::Db;
 use chenlian::store::open::{self, OpenError};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{count, meddle};
 use crate::harness::{World, fresh_schema, needs, on_each_engine};
 use crate::http::{Client, Server, plain_client};
+
+/// Statements and locks are given up after five and four seconds.
+const LONGER_THAN_A_STATEMENT: Duration = Duration::from_secs(6);
 
 /// A server with its operator's door.
 struct Opened {
@@ -159,6 +163,26 @@ async fn a_postgresql_that_forgets_what_it_took_stops_the_start() {
     let url = format!("{}&options[synchronous_commit]=off", fresh_schema(&server).await);
     let refused = open::open(&url).await.map(|_| ()).expect_err("this is refused");
     assert!(matches!(refused, OpenError::NotDurable { setting: "synchronous_commit", .. }), "{refused}");
+}
+
+/// I36. What an ordinary statement waits for a lock is less than what the first instance may need for its migrations.
+#[tokio::test]
+async fn an_instance_that_starts_beside_another_one_waits_for_its_migrations() {
+    let Some(server) = needs::postgres() else { return };
+    let url = fresh_schema(&server).await;
+    open::open(&url).await.expect("the first one starts").0.close().await;
+    let mut first = PgConnection::connect(&url).await.expect("it is there");
+    first.execute("begin; lock table _sqlx_migrations in access exclusive mode").await.expect("it is at work");
+    let second = tokio::spawn(async move { open::open(&url).await });
+    let shown = tokio::time::timeout(LONGER_THAN_A_STATEMENT, async {
+        while !second.is_finished() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(shown.await.is_err(), "it neither gave up nor went past");
+    first.execute("commit").await.expect("it is done");
+    let (db, _) = second.await.expect("no panic").expect("the second one starts");
+    db.close().await;
 }
 
 /// These are settings of the whole server, so the test starts one of its own.
