@@ -206,4 +206,6 @@ fn announced(topic: &str, payload: &[u8]) -> Family {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
@@ -10,14 +9,14 @@ use super::*;
 type Facts = Option<Vec<(String, Option<f64>)>>;
 
 /// `tests/data/sensors.jsonl`: collected messages; `README.md` beside it says from where.
-fn rows() -> Vec<Value> {
+pub(super) fn rows() -> Vec<Value> {
     include_str!("../../../tests/data/sensors.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Rows that we believe to be labelled wrongly, with the reason.
 const DISPUTED: [(&str, &str); 0] = [];
 
-fn payload(row: &Value) -> Vec<u8> {
+pub(super) fn payload(row: &Value) -> Vec<u8> {
     match row["payload"].as_str() {
         Some(text) => text.as_bytes().to_vec(),
         None => STANDARD.decode(row["payload_b64"].as_str().unwrap()).unwrap(),
@@ -77,32 +76,6 @@ fn nearly_every_collected_message_is_explained_as_it_is_meant() {
     assert!(all > 500, "only {all} messages");
     assert!(right * 100 >= all * 99, "{}\n{}", table.join("\n"), wrong.join("\n"));
 }
-
-/// One topic and settings for each decoder, so that what follows reaches all of them.
-const TOPICS: [&str; 22] = [
-    "zigbee2mqtt/a",
-    "zigbee2mqtt/a/position",
-    "zigbee2mqtt/a/availability",
-    "tele/a/SENSOR",
-    "stat/a/SHUTTER1",
-    "a/cover/b/position/state",
-    "a/event/b/state",
-    "ha/binary_sensor/b/state",
-    "ha/cover/b/current_position",
-    "shellies/a/sensor/tilt",
-    "shellies/a/info",
-    "a/events/rpc",
-    "a/status/cover:0",
-    "tuya/a/dps/state",
-    "tuya/a/dps/1/state",
-    "home/a/BTtoMQTT/b",
-    "homie/a/b/position",
-    "homie/5/a/b/pressed",
-    "zwave/a/switch_multilevel/endpoint_0/currentValue",
-    "rtl_433/a/events",
-    "chk/1/a/up/evt",
-    "chk/1/a/up/state",
-];
 
 fn explained(topic: &str, payload: &[u8]) -> Explanation {
     Explainer::default().explain(topic, payload, &Settings::default())
@@ -181,76 +154,5 @@ fn an_older_boot_is_a_replay_and_a_late_will_says_nothing() {
     for (bd, meaning) in [(15, "availability_offline"), (14, "irrelevant"), (15, "availability_offline")] {
         let found = explainer.explain("chk/1/a/up/status", status(bd).as_bytes(), &Settings::default());
         assert_eq!(found.meaning(), meaning, "{bd}");
-    }
-}
-
-/// JSON of the names that decoders look for, with values that make sense or not.
-fn near() -> impl Strategy<Value = Vec<u8>> {
-    let names = [
-        "contact",
-        "position",
-        "state",
-        "battery",
-        "ZbReceived",
-        "Switch1",
-        "Shutter1",
-        "Position",
-        "method",
-        "params",
-        "cover:0",
-        "current_pos",
-        "events",
-        "event",
-        "value",
-        "StatusSNS",
-        "illuminance",
-        "1",
-        "3",
-        "open",
-        "lux",
-        "sensor",
-        "angle",
-        "action",
-    ];
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        (-2_i64..300).prop_map(Value::from),
-        "[a-zA-Z]{0,8}".prop_map(Value::from),
-        prop::sample::select(vec!["ON", "OPEN", "NotifyStatus", "NotifyEvent", "open", "pir", "tilt"]).prop_map(Value::from),
-    ];
-    let tree = leaf.prop_recursive(4, 40, 6, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((prop::sample::select(names.to_vec()), inner), 0..6)
-                .prop_map(|fields| Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())),
-        ]
-    });
-    tree.prop_map(|value| value.to_string().into_bytes())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    /// Nothing panics, and no fact holds a number that is none.
-    #[test]
-    fn arbitrary_messages_never_panic(
-        bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..300), near(), "[-0-9.eE]{0,70}".prop_map(String::into_bytes)],
-        topic in "[a-zA-Z0-9_/:$+#.\u{0}\u{4e00}-\u{4e20}-]{0,60}",
-        entry in near(),
-    ) {
-        let settings = match serde_json::from_slice(&entry) {
-            Ok(Value::Object(fields)) => Settings::read(&fields).unwrap_or_default(),
-            _ => Settings::default(),
-        };
-        let mut explainer = Explainer::default();
-        for topic in TOPICS.iter().copied().chain([topic.as_str()]) {
-            let found = explainer.explain(topic, &bytes, &settings);
-            let numbers = found.said.iter().flat_map(|said| &said.facts).filter_map(|said| said.value);
-            for number in numbers {
-                prop_assert!(number.is_finite(), "{topic}: {number}");
-            }
-        }
     }
 }

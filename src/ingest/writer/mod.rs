@@ -119,7 +119,6 @@ struct Aftermath {
 struct Work {
     rules: SensorRules,
     seal: SealKey,
-    /// The setting of delivery: whether a line in the log reaches anybody.
     /// Tells this instance's copies of a broker's messages from others'.
     instance: u32,
     /// Before this moment nothing can have been heard.

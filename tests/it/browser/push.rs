@@ -110,7 +110,12 @@ async fn a_pop_up_shows_the_message_once_and_goes_when_its_alerts_are_over() {
     let Some(desk) = stage.browser(Screen::Desk, stage.world.social_worker, "shown").await else { return };
     desk.allow_pop_ups("granted").await;
     desk.go("/round").await;
-    desk.wait("the worker is ready", "return navigator.serviceWorker.ready.then(() => true)", Vec::new()).await;
+    desk.wait(
+        "the worker is ready",
+        "return navigator.serviceWorker.ready.then(worker => worker.active.state === 'activated')",
+        Vec::new(),
+    )
+    .await;
     let alert = |tag: &str, alerts: &[&str]| {
         json!({ "title": "还没有消息", "body": "3号楼2户今早还没有消息。", "link": "https://cl.example.org/c/abc", "tag": tag, "level": "alert",
             "at": 1_700_000_000, "alerts": alerts })
