@@ -1,5 +1,7 @@
 //! A device as an outsider sees it: an ordinary MQTT client and the native envelope written by hand.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use hmac::{Hmac, KeyInit, Mac};
 use rumqttc::{AsyncClient, Broker, Event, LastWill, MqttOptions, Packet, PublishOptions, QoS, SubscribeReasonCode};
 use tokio::sync::mpsc;
@@ -51,6 +53,13 @@ impl Client {
         let mut options = options(running, &installed.device.name, Some(installed.password()));
         options.set_last_will(LastWill::new(topic.to_owned(), payload.to_owned(), QoS::AtLeastOnce, false));
         let mut client = Self::begin(options);
+        assert_eq!(client.next().await, Heard::Connected);
+        client
+    }
+
+    /// The same at a broker's port.
+    pub async fn at(port: u16, name: &str, password: &str) -> Self {
+        let mut client = Self::begin(options_at(port, name, Some(password)));
         assert_eq!(client.next().await, Heard::Connected);
         client
     }
@@ -116,6 +125,30 @@ impl Client {
         assert_eq!(heard, Heard::Acknowledged);
     }
 
+    /// Publishes without waiting; [`Client::are_acknowledged`] waits for all of them.
+    pub async fn hand_in(&self, topic: &str, payload: Vec<u8>, is_kept: bool) {
+        let how = PublishOptions::at_least_once().retain(is_kept);
+        self.mqtt.publish(topic.to_owned(), payload, how).await.expect("room for a message");
+    }
+
+    /// Sends for ever, as fast as it is let, and counts what was acknowledged.
+    pub async fn rave(mut self, topic: &str, acknowledged: &AtomicUsize) {
+        let mqtt = self.mqtt.clone();
+        let sending = async { while mqtt.publish(topic.to_owned(), vec![b'x'; 200], PublishOptions::at_least_once()).await.is_ok() {} };
+        let hearing = async {
+            while let Some(Heard::Acknowledged) = self.heard.recv().await {
+                acknowledged.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        tokio::join!(sending, hearing);
+    }
+
+    pub async fn are_acknowledged(&mut self, count: usize) {
+        for _ in 0..count {
+            self.is_acknowledged().await;
+        }
+    }
+
     pub async fn listen(&mut self, filter: &str) {
         assert_eq!(self.ask_for(filter).await, Heard::Subscribed);
     }
@@ -128,7 +161,10 @@ impl Client {
 }
 
 fn options(running: &Running, name: &str, password: Option<&str>) -> MqttOptions {
-    let port = running.listens_on().expect("an endpoint").port();
+    options_at(running.listens_on().expect("an endpoint").port(), name, password)
+}
+
+fn options_at(port: u16, name: &str, password: Option<&str>) -> MqttOptions {
     let mut options = MqttOptions::new(name, Broker::tcp("127.0.0.1", port));
     options.set_max_packet_size(1 << 20, 1 << 20);
     if let Some(password) = password {
