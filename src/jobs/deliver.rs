@@ -43,7 +43,7 @@ pub struct Report {
     pub sent: usize,
     /// Attempts that will be repeated on the same channel.
     pub retried: usize,
-    /// Messages that moved on to the person's next channel.
+    /// Messages that moved on to the person's next channel, or back to one that had only paused.
     pub moved: usize,
     /// Messages whose last channel gave up.
     pub failed: usize,
@@ -241,7 +241,7 @@ impl Sender {
         match settled {
             Some(Settle::Sent) => self.report.sent += 1,
             Some(Settle::RetryAt(_) | Settle::HeldUp(_)) => self.report.retried += 1,
-            Some(Settle::NextChannel) => self.report.moved += 1,
+            Some(Settle::NextChannel | Settle::BackAt(_)) => self.report.moved += 1,
             Some(Settle::Failed) => self.report.failed += 1,
             None => self.report.unsettled += 1,
         }
@@ -305,6 +305,7 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
         dedupe_key: leased.dedupe_key.clone(),
         call_no: leased.call_no,
         repeated: leased.repeated,
+        after_doubt: leased.after_doubt,
         locale: text::locale(&leased.locale),
         signed_at: leased.signed_at,
         at: now,

@@ -69,6 +69,8 @@ pub struct Outgoing {
     pub call_no: i64,
     /// An attempt of unknown outcome came before; channels without identity mark the repeat.
     pub repeated: bool,
+    /// An attempt of unknown outcome over another channel came before: what she reads here may be the second copy, and says so.
+    pub after_doubt: bool,
     /// The language of the message, for the mark of a repeat.
     pub locale: &'static str,
     /// The time that signed requests carry: that of the first attempt whose outcome is in doubt, so that a repeat is the same request
@@ -86,9 +88,16 @@ impl Outgoing {
 
     /// What stands before a text that may be a second copy; empty for a first one.
     pub fn repeat_mark(&self) -> String {
-        if !self.repeated {
-            return String::new();
-        }
+        if self.repeated { self.mark() } else { self.second_mark() }
+    }
+
+    /// The same where a repeat over this channel is the same message: what another channel may have shown, this one cannot know. All
+    /// attempts say it alike.
+    pub fn second_mark(&self) -> String {
+        if self.after_doubt { self.mark() } else { String::new() }
+    }
+
+    fn mark(&self) -> String {
         let number = [("number".to_owned(), self.call_no.to_string())].into();
         text::render(self.locale, "notice.repeated", &number)
     }

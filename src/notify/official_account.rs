@@ -90,7 +90,7 @@ impl OfficialAccount {
         // The platform shows times of China.
         let time = sealed.time.with_timezone(&chrono_tz::Asia::Shanghai).format(TIME).to_string();
         // Before the place, because what happened may end in a code that must not be cut off.
-        let mark = if is_forgotten(outgoing, sealed) { outgoing.repeat_mark() } else { String::new() };
+        let mark = if is_forgotten(outgoing, sealed) { outgoing.repeat_mark() } else { outgoing.second_mark() };
         let place = fit::chars(&format!("{mark}{}", sealed.place), THING_CHARS_MAX);
         let mut data = Map::new();
         for (keyword, value) in [(&settings.what, &sealed.what), (&settings.place, &place), (&settings.time, &time)] {

@@ -5,8 +5,9 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::fail::{Rung, undeliverable};
+use super::leave::{self, Carrier};
 use super::ring;
-use super::settle::{fail_notices, has_channel_after, lock_rungs, rank, requeue_notices};
+use super::settle::lock_rungs;
 use crate::domain::alert::TimelineKind;
 use crate::domain::message::Channel;
 use crate::domain::message::receipt::{Consequence, Receipt, ReceiptState, consequence};
@@ -130,10 +131,10 @@ async fn give_up(tx: &mut Tx, sent: &Sent, receipt: &Receipt, rungs: &[Rung], no
     let sql = "update notice set state = 'sealed' where site_id = $1 and message_id = $2 and state = 'delivered'";
     on!(tx, |conn| sqlx::query(sql).bind(sent.site_id).bind(sent.id).execute(conn).await.map(|_| ()))?;
     let person = (sent.site_id, sent.recipient_id, sent.recipient_kind);
-    let rank = rank(tx, person, sent.channel_id, receipt.channel.as_str()).await?;
-    if has_channel_after(tx, person, rank).await? {
-        return requeue_notices(tx, sent.site_id, sent.id, rank, now).await;
+    let carrier = Carrier { id: sent.id, person, channel_id: sent.channel_id, channel: receipt.channel.as_str() };
+    let rest = leave::rest(tx, &carrier, now).await?;
+    if leave::leave(tx, &carrier, &rest, false, now).await? {
+        undeliverable(tx, rungs, now).await?;
     }
-    fail_notices(tx, sent.site_id, sent.id, rank).await?;
-    undeliverable(tx, rungs, now).await
+    Ok(())
 }
