@@ -270,3 +270,38 @@ impl Notifier {
 fn ended(attempt: Result<Outcome, Outcome>) -> Outcome {
     attempt.unwrap_or_else(identity)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I12.
+    #[test]
+    fn a_copy_says_what_it_is_once_however_many_reasons_there_are() {
+        let note = r#"{"title":"t","body":"b","link":null,"tag":"x","level":"alert","at":0,"alerts":[],"is_over":false}"#;
+        for (repeated, after_doubt, alike, beside) in [
+            (false, false, "b", "b"),
+            (true, false, "b", "（补发，编号7）b"),
+            (false, true, "（补发，编号7）b", "（补发，编号7）b"),
+            (true, true, "（补发，编号7）b", "（补发，编号7）b"),
+        ] {
+            let now = DateTime::UNIX_EPOCH;
+            let outgoing = Outgoing {
+                message_id: Uuid::nil(),
+                channel: Channel::Gotify,
+                address: String::new(),
+                secret: None,
+                body: note.as_bytes().to_vec(),
+                dedupe_key: dedupe_key(Uuid::nil()),
+                call_no: 7,
+                repeated,
+                after_doubt,
+                locale: "zh-CN",
+                signed_at: now,
+                at: now,
+            };
+            let bodies = [note::Note::open(&outgoing), note::Note::open_marked(&outgoing)].map(|note| note.expect("a note").body);
+            assert_eq!(bodies, [alike, beside], "repeated {repeated}, after doubt {after_doubt}");
+        }
+    }
+}

@@ -154,7 +154,7 @@ pub fn receipt(xml: &str) -> Option<Receipt> {
     let status = event.status?;
     let state = if status == "success" { ReceiptState::Delivered } else { ReceiptState::Failed };
     let detail = status.chars().filter(|c| c.is_ascii_alphanumeric() || " :_-".contains(*c)).take(DETAIL_CHARS_MAX).collect();
-    Some(Receipt { channel: Channel::OfficialAccount, reference: event.msgid?, state, detail })
+    Some(Receipt { channel: Channel::OfficialAccount, reference: event.msgid?, call_no: None, state, detail })
 }
 
 #[cfg(test)]

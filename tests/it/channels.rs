@@ -17,6 +17,7 @@ mod family;
 mod groups;
 mod links;
 mod mail_server;
+mod moved;
 mod official_account;
 mod providers;
 mod push;
