@@ -15,6 +15,7 @@ use super::notice::{Arguments, NoticeClass};
 pub mod address;
 pub mod brief;
 pub mod channel;
+pub mod elsewhere;
 pub mod journey;
 pub mod limit;
 pub mod order;

@@ -43,7 +43,7 @@ pub struct Report {
     pub sent: usize,
     /// Attempts that will be repeated on the same channel.
     pub retried: usize,
-    /// Messages that moved on to the person's next channel.
+    /// Messages that moved on to the person's next channel, or back to one that had only paused.
     pub moved: usize,
     /// Messages whose last channel gave up.
     pub failed: usize,
@@ -241,7 +241,7 @@ impl Sender {
         match settled {
             Some(Settle::Sent) => self.report.sent += 1,
             Some(Settle::RetryAt(_) | Settle::HeldUp(_)) => self.report.retried += 1,
-            Some(Settle::NextChannel) => self.report.moved += 1,
+            Some(Settle::NextChannel | Settle::BackAt(_)) => self.report.moved += 1,
             Some(Settle::Failed) => self.report.failed += 1,
             None => self.report.unsettled += 1,
         }
@@ -305,6 +305,7 @@ fn outgoing(app: &App, leased: &Leased, now: DateTime<Utc>) -> Result<Outgoing, 
         dedupe_key: leased.dedupe_key.clone(),
         call_no: leased.call_no,
         repeated: leased.repeated,
+        after_doubt: leased.after_doubt,
         locale: text::locale(&leased.locale),
         signed_at: leased.signed_at,
         at: now,
@@ -322,7 +323,7 @@ async fn settle(app: &App, leased: Leased, outcome: Outcome) -> Option<Settle> {
     if outcome.class != OutcomeClass::Sent {
         tracing::warn!(message = %id, attempt = leased.attempts, outcome = %outcome.class, detail = outcome.detail, "a message was not sent");
     }
-    let (channel, call_no, named) = (leased.channel.clone(), leased.call_no, outcome.provider_id.clone());
+    let (told, named) = (leased.clone(), outcome.provider_id.clone());
     let attempt = Attempt { leased, outcome, rules, jitter: rand::random(), instance: app.instance, escalate: Escalate::Yes };
     let settled = match write_settled(app, attempt.clone()).await {
         Err(Error::Broken { what, id, why }) => {
@@ -331,18 +332,19 @@ async fn settle(app: &App, leased: Leased, outcome: Outcome) -> Option<Settle> {
         }
         other => other,
     };
-    if let (Ok(Settle::Sent), Some(provider_id)) = (&settled, named) {
-        apply_waiting(app, channel, provider_id, call_no).await;
+    // One that was in doubt may have been reported under our number alone.
+    if matches!(settled, Ok(Settle::Sent)) && (named.is_some() || told.repeated) {
+        apply_waiting(app, told, named).await;
     }
     settled.inspect_err(|error| tracing::error!(message = %id, %error, "an attempt could not be settled")).ok()
 }
 
 /// Reports that came before the provider's answer. One that cannot be applied now is lost, and with it only a shortcut: the ladder
 /// goes on whether or not a text has arrived.
-async fn apply_waiting(app: &App, channel: String, provider_id: String, call_no: i64) {
-    let now = app.clock.now();
+async fn apply_waiting(app: &App, message: Leased, provider_id: Option<String>) {
+    let (now, call_no) = (app.clock.now(), message.call_no);
     let applied = app.write(move |mut tx| async move {
-        outbox::receipt::apply_waiting(&mut tx, &channel, &provider_id, call_no, now).await?;
+        outbox::receipt::apply_waiting(&mut tx, &message, provider_id.as_deref(), now).await?;
         Ok((tx, ()))
     });
     if let Err(error) = applied.await {

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::domain::group_post::{Counts, Decision, decide};
+use crate::domain::message::elsewhere::Elsewhere;
 use crate::domain::message::retry::{Outcome, OutcomeClass, RetryRules, Settle, after_attempt};
 use crate::notify::group::GroupPost;
 use crate::store::group_post::{self, Group};
@@ -93,7 +94,7 @@ async fn settle(app: &App, group: Group, outcome: Outcome) -> Result<()> {
     let (now, outbox) = (app.clock.now(), &app.config.outbox);
     // The state of the moment is worth telling however late: only what can never go is given up.
     let rules = RetryRules { first: outbox.retry_first.0, max: outbox.retry_max.0, attempts_max: i64::MAX };
-    let settled = after_attempt(&outcome, group.attempts + 1, false, &rules, rand::random(), now);
+    let settled = after_attempt(&outcome, group.attempts + 1, Elsewhere::Nowhere, &rules, rand::random(), now);
     if outcome.class != OutcomeClass::Sent {
         tracing::warn!(group = %group.id, outcome = %outcome.class, detail = outcome.detail, "a group was not told");
     }
@@ -107,7 +108,7 @@ async fn settle(app: &App, group: Group, outcome: Outcome) -> Result<()> {
                 let unknown = outcome.class == OutcomeClass::Ambiguous;
                 group_post::failed(&mut tx, &group, at, unknown, &outcome.detail).await?;
             }
-            Settle::NextChannel | Settle::Failed => group_post::give_up(&mut tx, &group, &outcome.detail, now).await?,
+            Settle::NextChannel | Settle::BackAt(_) | Settle::Failed => group_post::give_up(&mut tx, &group, &outcome.detail, now).await?,
         }
         Ok((tx, ()))
     })

@@ -71,7 +71,10 @@ impl AliyunSms {
 
     fn message(&self, outgoing: &Outgoing) -> Option<Message<'_>> {
         let brief: Brief = serde_json::from_slice(&outgoing.body).ok()?;
-        Some(Message { template: self.settings.templates.of(brief.template), parameters: parameters(&brief.values()) })
+        Some(Message {
+            template: self.settings.templates.of(brief.template),
+            parameters: parameters(&brief.marked(&outgoing.second_mark())),
+        })
     }
 
     async fn submit(&self, outgoing: &Outgoing, message: &Message<'_>, number: &str, stamp: &Stamp) -> Submitted {

@@ -69,6 +69,8 @@ pub struct Outgoing {
     pub call_no: i64,
     /// An attempt of unknown outcome came before; channels without identity mark the repeat.
     pub repeated: bool,
+    /// An attempt of unknown outcome over another channel came before: what she reads here may be the second copy, and says so.
+    pub after_doubt: bool,
     /// The language of the message, for the mark of a repeat.
     pub locale: &'static str,
     /// The time that signed requests carry: that of the first attempt whose outcome is in doubt, so that a repeat is the same request
@@ -86,9 +88,16 @@ impl Outgoing {
 
     /// What stands before a text that may be a second copy; empty for a first one.
     pub fn repeat_mark(&self) -> String {
-        if !self.repeated {
-            return String::new();
-        }
+        if self.repeated { self.mark() } else { self.second_mark() }
+    }
+
+    /// The same where a repeat over this channel is the same message: what another channel may have shown, this one cannot know. All
+    /// attempts say it alike.
+    pub fn second_mark(&self) -> String {
+        if self.after_doubt { self.mark() } else { String::new() }
+    }
+
+    fn mark(&self) -> String {
         let number = [("number".to_owned(), self.call_no.to_string())].into();
         text::render(self.locale, "notice.repeated", &number)
     }
@@ -260,4 +269,39 @@ impl Notifier {
 /// An error is an attempt that ended before there was an answer to judge.
 fn ended(attempt: Result<Outcome, Outcome>) -> Outcome {
     attempt.unwrap_or_else(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I12.
+    #[test]
+    fn a_copy_says_what_it_is_once_however_many_reasons_there_are() {
+        let note = r#"{"title":"t","body":"b","link":null,"tag":"x","level":"alert","at":0,"alerts":[],"is_over":false}"#;
+        for (repeated, after_doubt, alike, beside) in [
+            (false, false, "b", "b"),
+            (true, false, "b", "（补发，编号7）b"),
+            (false, true, "（补发，编号7）b", "（补发，编号7）b"),
+            (true, true, "（补发，编号7）b", "（补发，编号7）b"),
+        ] {
+            let now = DateTime::UNIX_EPOCH;
+            let outgoing = Outgoing {
+                message_id: Uuid::nil(),
+                channel: Channel::Gotify,
+                address: String::new(),
+                secret: None,
+                body: note.as_bytes().to_vec(),
+                dedupe_key: dedupe_key(Uuid::nil()),
+                call_no: 7,
+                repeated,
+                after_doubt,
+                locale: "zh-CN",
+                signed_at: now,
+                at: now,
+            };
+            let bodies = [note::Note::open(&outgoing), note::Note::open_marked(&outgoing)].map(|note| note.expect("a note").body);
+            assert_eq!(bodies, [alike, beside], "repeated {repeated}, after doubt {after_doubt}");
+        }
+    }
 }

@@ -122,7 +122,7 @@ impl Note {
     /// # Errors
     /// The stored bytes are no note (I28).
     pub fn open(outgoing: &Outgoing) -> Result<Self, Outcome> {
-        serde_json::from_slice(&outgoing.body).map_err(|_| Outcome::new(OutcomeClass::Broken, "sealed note is unreadable"))
+        Self::open_after(outgoing, &outgoing.second_mark())
     }
 
     /// The same for a channel that shows a second copy beside the first: the copy says what it is.
@@ -130,8 +130,13 @@ impl Note {
     /// # Errors
     /// See [`Note::open`].
     pub fn open_marked(outgoing: &Outgoing) -> Result<Self, Outcome> {
-        let note = Self::open(outgoing)?;
-        Ok(Self { body: outgoing.repeat_mark() + &note.body, ..note })
+        Self::open_after(outgoing, &outgoing.repeat_mark())
+    }
+
+    fn open_after(outgoing: &Outgoing, mark: &str) -> Result<Self, Outcome> {
+        let unreadable = |_| Outcome::new(OutcomeClass::Broken, "sealed note is unreadable");
+        let note: Self = serde_json::from_slice(&outgoing.body).map_err(unreadable)?;
+        Ok(Self { body: format!("{mark}{}", note.body), ..note })
     }
 }
 

@@ -90,7 +90,7 @@ impl OfficialAccount {
         // The platform shows times of China.
         let time = sealed.time.with_timezone(&chrono_tz::Asia::Shanghai).format(TIME).to_string();
         // Before the place, because what happened may end in a code that must not be cut off.
-        let mark = if is_forgotten(outgoing, sealed) { outgoing.repeat_mark() } else { String::new() };
+        let mark = if is_forgotten(outgoing, sealed) { outgoing.repeat_mark() } else { outgoing.second_mark() };
         let place = fit::chars(&format!("{mark}{}", sealed.place), THING_CHARS_MAX);
         let mut data = Map::new();
         for (keyword, value) in [(&settings.what, &sealed.what), (&settings.place, &place), (&settings.time, &time)] {
@@ -154,7 +154,7 @@ pub fn receipt(xml: &str) -> Option<Receipt> {
     let status = event.status?;
     let state = if status == "success" { ReceiptState::Delivered } else { ReceiptState::Failed };
     let detail = status.chars().filter(|c| c.is_ascii_alphanumeric() || " :_-".contains(*c)).take(DETAIL_CHARS_MAX).collect();
-    Some(Receipt { channel: Channel::OfficialAccount, reference: event.msgid?, state, detail })
+    Some(Receipt { channel: Channel::OfficialAccount, reference: event.msgid?, call_no: None, state, detail })
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@
 use serde_json::Value;
 
 use crate::domain::message::Channel;
-use crate::domain::message::receipt::{Receipt, ReceiptState};
+use crate::domain::message::receipt::{Receipt, ReceiptState, call_no};
 
+/// The fields by which providers give back our own short number.
+const OURS: [&str; 2] = ["out_id", "session_context"];
 /// Of a provider's code; longer ones are cut.
 const DETAIL_CHARS_MAX: usize = 40;
 
@@ -29,9 +31,10 @@ pub fn parse(channel: Channel, body: &[u8]) -> Option<(Vec<Receipt>, &'static st
         Value::Object(_) => vec![value],
         _ => return None,
     };
-    let receipts = items.iter().filter_map(one).map(|(reference, state, detail)| {
+    let receipts = items.iter().filter_map(|item| Some((item, one(item)?))).map(|(item, (reference, state, detail))| {
         let detail = detail.chars().take(DETAIL_CHARS_MAX).collect();
-        Receipt { channel, reference, state, detail }
+        let call_no = OURS.iter().find_map(|name| call_no(&text(item, name)));
+        Receipt { channel, reference, call_no, state, detail }
     });
     let answer = if channel == Channel::TencentSms { r#"{"result":0,"errmsg":"OK"}"# } else { r#"{"code":0,"msg":"OK"}"# };
     Some((receipts.collect(), answer))

@@ -137,7 +137,7 @@ fn number(address: &str) -> Option<String> {
 fn values(brief: &Brief, outgoing: &Outgoing) -> Vec<String> {
     let age = outgoing.at - outgoing.signed_at;
     let is_probe = age > TimeDelta::zero() && age <= PROBE_MAX;
-    let mark = if is_probe { String::new() } else { outgoing.repeat_mark() };
+    let mark = if is_probe { outgoing.second_mark() } else { outgoing.repeat_mark() };
     let marked = |(name, value): (&str, String)| if name == "place" { format!("{mark}{value}") } else { value };
     brief.values().into_iter().filter(|(name, _)| *name != "link").map(marked).collect()
 }

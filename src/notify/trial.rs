@@ -45,6 +45,7 @@ pub fn outgoing(channel: Channel, to: &str, locale: &'static str, now: DateTime<
         dedupe_key: dedupe_key(id),
         call_no: 0,
         repeated: false,
+        after_doubt: false,
         locale,
         signed_at: now,
         at: now,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{SecondsFormat, TimeDelta};
 use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::digest::hmac_sha256;
 use super::target::{Resolver, check_target};
@@ -41,6 +41,7 @@ impl Webhook {
             return Outcome::new(OutcomeClass::Permanent, "target refused");
         };
         let stamp = outgoing.at.timestamp();
+        let body = marked(outgoing);
         // Never unsigned: a receiver could not tell our alert from anybody's.
         let secret = outgoing.secret.as_ref().and_then(|secret| signing_key(std::str::from_utf8(secret).ok()?));
         let Some(key) = secret else {
@@ -52,8 +53,8 @@ impl Webhook {
             .header("content-type", "application/json")
             .header("webhook-id", &outgoing.dedupe_key)
             .header("webhook-timestamp", stamp)
-            .header("webhook-signature", sign(&key, &outgoing.dedupe_key, stamp, &outgoing.body));
-        match request.body(outgoing.body.clone()).send().await {
+            .header("webhook-signature", sign(&key, &outgoing.dedupe_key, stamp, &body));
+        match request.body(body).send().await {
             Ok(response) => {
                 let asked = response.headers().get(RETRY_AFTER).and_then(|value| http::retry_after(value.to_str().ok()?, outgoing.at));
                 let outcome = of_status(response.status(), asked);
@@ -79,6 +80,17 @@ pub fn body(envelope: &Envelope<'_>) -> Vec<u8> {
             "alerts": envelope.alerts,
         },
     });
+    body.to_string().into_bytes()
+}
+
+/// What is sent: as sealed, and in a copy that may be the second one of several channels the text says so.
+fn marked(outgoing: &Outgoing) -> Vec<u8> {
+    let mark = outgoing.second_mark();
+    let sealed: Option<Value> = serde_json::from_slice(&outgoing.body).ok().filter(|_| !mark.is_empty());
+    let Some(mut body) = sealed else { return outgoing.body.clone() };
+    if let Some(Value::String(text)) = body.pointer_mut("/data/text") {
+        text.insert_str(0, &mark);
+    }
     body.to_string().into_bytes()
 }
 

@@ -20,6 +20,8 @@ use crate::config::WecomApp as Settings;
 use crate::domain::message::retry::{Outcome, OutcomeClass};
 
 const CONTENT_BYTES_MAX: usize = 2_048;
+/// Room for the words that say that this may be a second copy.
+const MARK_BYTES_MAX: usize = 64;
 /// How long a repeat is known, the longest that WeCom allows.
 const DUPLICATE_SECONDS: i64 = 14_400;
 
@@ -33,7 +35,7 @@ pub struct WecomApp {
 
 /// The text, cut to what arrives whole.
 pub fn body(envelope: &Envelope<'_>) -> Vec<u8> {
-    fit::bytes(envelope.text, envelope.link, CONTENT_BYTES_MAX).into_bytes()
+    fit::bytes(envelope.text, envelope.link, CONTENT_BYTES_MAX - MARK_BYTES_MAX).into_bytes()
 }
 
 impl WecomApp {
@@ -50,7 +52,8 @@ impl WecomApp {
             return Outcome::new(OutcomeClass::Permanent, "no user id");
         }
         let json = json!({
-            "touser": outgoing.address, "msgtype": "text", "agentid": self.settings.agent_id, "text": { "content": text },
+            "touser": outgoing.address, "msgtype": "text", "agentid": self.settings.agent_id,
+            "text": { "content": outgoing.second_mark() + text },
             "enable_duplicate_check": 1, "duplicate_check_interval": DUPLICATE_SECONDS,
         });
         let request = || self.client.post(format!("{}/cgi-bin/message/send", self.base_url));

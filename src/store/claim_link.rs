@@ -79,6 +79,7 @@ pub async fn find(tx: &mut Tx, key: &str) -> Result<Option<Offer>> {
     Ok(Some(Offer { site_id, member_id, called, locale, timezone, alerts }))
 }
 
+/// What the message said, also after its notices have moved on to another channel: its reader has the link.
 async fn offered(tx: &mut Tx, site_id: Uuid, message_id: Uuid) -> Result<Vec<Offered>> {
     let sql = "select a.id, r.called, b.name as building, h.unit, a.drill, a.resolved_at, a.claimed_by, c.called as claimed_by_called, a.claim_until
         from alert a
@@ -86,7 +87,7 @@ async fn offered(tx: &mut Tx, site_id: Uuid, message_id: Uuid) -> Result<Vec<Off
         join home h on h.site_id = r.site_id and h.id = r.home_id
         join place b on b.site_id = h.site_id and b.id = h.building_id
         left join member c on c.site_id = a.site_id and c.id = a.claimed_by
-        where a.site_id = $1 and a.id in (select n.alert_id from notice n where n.site_id = $1 and n.message_id = $2)
+        where a.site_id = $1 and a.id in (select t.alert_id from message_alert t where t.site_id = $1 and t.message_id = $2)
         order by b.name, h.unit, r.called, a.id";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(message_id).fetch_all(conn).await)?)
 }

@@ -37,7 +37,7 @@ pub async fn find(tx: &mut Tx, key: &str) -> Result<Option<FamilyOffer>> {
         from message s
         join contact k on k.site_id = s.site_id and k.id = s.recipient_id and ",
         agreed!(),
-        " join notice n on n.site_id = s.site_id and n.message_id = s.id
+        " join message_alert n on n.site_id = s.site_id and n.message_id = s.id
         join alert a on a.site_id = n.site_id and a.id = n.alert_id and a.resolved_at is null
         join contact_call c on c.site_id = a.site_id and c.alert_id = a.id and c.contact_id = k.id
         join senior r on r.site_id = a.site_id and r.id = a.senior_id

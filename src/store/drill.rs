@@ -262,8 +262,8 @@ impl PersonRow {
 /// Everybody of a drill in the order of the ladder.
 pub async fn people(tx: &mut Tx, site_id: Uuid, drill_id: Uuid) -> Result<Vec<DrillPerson>> {
     let sql = "select t.member_id, m.name, t.level, t.confirmed_at, n.state as notice_state, s.channel, s.sent_at, s.last_error,
-            (select min(r.at) from message_receipt r where r.site_id = s.site_id and r.message_id = s.id
-                and r.state in ('delivered', 'heard')) as arrived_at
+            (select min(r.at) from message_notice l join message_receipt r on r.site_id = l.site_id and r.message_id = l.message_id
+                where l.site_id = t.site_id and l.notice_id = t.notice_id and r.state in ('delivered', 'heard')) as arrived_at
         from drill_person t
         join member m on m.site_id = t.site_id and m.id = t.member_id
         left join notice n on n.site_id = t.site_id and n.id = t.notice_id
@@ -334,8 +334,8 @@ pub async fn invited(tx: &mut Tx, key: &str) -> Result<Option<Invited>> {
     let Some(hash) = claim_link::hash(key) else { return Ok(None) };
     let sql = "select t.site_id, t.drill_id, t.member_id, m.called, m.locale, z.timezone, p.name as place, t.confirmed_at
         from message s
-        join notice n on n.site_id = s.site_id and n.message_id = s.id
-        join drill_person t on t.site_id = n.site_id and t.notice_id = n.id
+        join message_notice n on n.site_id = s.site_id and n.message_id = s.id
+        join drill_person t on t.site_id = n.site_id and t.notice_id = n.notice_id
         join drill d on d.site_id = t.site_id and d.id = t.drill_id
         join place p on p.site_id = d.site_id and p.id = d.place_id
         join member m on m.site_id = t.site_id and m.id = t.member_id and m.ended_at is null

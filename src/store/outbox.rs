@@ -81,8 +81,25 @@ macro_rules! before_its_alert {
     };
 }
 
+/// Whether a person may have seen this message although nobody has said so: a second copy of hers is told from a first one.
+macro_rules! in_doubt {
+    ($message:literal) => {
+        concat!(
+            "(",
+            $message,
+            ".repeated or exists (select 1 from message_attempt d where d.site_id = ",
+            $message,
+            ".site_id and d.message_id = ",
+            $message,
+            ".id and d.outcome = 'ambiguous'))"
+        )
+    };
+}
+
+mod back;
 mod fail;
 mod lease;
+mod leave;
 mod limit;
 pub mod receipt;
 mod ring;

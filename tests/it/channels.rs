@@ -17,6 +17,7 @@ mod family;
 mod groups;
 mod links;
 mod mail_server;
+mod moved;
 mod official_account;
 mod providers;
 mod push;
@@ -81,6 +82,7 @@ pub fn outgoing(channel: Channel, address: &str, body: Vec<u8>) -> Outgoing {
         dedupe_key: "msg_00000000000000000000000000000007".to_owned(),
         call_no: 123,
         repeated: false,
+        after_doubt: false,
         locale: "zh-CN",
         signed_at: start(),
         at: start(),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::harness::{World, local};
 use crate::morning::{look, pass_at, planned};
 
+mod back;
 mod broken;
 mod daily;
 mod faults;

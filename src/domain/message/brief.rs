@@ -62,6 +62,11 @@ impl Brief {
         serde_json::to_vec(self).expect("texts and a number are JSON")
     }
 
+    /// The same where the reader may have seen it before: the place says so, which stands in every template that has room for a word.
+    pub fn marked(&self, mark: &str) -> Vec<(&'static str, String)> {
+        Self { place: format!("{mark}{}", self.place), ..self.clone() }.values()
+    }
+
     /// The variables that a provider's template may use, in the order in which templates number them. That of a code has one only,
     /// because providers allow it no second one.
     pub fn values(&self) -> Vec<(&'static str, String)> {

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::elsewhere::Elsewhere;
 use crate::words;
 
 words! {
@@ -83,7 +84,9 @@ pub enum Settle {
     HeldUp(DateTime<Utc>),
     /// This channel gave up; the person has another one.
     NextChannel,
-    /// This channel gave up and it was the last.
+    /// All have been tried, and an earlier one had only asked for a pause: it is asked again then, and other people now.
+    BackAt(DateTime<Utc>),
+    /// This channel gave up, and every other one has.
     Failed,
 }
 
@@ -92,25 +95,35 @@ const THROTTLED_SECONDS: i64 = 30;
 /// The longest pause that is believed: a message must not wait for a mistyped year.
 const PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
 /// Over a limit nothing is dropped: it waits through this many pauses before it fails.
-const PAUSES_MAX: i64 = 24;
+pub const PAUSES_MAX: i64 = 24;
 
 /// Decides after the `attempts`-th attempt. `jitter` lies in 0..1 and spreads retries by ±20 %.
 pub fn after_attempt(
     outcome: &Outcome,
     attempts: i64,
-    another_channel: bool,
+    elsewhere: Elsewhere,
     rules: &RetryRules,
     jitter: f64,
     now: DateTime<Utc>,
 ) -> Settle {
-    let give_up = if another_channel { Settle::NextChannel } else { Settle::Failed };
     match outcome.class {
         OutcomeClass::Sent => Settle::Sent,
-        OutcomeClass::Permanent | OutcomeClass::Gone | OutcomeClass::Config | OutcomeClass::Broken => give_up,
-        OutcomeClass::Throttled if another_channel || attempts >= rules.attempts_max.max(PAUSES_MAX) => give_up,
-        OutcomeClass::Throttled => Settle::HeldUp(now + pause(outcome)),
-        _ if attempts >= rules.attempts_max => give_up,
+        OutcomeClass::Permanent | OutcomeClass::Gone | OutcomeClass::Config | OutcomeClass::Broken => leave(elsewhere),
+        OutcomeClass::Throttled if elsewhere == Elsewhere::Untried || attempts >= rules.attempts_max.max(PAUSES_MAX) => leave(elsewhere),
+        OutcomeClass::Throttled => {
+            let own = now + pause(outcome);
+            if matches!(elsewhere, Elsewhere::Paused(at) if at < own) { leave(elsewhere) } else { Settle::HeldUp(own) }
+        }
+        _ if attempts >= rules.attempts_max => leave(elsewhere),
         OutcomeClass::SafeRetry | OutcomeClass::Ambiguous => Settle::RetryAt(now + back_off(attempts, rules, jitter)),
+    }
+}
+
+const fn leave(elsewhere: Elsewhere) -> Settle {
+    match elsewhere {
+        Elsewhere::Untried => Settle::NextChannel,
+        Elsewhere::Paused(at) => Settle::BackAt(at),
+        Elsewhere::Nowhere => Settle::Failed,
     }
 }
 
@@ -149,10 +162,10 @@ mod tests {
 
     const RULES: RetryRules = RetryRules { first: TimeDelta::seconds(5), max: TimeDelta::minutes(5), attempts_max: 4 };
 
-    fn check(class: OutcomeClass, wait: Option<i64>, attempts: i64, another: bool, expected: Settle) {
+    fn check(class: OutcomeClass, wait: Option<i64>, attempts: i64, elsewhere: Elsewhere, expected: Settle) {
         let outcome = Outcome { wait: wait.map(TimeDelta::seconds), ..Outcome::new(class, "") };
-        let settled = after_attempt(&outcome, attempts, another, &RULES, 0.5, at(0));
-        assert_eq!(settled, expected, "{class} after {attempts} attempts, wait {wait:?}, another channel: {another}");
+        let settled = after_attempt(&outcome, attempts, elsewhere, &RULES, 0.5, at(0));
+        assert_eq!(settled, expected, "{class} after {attempts} attempts, wait {wait:?}, {elsewhere:?}");
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -161,22 +174,42 @@ mod tests {
 
     #[test]
     fn an_attempt_is_repeated_later_and_later_until_the_channel_gives_up() {
+        use Elsewhere::{Nowhere, Untried};
         use OutcomeClass::{Ambiguous, Broken, Config, Permanent, SafeRetry, Sent, Throttled};
-        check(Sent, None, 1, false, Settle::Sent);
-        check(SafeRetry, None, 1, true, Settle::RetryAt(at(5)));
-        check(Ambiguous, None, 2, true, Settle::RetryAt(at(10)));
-        check(Ambiguous, None, 3, true, Settle::RetryAt(at(20)));
-        check(Ambiguous, None, 4, true, Settle::NextChannel);
-        check(Ambiguous, None, 4, false, Settle::Failed);
-        check(Throttled, Some(60), 1, true, Settle::NextChannel);
-        check(Throttled, None, 1, false, Settle::HeldUp(at(30)));
-        check(Throttled, Some(900), 1, false, Settle::HeldUp(at(900)));
-        check(Throttled, Some(900), 23, false, Settle::HeldUp(at(900)));
-        check(Throttled, Some(900), 24, false, Settle::Failed);
-        check(Throttled, Some(86_400), 1, false, Settle::HeldUp(at(3_600)));
-        check(Broken, None, 1, true, Settle::NextChannel);
-        check(Permanent, None, 1, true, Settle::NextChannel);
-        check(Config, None, 1, false, Settle::Failed);
+        check(Sent, None, 1, Nowhere, Settle::Sent);
+        check(SafeRetry, None, 1, Untried, Settle::RetryAt(at(5)));
+        check(Ambiguous, None, 2, Untried, Settle::RetryAt(at(10)));
+        check(Ambiguous, None, 3, Untried, Settle::RetryAt(at(20)));
+        check(Ambiguous, None, 4, Untried, Settle::NextChannel);
+        check(Ambiguous, None, 4, Nowhere, Settle::Failed);
+        check(Throttled, Some(60), 1, Untried, Settle::NextChannel);
+        check(Throttled, None, 1, Nowhere, Settle::HeldUp(at(30)));
+        check(Throttled, Some(900), 1, Nowhere, Settle::HeldUp(at(900)));
+        check(Throttled, Some(900), 23, Nowhere, Settle::HeldUp(at(900)));
+        check(Throttled, Some(900), 24, Nowhere, Settle::Failed);
+        check(Throttled, Some(86_400), 1, Nowhere, Settle::HeldUp(at(3_600)));
+        check(Broken, None, 1, Untried, Settle::NextChannel);
+        check(Permanent, None, 1, Untried, Settle::NextChannel);
+        check(Config, None, 1, Nowhere, Settle::Failed);
+    }
+
+    /// I11.
+    #[test]
+    fn nothing_fails_while_a_channel_of_hers_only_pauses_and_the_shortest_pause_is_waited_for() {
+        use OutcomeClass::{Ambiguous, Broken, Config, Gone, Permanent, SafeRetry, Sent, Throttled};
+        let pausing = Elsewhere::Paused(at(60));
+        for last_word in [Permanent, Gone, Config, Broken] {
+            check(last_word, None, 1, pausing, Settle::BackAt(at(60)));
+        }
+        for used_up in [Ambiguous, SafeRetry] {
+            check(used_up, None, 4, pausing, Settle::BackAt(at(60)));
+            check(used_up, None, 3, pausing, Settle::RetryAt(at(20)));
+        }
+        check(Throttled, Some(61), 1, pausing, Settle::BackAt(at(60)));
+        check(Throttled, Some(60), 1, pausing, Settle::HeldUp(at(60)));
+        check(Throttled, Some(59), 1, pausing, Settle::HeldUp(at(59)));
+        check(Throttled, Some(59), 24, pausing, Settle::BackAt(at(60)));
+        check(Sent, None, 1, pausing, Settle::Sent);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Draft<'a> {
     pub priority: i64,
     /// Of the key in the link.
     pub claim_hash: Option<Vec<u8>>,
+    /// Another channel may have shown the same.
+    pub after_doubt: bool,
     pub notices: Vec<Uuid>,
 }
 
@@ -35,6 +37,7 @@ impl Draft<'_> {
             dedupe_key: notify::dedupe_key(saying.message_id),
             call_no: saying.call_no,
             claim_hash: self.claim_hash,
+            after_doubt: self.after_doubt,
             alerts: saying.alerts.to_vec(),
             notices: self.notices,
         }

@@ -105,6 +105,7 @@ impl Bundle<'_> {
         alerts.dedup();
         let composed = compose(&items);
         let hash = claim.map(|key| key.hash());
+        let in_doubt = self.dues.iter().any(|due| due.in_doubt);
         let first = (self.route, hash, self.dues.iter().map(|due| due.id).collect());
         let copies = self.recipient.screens.iter().map(|screen| (screen, None, Vec::new()));
         let drafts = std::iter::once(first).chain(copies).zip(numbers).map(|((route, claim_hash, notices), call_no)| Draft {
@@ -123,6 +124,7 @@ impl Bundle<'_> {
             route,
             priority: self.priority,
             claim_hash,
+            after_doubt: in_doubt,
             notices,
         });
         drafts.map(|draft| draft.seal(now)).collect()

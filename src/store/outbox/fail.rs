@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+use super::back;
 use crate::domain::case::Event;
 use crate::domain::notice::NoticeClass;
 use crate::on;
@@ -49,7 +50,8 @@ impl Unreachable {
     }
 }
 
-/// Ends the due notices of people who have no working channel left, and those that cannot be read (I28). Returns how many.
+/// Ends the due notices of people who have no working channel left, and those that cannot be read (I28); what a channel that only paused
+/// may still carry goes back to that. Returns how many there were.
 pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc>) -> Result<usize> {
     let sql = concat!(
         "select n.site_id, n.id, n.alert_id, n.epoch, n.step, a.senior_id, n.class from notice n
@@ -68,7 +70,11 @@ pub async fn fail_unreachable(tx: &mut Tx, escalate: Escalate, now: DateTime<Utc
     // Seniors first, as every writer: a claim that waits for our notices must not hold what we need.
     let seniors: Vec<Uuid> = rows.iter().filter_map(|row| row.senior_id).collect();
     tx.lock_seniors(&seniors).await?;
-    let ids: Vec<Value> = rows.iter().map(|row| json!({ "site": row.site_id, "id": row.id })).collect();
+    let row = |row: &Unreachable| json!({ "site": row.site_id, "id": row.id });
+    let readable: Vec<Value> = rows.iter().filter(|row| !row.is_broken()).map(row).collect();
+    let backs = back::of_notices(tx, &readable, Uuid::nil(), now).await?;
+    back::go(tx, &backs, 0).await?;
+    let ids: Vec<Value> = rows.iter().map(row).collect();
     let sql = "update notice set state = 'failed' from {rows}
         where notice.site_id = {site:uuid} and notice.id = {id:uuid} and notice.state = 'pending'";
     bulk::execute(tx, sql, &ids).await?;

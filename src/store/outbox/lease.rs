@@ -41,6 +41,8 @@ pub struct Leased {
     /// How many of them only met a pause that the receiver had asked for.
     pub pauses: i64,
     pub repeated: bool,
+    /// Another channel may have shown the same before this one could.
+    pub after_doubt: bool,
     pub last_error: Option<String>,
     /// Its receiver asked for a pause that is not over.
     pub paused_until: Option<DateTime<Utc>>,
@@ -114,7 +116,7 @@ pub async fn lease(tx: &mut Tx, terms: Terms, now: DateTime<Utc>) -> Result<Vec<
                    or (m.state = 'leased' and (m.lease_until <= $1 or m.leased_by = $2))) due
             where turn <= $4 and not live
             order by priority, next_at, call_no limit $5)
-        returning site_id, id, recipient_id, recipient_kind, channel_id, channel, endpoint, body, locale, signed_at, dedupe_key, call_no, attempts, repeated, last_error,
+        returning site_id, id, recipient_id, recipient_kind, channel_id, channel, endpoint, body, locale, signed_at, dedupe_key, call_no, attempts, repeated, after_doubt, last_error,
             ",
         address!(),
         " as address,

@@ -5,15 +5,18 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::fail::{Rung, undeliverable};
+use super::lease::Leased;
+use super::leave::{self, Carrier};
 use super::ring;
-use super::settle::{fail_notices, has_channel_after, lock_rungs, rank, requeue_notices};
+use super::settle::lock_rungs;
 use crate::domain::alert::TimelineKind;
 use crate::domain::message::Channel;
-use crate::domain::message::receipt::{Consequence, Receipt, ReceiptState, consequence};
+use crate::domain::message::receipt::{Consequence, Receipt, ReceiptState, call_no, consequence};
 use crate::domain::notice::RecipientKind;
 use crate::on;
 use crate::store::{Result, Tx, contact_call, journey};
 
+/// A message that a report is about.
 #[derive(FromRow)]
 struct Sent {
     site_id: Uuid,
@@ -22,6 +25,7 @@ struct Sent {
     #[sqlx(try_from = "String")]
     recipient_kind: RecipientKind,
     channel_id: Option<Uuid>,
+    state: String,
 }
 
 /// Takes one report; one that came before changes nothing. A report of a message that is not known yet waits for it.
@@ -41,43 +45,56 @@ pub async fn arrive(tx: &mut Tx, receipt: &Receipt, now: DateTime<Utc>) -> Resul
 }
 
 /// Applies the reports that came before the provider's answer did. In a transaction of its own: the seniors are locked first.
-pub async fn apply_waiting(tx: &mut Tx, channel: &str, provider_id: &str, call_no: i64, now: DateTime<Utc>) -> Result<()> {
+pub async fn apply_waiting(tx: &mut Tx, message: &Leased, provider_id: Option<&str>, now: DateTime<Utc>) -> Result<()> {
     let sql = "select channel, reference, state, detail from message_receipt
-        where channel = $1 and reference in ($2, $3) and handled_at is null order by at, state";
-    let rows: Vec<(String, String, String, String)> =
-        on!(tx, |conn| sqlx::query_as(sql).bind(channel).bind(provider_id).bind(format!("c{call_no}")).fetch_all(conn).await)?;
+        where channel = $1 and (reference in ($2, $3) or (site_id = $4 and message_id = $5)) and handled_at is null order by at, state";
+    let rows: Vec<(String, String, String, String)> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(&message.channel)
+        .bind(provider_id)
+        .bind(format!("c{}", message.call_no))
+        .bind(message.site_id)
+        .bind(message.id)
+        .fetch_all(conn)
+        .await)?;
     for (channel, reference, state, detail) in rows {
         // A word of another version says nothing here.
         let (Ok(channel), Ok(state)) = (channel.parse::<Channel>(), state.parse::<ReceiptState>()) else { continue };
-        apply(tx, &Receipt { channel, reference, state, detail }, now).await?;
+        apply(tx, &Receipt { channel, reference, call_no: Some(message.call_no), state, detail }, now).await?;
     }
     Ok(())
 }
 
 async fn apply(tx: &mut Tx, receipt: &Receipt, now: DateTime<Utc>) -> Result<()> {
-    let sql = "select site_id, id, recipient_id, recipient_kind, channel_id from message
-        where channel = $1 and state = 'sent' and (provider_id = $2 or call_no = $3)";
+    // By our own number where the provider's is not known, and never by that of another call over the same message.
+    let sql = "select site_id, id, recipient_id, recipient_kind, channel_id, state from message
+        where channel = $1 and (provider_id = $2 or (call_no = $3 and ($4 or provider_id is null)))";
     let sent: Option<Sent> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(receipt.channel.as_str())
         .bind(&receipt.reference)
-        .bind(receipt.call_no())
+        .bind(receipt.call_no)
+        .bind(call_no(&receipt.reference).is_some())
         .fetch_optional(conn)
         .await)?;
     let Some(sent) = sent else { return Ok(()) };
     let rungs = lock_rungs(tx, sent.site_id, sent.id).await?;
+    // Of a message that is in doubt or was given up it is kept, too: people ask later what became of it.
+    let is_sent = sent.state == "sent";
     let sql = "update message_receipt set handled_at = $4, site_id = $5, message_id = $6
         where channel = $1 and reference = $2 and state = $3 and handled_at is null";
     on!(tx, |conn| sqlx::query(sql)
         .bind(receipt.channel.as_str())
         .bind(&receipt.reference)
         .bind(receipt.state.as_str())
-        .bind(now)
+        .bind(is_sent.then_some(now))
         .bind(sent.site_id)
         .bind(sent.id)
         .execute(conn)
         .await
         .map(|_| ()))?;
     journey::note(tx, sent.site_id, sent.id, now).await?;
+    if !is_sent {
+        return Ok(());
+    }
     if sent.recipient_kind == RecipientKind::Contact {
         note(tx, &sent, receipt, now).await?;
     }
@@ -130,10 +147,10 @@ async fn give_up(tx: &mut Tx, sent: &Sent, receipt: &Receipt, rungs: &[Rung], no
     let sql = "update notice set state = 'sealed' where site_id = $1 and message_id = $2 and state = 'delivered'";
     on!(tx, |conn| sqlx::query(sql).bind(sent.site_id).bind(sent.id).execute(conn).await.map(|_| ()))?;
     let person = (sent.site_id, sent.recipient_id, sent.recipient_kind);
-    let rank = rank(tx, person, sent.channel_id, receipt.channel.as_str()).await?;
-    if has_channel_after(tx, person, rank).await? {
-        return requeue_notices(tx, sent.site_id, sent.id, rank, now).await;
+    let carrier = Carrier { id: sent.id, person, channel_id: sent.channel_id, channel: receipt.channel.as_str() };
+    let rest = leave::rest(tx, &carrier, now).await?;
+    if leave::leave(tx, &carrier, &rest, false, now).await? {
+        undeliverable(tx, rungs, now).await?;
     }
-    fail_notices(tx, sent.site_id, sent.id, rank).await?;
-    undeliverable(tx, rungs, now).await
+    Ok(())
 }

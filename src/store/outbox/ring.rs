@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::lease::Leased;
+use super::leave::rank;
 use super::seal::recipients;
 use crate::domain::id;
 use crate::domain::message::Channel;
@@ -14,22 +15,26 @@ use crate::on;
 use crate::store::{Result, Tx, bulk};
 
 /// A message of an alert has arrived as text: puts the call after it, for a person whose later channels ring.
-pub(super) async fn put(tx: &mut Tx, leased: &Leased, rank: i64, now: DateTime<Utc>) -> Result<()> {
+pub(super) async fn put(tx: &mut Tx, leased: &Leased, now: DateTime<Utc>) -> Result<()> {
     if leased.channel.parse::<Channel>().is_ok_and(Channel::rings) {
         return Ok(());
     }
-    let sql = "select id, key from notice where site_id = $1 and message_id = $2 and class = 'alert' and state = 'delivered'";
-    let told: Vec<(Uuid, String)> = on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
+    let sql =
+        "select id, key, channels_tried from notice where site_id = $1 and message_id = $2 and class = 'alert' and state = 'delivered'";
+    let told: Vec<(Uuid, String, i64)> = on!(tx, |conn| sqlx::query_as(sql).bind(leased.site_id).bind(leased.id).fetch_all(conn).await)?;
     if told.is_empty() {
         return Ok(());
     }
+    let rank = rank(tx, leased.person(), leased.channel_id, &leased.channel).await?;
+    // A telephone that has been tried before does not come after it once more.
+    let used = told.iter().map(|(.., tried)| *tried).fold(rank, i64::max);
     let person = (leased.site_id, leased.recipient_id);
     let recipient = recipients(tx, &[person]).await?.remove(&person);
     let routes = recipient.map(|recipient| recipient.routes).unwrap_or_default();
-    let Some(ringing) = routes.iter().find(|route| route.channel.rings() && route.rank > rank) else { return Ok(()) };
+    let Some(ringing) = routes.iter().find(|route| route.channel.rings() && route.rank > used) else { return Ok(()) };
     let rows: Vec<Value> = told
         .iter()
-        .map(|(notice, key)| {
+        .map(|(notice, key, _)| {
             let at = now + ring_after(key);
             json!({ "site": leased.site_id, "of": notice, "id": id::ring(*notice), "tried": ringing.rank - 1, "at": bulk::time(at), "now": bulk::time(now) })
         })

@@ -43,6 +43,8 @@ pub struct Due {
     pub drill: Option<bool>,
     /// A stand-down follows the alert over the same channel.
     pub carried_by: Option<Uuid>,
+    /// Another channel may have shown it.
+    pub in_doubt: bool,
 }
 
 /// A way to reach a person.
@@ -90,6 +92,8 @@ pub struct NewMessage {
     pub call_no: i64,
     /// See `store::claim_link`.
     pub claim_hash: Option<Vec<u8>>,
+    /// Another channel may have shown the same.
+    pub after_doubt: bool,
     pub alerts: Vec<Uuid>,
     /// Empty in a copy for a screen and in a test: nothing depends on whether it arrives.
     pub notices: Vec<Uuid>,
@@ -139,7 +143,11 @@ pub async fn claim_due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Due>> {
                 select s.channel_id from notice t join message s on s.site_id = t.site_id and s.id = t.message_id
                 where t.site_id = notice.site_id and t.alert_id = notice.alert_id and t.recipient_id = notice.recipient_id
                   and t.class = 'alert' and t.message_id is not null
-                order by case when t.state = 'delivered' then 0 else 1 end, s.sealed_at desc limit 1) end as carried_by"
+                order by case when t.state = 'delivered' then 0 else 1 end, s.sealed_at desc limit 1) end as carried_by,
+            exists (select 1 from message_notice l join message s on s.site_id = l.site_id and s.id = l.message_id
+                where l.site_id = notice.site_id and l.notice_id = notice.id and ",
+        in_doubt!("s"),
+        ") as in_doubt"
     );
     Ok(on!(tx, |conn| sqlx::query_as(sql)
         .bind(now)
@@ -231,9 +239,9 @@ pub async fn next_call_no(tx: &mut Tx, count: usize) -> Result<i64> {
 pub async fn insert(tx: &mut Tx, messages: &[NewMessage], unrouted: &[(Uuid, Uuid)], now: DateTime<Utc>) -> Result<()> {
     let sql =
         "insert into message (site_id, id, recipient_id, recipient_kind, channel_id, channel, endpoint, priority, body, locale, dedupe_key, call_no, claim_hash, state,
-            attempts, next_at, repeated, sealed_at)
+            attempts, next_at, repeated, after_doubt, sealed_at)
         select {site:uuid}, {id:uuid}, {recipient:uuid}, {kind:text}, {channel_id:uuid}, {channel:text}, {endpoint:text}, {priority:int}, {body:bytes},
-            {locale:text}, {key:text}, {call_no:int}, {claim:bytes}, 'ready', 0, {at:time}, {repeated:bool}, {at:time} from {rows}";
+            {locale:text}, {key:text}, {call_no:int}, {claim:bytes}, 'ready', 0, {at:time}, {repeated:bool}, {after_doubt:bool}, {at:time} from {rows}";
     for chunk in messages.chunks(MESSAGES_PER_STATEMENT_MAX) {
         let rows: Vec<Value> = chunk.iter().map(|message| message_row(message, now)).collect();
         bulk::execute(tx, sql, &rows).await?;
@@ -250,6 +258,8 @@ pub async fn insert(tx: &mut Tx, messages: &[NewMessage], unrouted: &[(Uuid, Uui
         .collect();
     let sql = "update notice set message_id = {message:uuid} from {rows} where notice.site_id = {site:uuid} and notice.id = {id:uuid}";
     bulk::execute(tx, sql, &ties).await?;
+    let sql = "insert into message_notice (site_id, notice_id, message_id) select {site:uuid}, {id:uuid}, {message:uuid} from {rows}";
+    bulk::execute(tx, sql, &ties).await?;
     let back: Vec<Value> = unrouted.iter().map(|(site, id)| json!({ "site": site, "id": id })).collect();
     let sql = "update notice set state = 'pending' from {rows} where notice.site_id = {site:uuid} and notice.id = {id:uuid}";
     bulk::execute(tx, sql, &back).await?;
@@ -261,6 +271,6 @@ fn message_row(message: &NewMessage, now: DateTime<Utc>) -> Value {
         "site": message.site_id, "id": message.id, "recipient": message.recipient_id, "kind": message.recipient_kind.as_str(), "channel_id": message.route.id,
         "channel": message.route.channel.as_str(), "endpoint": message.endpoint,
         "priority": message.priority, "body": bulk::hex(&message.body), "locale": message.locale, "key": message.dedupe_key,
-        "call_no": message.call_no, "claim": message.claim_hash.as_deref().map(bulk::hex), "repeated": false, "at": bulk::time(now),
+        "call_no": message.call_no, "claim": message.claim_hash.as_deref().map(bulk::hex), "repeated": false, "after_doubt": message.after_doubt, "at": bulk::time(now),
     })
 }

@@ -6,9 +6,11 @@ use uuid::Uuid;
 
 use super::fail::{Escalate, Rung, tell_broken, undeliverable};
 use super::lease::Leased;
+use super::leave::{self, Carrier, Rest};
 use super::ring;
 use crate::domain::alert::TimelineKind;
 use crate::domain::message::Channel;
+use crate::domain::message::elsewhere::Elsewhere;
 use crate::domain::message::retry::{AWAY_AFTER, Outcome, OutcomeClass, RetryRules, Settle, after_attempt, is_away, pause, refusal};
 use crate::domain::notice::{RecipientKind, arguments};
 use crate::on;
@@ -45,11 +47,12 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
     let attempt = judged.as_ref().unwrap_or(attempt);
     record(tx, attempt, now).await?;
     journey::note(tx, attempt.leased.site_id, attempt.leased.id, now).await?;
-    let person = attempt.leased.person();
-    let rank = rank(tx, person, attempt.leased.channel_id, &attempt.leased.channel).await?;
-    let another = has_channel_after(tx, person, rank).await?;
-    let attempts = if attempt.outcome.class == OutcomeClass::Throttled { attempt.leased.attempts } else { attempt.leased.tries() };
-    let settled = after_attempt(&attempt.outcome, attempts, another, &attempt.rules, attempt.jitter, now);
+    let carrier = Carrier::of(&attempt.leased);
+    let rest = if attempt.outcome.class == OutcomeClass::Sent { Rest::default() } else { leave::rest(tx, &carrier, now).await? };
+    let settled = decide(attempt, rest.elsewhere(), now);
+    // What no earlier message can carry again stays with this one, if that may wait.
+    let itself =
+        if matches!(settled, Settle::BackAt(_)) && !rest.is_left_by_all() { decide(attempt, Elsewhere::Nowhere, now) } else { settled };
     match attempt.outcome.class {
         OutcomeClass::Gone => disable(tx, attempt, now).await?,
         OutcomeClass::Config => refuse(tx, attempt, now).await?,
@@ -64,42 +67,51 @@ pub async fn settle(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Resul
         }
         _ => {}
     }
-    let ours = match settled {
+    let ours = match itself {
         Settle::Sent => mark_sent(tx, attempt, now).await?,
         Settle::RetryAt(at) | Settle::HeldUp(at) => retry(tx, attempt, at).await?,
-        Settle::NextChannel | Settle::Failed => mark_failed(tx, attempt).await?,
+        Settle::NextChannel | Settle::BackAt(_) | Settle::Failed => mark_failed(tx, attempt).await?,
     };
     if !ours {
         return Ok(settled);
     }
-    match settled {
+    let tell = match settled {
         Settle::Sent => {
-            deliver_notices(tx, &attempt.leased).await?;
-            if attempt.leased.account_refused {
-                channel_account::accept(tx, &attempt.leased.channel).await?;
-            }
-            ring::put(tx, &attempt.leased, rank, now).await?;
-            if attempt.leased.recipient_kind == RecipientKind::Contact {
-                let rings = attempt.leased.channel.parse::<Channel>().is_ok_and(Channel::rings);
-                let kind = if rings { TimelineKind::ContactCalled } else { TimelineKind::ContactTexted };
-                contact_call::note(tx, attempt.leased.site_id, attempt.leased.id, kind, now).await?;
-            }
+            arrived(tx, attempt, now).await?;
+            false
         }
-        Settle::RetryAt(_) => {}
-        Settle::HeldUp(_) => {
-            if attempt.escalate == Escalate::Yes && held_up_first(tx, &attempt.leased).await? {
-                undeliverable(tx, &rungs, now).await?;
-            }
+        Settle::RetryAt(_) => false,
+        Settle::HeldUp(_) => leave::wait(tx, &carrier, &rest).await?,
+        Settle::NextChannel | Settle::BackAt(_) | Settle::Failed => {
+            leave::leave(tx, &carrier, &rest, matches!(itself, Settle::HeldUp(_)), now).await?
         }
-        Settle::NextChannel => requeue_notices(tx, attempt.leased.site_id, attempt.leased.id, rank, now).await?,
-        Settle::Failed => {
-            fail_notices(tx, attempt.leased.site_id, attempt.leased.id, rank).await?;
-            if attempt.escalate == Escalate::Yes {
-                undeliverable(tx, &rungs, now).await?;
-            }
-        }
+    };
+    if tell && attempt.escalate == Escalate::Yes {
+        undeliverable(tx, &rungs, now).await?;
     }
     Ok(settled)
+}
+
+fn decide(attempt: &Attempt, elsewhere: Elsewhere, now: DateTime<Utc>) -> Settle {
+    let (outcome, leased) = (&attempt.outcome, &attempt.leased);
+    let attempts = if outcome.class == OutcomeClass::Throttled { leased.attempts } else { leased.tries() };
+    after_attempt(outcome, attempts, elsewhere, &attempt.rules, attempt.jitter, now)
+}
+
+/// What follows when a message has been accepted.
+async fn arrived(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()> {
+    let leased = &attempt.leased;
+    deliver_notices(tx, leased).await?;
+    if leased.account_refused {
+        channel_account::accept(tx, &leased.channel).await?;
+    }
+    ring::put(tx, leased, now).await?;
+    if leased.recipient_kind == RecipientKind::Contact {
+        let rings = leased.channel.parse::<Channel>().is_ok_and(Channel::rings);
+        let kind = if rings { TimelineKind::ContactCalled } else { TimelineKind::ContactTexted };
+        contact_call::note(tx, leased.site_id, leased.id, kind, now).await?;
+    }
+    Ok(())
 }
 
 /// The rungs behind a message, with their seniors locked before any other row, as every writer does.
@@ -148,35 +160,6 @@ async fn record(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<()
         .await
         .map(|_| ()))?;
     Ok(())
-}
-
-/// Site, member or contact.
-pub(super) type Person = (Uuid, Uuid, RecipientKind);
-
-/// The place of the message's channel in the person's list; 0 if its row is gone.
-pub(super) async fn rank(tx: &mut Tx, (site_id, _, kind): Person, channel_id: Option<Uuid>, channel: &str) -> Result<i64> {
-    if kind == RecipientKind::Contact {
-        return Ok(channel.parse::<Channel>().map_or(0, Channel::rank_of_contacts));
-    }
-    let sql = "select count(*) from member_channel p
-        join member_channel c on c.site_id = p.site_id and c.member_id = p.member_id
-          and (p.position < c.position or (p.position = c.position and p.id <= c.id))
-        where c.site_id = $1 and c.id = $2";
-    Ok(on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(channel_id).fetch_one(conn).await)?)
-}
-
-pub(super) async fn has_channel_after(tx: &mut Tx, (site_id, member_id, kind): Person, rank: i64) -> Result<bool> {
-    if kind == RecipientKind::Contact {
-        return Ok(channel_account::of_contacts(tx).await?.into_iter().any(|channel| channel.rank_of_contacts() > rank));
-    }
-    let sql = concat!(
-        "select count(*) from (select cast($3 as bigint) as channels_tried) n, member_channel c
-         join member m on m.site_id = c.site_id and m.id = c.member_id and m.ended_at is null
-         where c.site_id = $1 and c.member_id = $2 and ",
-        usable_channel!()
-    );
-    let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(member_id).bind(rank).fetch_one(conn).await)?;
-    Ok(count > 0)
 }
 
 async fn mark_sent(tx: &mut Tx, attempt: &Attempt, now: DateTime<Utc>) -> Result<bool> {
@@ -232,24 +215,6 @@ async fn deliver_notices(tx: &mut Tx, leased: &Leased) -> Result<()> {
     Ok(())
 }
 
-/// Back to be sealed for the next channel; except those that nobody needs any more, because the alert ended or somebody
-/// went while this channel was being tried (L4 and L5 are told whoever goes).
-pub(super) async fn requeue_notices(tx: &mut Tx, site_id: Uuid, message_id: Uuid, rank: i64, now: DateTime<Utc>) -> Result<()> {
-    let sql = "update notice set channels_tried = case when $3 > channels_tried then $3 else channels_tried + 1 end,
-            state = case when class = 'alert' and exists (select 1 from alert a where a.site_id = notice.site_id and a.id = notice.alert_id
-                and (a.resolved_at is not null or (a.claim_until > $4 and notice.level < 4))) then 'cancelled' else 'pending' end
-        where site_id = $1 and message_id = $2 and state = 'sealed'";
-    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(message_id).bind(rank).bind(now).execute(conn).await.map(|_| ()))?;
-    Ok(())
-}
-
-pub(super) async fn fail_notices(tx: &mut Tx, site_id: Uuid, message_id: Uuid, rank: i64) -> Result<()> {
-    let sql = "update notice set state = 'failed', channels_tried = case when $3 > channels_tried then $3 else channels_tried + 1 end
-        where site_id = $1 and message_id = $2 and state = 'sealed'";
-    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(message_id).bind(rank).execute(conn).await.map(|_| ()))?;
-    Ok(())
-}
-
 /// The receiver asked for a pause: whatever goes to the same address waits as long, also what is sealed later. The address
 /// and not its host, because a host often serves many people's robots, and one of them must not silence the others. Where the
 /// provider speaks of the whole account, all its addresses wait.
@@ -284,13 +249,6 @@ async fn provider_is_away(tx: &mut Tx, leased: &Leased, now: DateTime<Utc>) -> R
         .await)?;
     let last: Vec<OutcomeClass> = last.iter().filter_map(|word| word.parse().ok()).collect();
     Ok(is_away(&last))
-}
-
-/// Each alert is told once that a message waits: the next pause of the same message is no news.
-async fn held_up_first(tx: &mut Tx, leased: &Leased) -> Result<bool> {
-    let sql = "select count(*) from message_attempt where site_id = $1 and message_id = $2 and outcome = 'throttled'";
-    let count: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(leased.site_id).bind(leased.id).fetch_one(conn).await)?;
-    Ok(count == 1)
 }
 
 /// The provider refuses the account: nothing more leaves by it, and all operators hear of it by whatever else they have.

@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 use super::fake::{Answer, Break, Fake, Play, Request};
 use super::{brief, notifier, outgoing, repeated, sealed};
 
+/// What a text says that may be the second.
+const MARK: &str = "补发";
 const NUMBER: &str = "13800001111";
 const SECRET: &str = "testSK";
 
@@ -141,7 +143,8 @@ pub async fn sms_service_at(plays: &[Play], listed: bool, now: impl Fn() -> Date
             return error(200, "isv.MOBILE_NUMBER_ILLEGAL", "");
         }
         sent.push((number, request.parameter("OutId")));
-        accepted.push(request.parameter("OutId"));
+        let mark = if request.parameter("TemplateParam").contains(MARK) { MARK } else { "" };
+        accepted.push(format!("{}{mark}", request.parameter("OutId")));
         Answer::json(200, &json!({"Code": "OK", "Message": "OK", "RequestId": "R", "BizId": "900619746936498440^0"}))
     })
     .await

@@ -128,6 +128,7 @@ pub(super) fn message(by: &By, id: Uuid, member: &Member, channel: &Channel, cal
         route: &route,
         priority: priority(NoticeClass::Report, key),
         claim_hash: None,
+        after_doubt: false,
         notices: Vec::new(),
     };
     Ok(draft.seal(by.now))
