@@ -5,6 +5,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::evidence::{Level, Polarity};
 use crate::words;
 
+mod care;
+mod outage;
+mod reliance;
+
+pub use care::{Bring, Care, CareFacts, TROUBLE_SHOWN, bring, care};
+pub use outage::{Behind, is_outage};
+pub use reliance::{Relied, Unfit, human_look};
+
 words! {
     /// Which decoder reads its messages. A gateway speaks for the devices behind it.
     pub enum Ecosystem { Native = "native", Zigbee2Mqtt = "zigbee2mqtt", Gateway = "gateway" }
@@ -29,43 +37,6 @@ words! {
     }
 }
 
-words! {
-    /// Why somebody should look after a device.
-    pub enum Care {
-        Offline = "offline", BatteryLow = "battery_low",
-        /// Bound, and nobody has shown it which reading is an open curtain: its openings only show.
-        Uncalibrated = "uncalibrated",
-        /// Messages of it were put aside lately.
-        Quarantined = "quarantined"
-    }
-}
-
-/// What speaks for care about one device in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CareFacts {
-    pub status: DeviceStatus,
-    pub battery_low: bool,
-    pub role: DeviceRole,
-    pub is_bound: bool,
-    pub is_calibrated: bool,
-    pub quarantined: bool,
-}
-
-/// The reasons, in the order of the list.
-pub fn care(facts: &CareFacts) -> Vec<Care> {
-    let moves = matches!(facts.role, DeviceRole::CurtainContact | DeviceRole::Cover);
-    Care::ALL
-        .iter()
-        .copied()
-        .filter(|reason| match reason {
-            Care::Offline => facts.status == DeviceStatus::Offline,
-            Care::BatteryLow => facts.battery_low,
-            Care::Uncalibrated => moves && facts.is_bound && !facts.is_calibrated,
-            Care::Quarantined => facts.quarantined,
-        })
-        .collect()
-}
-
 /// Which way round a sensor is mounted, from what was shown of it, read as `known`, while somebody closed and opened the curtain in
 /// front of it. `None`: what was shown did not follow the curtain from one end to the other.
 pub fn calibrated(known: Polarity, while_closed: Level, while_open: Level) -> Option<Polarity> {
@@ -79,6 +50,8 @@ pub fn calibrated(known: Polarity, while_closed: Level, while_open: Level) -> Op
 /// Longest promise of a next report that is believed.
 const NEXT_SECONDS_MAX: i64 = 7 * 24 * 3600;
 const SILENCE_GRACE: TimeDelta = TimeDelta::minutes(10);
+/// A gateway that said that it goes is missed after this time; an update takes less.
+pub const GATEWAY_AWAY_MAX: TimeDelta = TimeDelta::minutes(10);
 /// Two alkaline cells: full at 3.0 V, and at 2.0 V the regulator gives up.
 const BATTERY_EMPTY_MILLIVOLT: u32 = 2000;
 const BATTERY_FULL_MILLIVOLT: u32 = 3000;

@@ -10,9 +10,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::words;
 
+pub mod hint;
+mod level;
+mod light;
+mod memory;
 mod replay;
 mod rising;
+mod schedule;
+pub mod sun;
+
+use level::{Opener, cover_level, interrupt, lasted, level_read, silent};
+pub use memory::{Lasting, Memory, Mover};
 pub use replay::{RecentPayloads, ReplayWindow, Seen};
+pub use sun::Place;
 
 /// Position of a cover, in percent, from which it counts as open; rails often stop at 97–99.
 pub const COVER_OPEN_PERCENT_MIN: u8 = 80;
@@ -82,6 +92,8 @@ pub enum EventKey {
     Numbered { boot_n: u32, seq: u32, index: u8 },
     /// An ecosystem without numbers: the moment at which the stored level changed, in ms since 1970.
     Edge { at_ms: i64 },
+    /// Something else that the same message says.
+    Beside { at_ms: i64, nth: u8 },
 }
 
 impl EventKey {
@@ -90,6 +102,7 @@ impl EventKey {
         match self {
             Self::Numbered { boot_n, seq, index } => format!("{boot_n}.{seq}.{index}"),
             Self::Edge { at_ms } => format!("e{at_ms}"),
+            Self::Beside { at_ms, nth } => format!("b{nth}.{at_ms}"),
         }
     }
 
@@ -97,6 +110,9 @@ impl EventKey {
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(at_ms) = text.strip_prefix('e') {
             return Some(Self::Edge { at_ms: at_ms.parse().ok()? });
+        }
+        if let Some((nth, at_ms)) = text.strip_prefix('b').and_then(|rest| rest.split_once('.')) {
+            return Some(Self::Beside { at_ms: at_ms.parse().ok()?, nth: nth.parse().ok()? });
         }
         let mut parts = text.split('.');
         let key =
@@ -120,7 +136,7 @@ pub struct Opening {
 }
 
 /// What is remembered of a device between two messages.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeviceState {
     /// `None` until the first reading: an unknown previous level proves nothing.
     pub held: Option<HeldLevel>,
@@ -132,6 +148,10 @@ pub struct DeviceState {
     pub window: Option<ReplayWindow>,
     pub opening: Option<Opening>,
     pub recent: RecentPayloads,
+    /// Everything that is not the level of the curtain.
+    pub memory: Memory,
+    /// Where the device is; without it light says nothing, and no time of day can be told.
+    pub place: Option<Place>,
 }
 
 impl DeviceState {
@@ -164,8 +184,14 @@ pub enum Reading {
     Motion { seen: bool },
     /// A motorised curtain was pulled open by hand, as its motor noticed.
     PulledOpen,
-    /// A sudden change of light.
-    LightJump,
+    /// Who or what has just set the motor of a curtain going; the positions follow.
+    Moved { by: Mover },
+    /// How bright it is, in hundredths of a lux.
+    Light { centilux: u32 },
+    /// A sudden change of light, seen by the device itself, in hundredths of a lux.
+    LightJump { before: u32, after: u32 },
+    /// Something shook the rail.
+    Shaken,
     /// The gateway or device came online: a snapshot of cached states follows.
     Online,
     /// Battery, heartbeat, tamper, lost events: says how the device is, nothing about the person.
@@ -190,21 +216,32 @@ pub struct Fact {
 }
 
 /// How much an observation is worth (sensors.md §4): A suffices, B is a hint on the list, C is context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     A,
     B,
     C,
 }
 
-/// What the person did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
-    Opened,
-    PressedOk,
-    LightChanged,
-    /// Moved after a quiet.
-    Stirred,
+words! {
+    /// What was seen to happen.
+    pub enum Deed {
+        Opened = "opened",
+        /// A motor opened the curtain, and nobody knows who had set it going.
+        MotorOpened = "motor_opened",
+        /// A motor opened it because somebody pressed the button on the wall.
+        ButtonOpened = "button_opened",
+        /// A motor opened it at its usual time.
+        OpenedOnTime = "opened_on_time",
+        /// A motor opened it because it was told to from afar.
+        OpenedFromAfar = "opened_from_afar",
+        PressedOk = "pressed_ok",
+        LightChanged = "light_changed",
+        /// Moved after a quiet.
+        Stirred = "stirred",
+        /// The rail was shaken after a quiet.
+        Shaken = "shaken"
+    }
 }
 
 /// Why a level was taken over without being evidence.
@@ -266,20 +303,23 @@ pub fn assess(mut state: DeviceState, fact: &Fact, rules: &SensorRules) -> (Devi
             Reading::Contact { open } => {
                 let open = open == (state.polarity == Polarity::Normal);
                 let level = if open { Level::Open } else { Level::Closed };
-                level_read(&mut state, level, Class::A, fact, rules)
+                level_read(&mut state, level, Opener::Hand, fact, rules)
             }
             // A position read while moving may be the target; the final one follows.
             Reading::Cover { moving: true, .. } => vec![Verdict::Moved],
             Reading::Cover { percent, moving: false } => {
                 let level = cover_level(percent, state.polarity);
-                level_read(&mut state, level, Class::B, fact, rules)
+                level_read(&mut state, level, Opener::Motor, fact, rules)
             }
+            Reading::Moved { by } => vec![schedule::moved(&mut state, by, fact, rules)],
             Reading::Online => {
                 state.online_since = Some(fact.received_at);
                 interrupt(&mut state).into_iter().chain([Verdict::Health]).collect()
             }
             Reading::OkButton => vec![momentary(fact, Deed::PressedOk, Class::A)],
-            Reading::LightJump => vec![momentary(fact, Deed::LightChanged, Class::B)],
+            Reading::Light { centilux } => light::read(&mut state, centilux, fact, rules),
+            Reading::LightJump { before, after } => light::jump(&mut state, (before, after), fact, rules),
+            Reading::Shaken => vec![rising::shaken(&mut state, fact, rules)],
             Reading::PulledOpen => vec![momentary(fact, Deed::Opened, Class::A)],
             Reading::HelpState { on } => vec![rising::help(&mut state, on, fact, rules)],
             Reading::Motion { seen } => vec![rising::motion(&mut state, seen, fact, rules)],
@@ -301,11 +341,6 @@ pub fn settle(mut state: DeviceState, now: DateTime<Utc>, rules: &SensorRules) -
 pub fn interrupted(mut state: DeviceState) -> (DeviceState, Option<Verdict>) {
     let verdict = interrupt(&mut state);
     (state, verdict)
-}
-
-fn interrupt(state: &mut DeviceState) -> Option<Verdict> {
-    let opening = state.opening.take()?;
-    Some(Verdict::Evidence { class: Class::B, deed: Deed::Opened, observed_at: opening.at, key: opening.key })
 }
 
 /// When the message left the device. The age of an event needs no wall clock as long as the message came straight here; if it may
@@ -349,100 +384,6 @@ fn momentary(fact: &Fact, deed: Deed, class: Class) -> Verdict {
     }
     let class = if fact.time_certain { class } else { Class::B };
     Verdict::Evidence { class, deed, observed_at: fact.observed_at, key: fact.key }
-}
-
-fn cover_level(percent: u8, polarity: Polarity) -> Level {
-    let percent = match polarity {
-        Polarity::Normal => percent,
-        Polarity::Inverted => 100_u8.saturating_sub(percent),
-    };
-    match percent {
-        0..=COVER_CLOSED_PERCENT_MAX => Level::Closed,
-        COVER_OPEN_PERCENT_MIN.. => Level::Open,
-        _ => Level::Partial,
-    }
-}
-
-/// Why this level may not be taken as something that happened now.
-fn silent(state: &DeviceState, fact: &Fact, rules: &SensorRules) -> Option<Silent> {
-    if fact.retained {
-        return Some(Silent::Retained);
-    }
-    if !fact.cached {
-        return None;
-    }
-    if state.online_since.is_some_and(|at| fact.received_at < at + rules.online_grace) {
-        return Some(Silent::GatewayStarted);
-    }
-    match fact.last_seen {
-        Some(at) if fact.received_at - at > rules.last_seen_age_max => Some(Silent::CachedState),
-        None if !fact.time_certain => Some(Silent::WaitedSomewhere),
-        _ => None,
-    }
-}
-
-fn level_read(state: &mut DeviceState, level: Level, best: Class, fact: &Fact, rules: &SensorRules) -> Vec<Verdict> {
-    let silent = silent(state, fact, rules);
-    let waited = fact.cached && !fact.time_certain;
-    let Some(held) = state.held else {
-        if !waited {
-            take_over(state, level, fact.observed_at);
-        }
-        return vec![Verdict::Baseline(silent.unwrap_or(Silent::FirstLevel))];
-    };
-    // Without a number nobody knows which of the two is newer: another instance may have handed in what came after it (F5), and a
-    // broker keeps what was once told to keep. It takes the stored level away and gives none.
-    let contradicts = held.level != level && (waited || (fact.cached && fact.retained));
-    if let Some(why) = silent {
-        if contradicts {
-            state.forget_level();
-        } else if held.level != level {
-            take_over(state, level, fact.received_at);
-        }
-        return vec![Verdict::Baseline(why)];
-    }
-    if held.level == level {
-        let later = fact.observed_at.max(held.since);
-        return vec![lasted(state, later, rules).unwrap_or(Verdict::Unchanged)];
-    }
-    if fact.observed_at < held.since && !fact.cached {
-        return vec![Verdict::Rejected(Rejection::OutOfOrder)];
-    }
-    // A gateway's messages carry no event time, only ours; between instances our clocks differ a little and arrival order decides.
-    let fact = &Fact { observed_at: fact.observed_at.max(held.since), ..*fact };
-    let mut verdicts = Vec::new();
-    if state.opening.is_some() {
-        verdicts.push(lasted(state, fact.observed_at, rules).unwrap_or(Verdict::Disturbed));
-    }
-    take_over(state, level, fact.observed_at);
-    if contradicts {
-        state.forget_level();
-    }
-    if held.level != Level::Closed {
-        // Only an opening that starts from closed says that somebody got up.
-        verdicts.push(Verdict::Moved);
-        return verdicts;
-    }
-    let closed_for = fact.observed_at - held.since;
-    let sufficient = best == Class::A && state.calibrated && fact.time_certain && closed_for >= rules.closed_min && level == Level::Open;
-    verdicts.push(if sufficient {
-        state.opening = Some(Opening { at: fact.observed_at, key: fact.key });
-        Verdict::Settling { until: fact.observed_at + rules.settle }
-    } else {
-        Verdict::Evidence { class: Class::B, deed: Deed::Opened, observed_at: fact.observed_at, key: fact.key }
-    });
-    verdicts
-}
-
-fn take_over(state: &mut DeviceState, level: Level, since: DateTime<Utc>) {
-    state.held = Some(HeldLevel { level, since });
-    state.opening = None;
-}
-
-fn lasted(state: &mut DeviceState, until: DateTime<Utc>, rules: &SensorRules) -> Option<Verdict> {
-    let opening = state.opening.filter(|opening| until >= opening.at + rules.settle)?;
-    state.opening = None;
-    Some(Verdict::Evidence { class: Class::A, deed: Deed::Opened, observed_at: opening.at, key: opening.key })
 }
 
 #[cfg(test)]

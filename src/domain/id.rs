@@ -102,6 +102,11 @@ pub fn refused_press(device: Uuid, press: &str, recipient: Uuid) -> Uuid {
     derive(&["refused", &device.to_string(), press, &recipient.to_string()])
 }
 
+/// Something else that the same message of such a device says.
+pub fn device_beside(device: Uuid, at_ms: i64, nth: u8) -> Uuid {
+    derive(&["beside", &device.to_string(), &at_ms.to_string(), &nth.to_string()])
+}
+
 /// A change of level of a device that numbers nothing: named by the moment at which it was first seen.
 pub fn device_edge(device: Uuid, at_ms: i64) -> Uuid {
     derive(&["edge", &device.to_string(), &at_ms.to_string()])

@@ -3,9 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::native::{Kind, Message};
-use super::said::{Note, Saying, Word};
+use super::said::{Cause, Note, Said, Saying, Word};
 use super::zigbee2mqtt::Report;
-use crate::domain::evidence::{EventKey, Fact, Reading, SensorRules, Wall, sent_at};
+use crate::domain::evidence::{EventKey, Fact, Mover, Reading, SensorRules, Wall, sent_at};
 
 /// How a message came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,32 +61,47 @@ pub fn of_zigbee2mqtt(report: &Report, delivery: Delivery) -> Vec<Fact> {
 /// Facts of a message of any other ecosystem, polarity applied, all as of its arrival. Every one of them repeats its states after a
 /// reconnect, so the start-up and age rules apply.
 pub fn of_saying(saying: &Saying, last_seen: Option<DateTime<Utc>>, delivery: Delivery) -> Vec<Fact> {
-    let over = (saying.note == Some(Note::Cleared)).then_some(Reading::HelpState { on: false });
-    saying.facts.iter().map(|said| reading(said.word)).chain(over).map(|reading| cached(reading, last_seen, delivery)).collect()
+    // Who moved a curtain comes before where it is.
+    let moved = saying.cause.map(|cause| match cause {
+        Cause::PulledOpen => Reading::PulledOpen,
+        Cause::Button => Reading::Moved { by: Mover::Button },
+        Cause::Afar => Reading::Moved { by: Mover::Afar },
+    });
+    let noted = match saying.note {
+        Some(Note::Cleared) => Some(Reading::HelpState { on: false }),
+        Some(Note::OkButton) => Some(Reading::OkButton),
+        _ => None,
+    };
+    let said = saying.facts.iter().map(reading);
+    moved.into_iter().chain(said).chain(noted).map(|reading| cached(reading, last_seen, delivery)).collect()
 }
 
-fn reading(word: Word) -> Reading {
-    match word {
+fn reading(said: &Said) -> Reading {
+    match said.word {
         Word::ContactOpen => Reading::Contact { open: true },
         Word::ContactClosed => Reading::Contact { open: false },
         Word::CurtainOpen => Reading::Cover { percent: 100, moving: false },
         Word::CurtainPartial => Reading::Cover { percent: 50, moving: false },
         Word::CurtainClosed => Reading::Cover { percent: 0, moving: false },
+        Word::Illuminance => said.value.map_or(Reading::Health, |lux| Reading::Light { centilux: centilux(lux) }),
         Word::Motion => Reading::Motion { seen: true },
         Word::MotionClear => Reading::Motion { seen: false },
+        Word::Vibration => Reading::Shaken,
         Word::Help => Reading::HelpButton,
         Word::HelpState => Reading::HelpState { on: true },
         Word::Online => Reading::Online,
-        Word::Illuminance
-        | Word::Vibration
-        | Word::Tilt
-        | Word::ManualAction
-        | Word::Battery
-        | Word::BatteryMillivolt
-        | Word::BatteryLow
-        | Word::Tamper
-        | Word::Offline => Reading::Health,
+        // A tilt is how a thing hangs, and a pull by hand may have closed it: `cause` says whether it opened.
+        Word::Tilt | Word::ManualAction | Word::Battery | Word::BatteryMillivolt | Word::BatteryLow | Word::Tamper | Word::Offline => {
+            Reading::Health
+        }
     }
+}
+
+/// Hundredths of a lux; what no sensor can see counts as the brightest.
+fn centilux(lux: f64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float keeps to the range")]
+    let whole = (lux * 100.0).round() as u32;
+    whole
 }
 
 /// The gateway or a device of it came online.
@@ -95,9 +110,19 @@ pub fn online(delivery: Delivery) -> Fact {
 }
 
 fn cached(reading: Reading, last_seen: Option<DateTime<Utc>>, delivery: Delivery) -> Fact {
+    let at_ms = delivery.received_at.timestamp_millis();
+    // A message may say several things at once, and each is a signal of its own.
+    let key = match reading {
+        Reading::Motion { .. } => EventKey::Beside { at_ms, nth: 1 },
+        Reading::Light { .. } | Reading::LightJump { .. } => EventKey::Beside { at_ms, nth: 2 },
+        Reading::Shaken => EventKey::Beside { at_ms, nth: 3 },
+        Reading::OkButton => EventKey::Beside { at_ms, nth: 4 },
+        Reading::HelpButton | Reading::HelpState { .. } => EventKey::Beside { at_ms, nth: 5 },
+        _ => EventKey::Edge { at_ms },
+    };
     Fact {
         reading,
-        key: EventKey::Edge { at_ms: delivery.received_at.timestamp_millis() },
+        key,
         observed_at: delivery.received_at,
         received_at: delivery.received_at,
         time_certain: !delivery.waited,
@@ -113,11 +138,11 @@ fn native_reading(kind: Kind) -> Reading {
         Kind::CoverPercent(percent) => Reading::Cover { percent, moving: false },
         Kind::HelpButton { .. } => Reading::HelpButton,
         Kind::OkButton => Reading::OkButton,
-        Kind::LuxJump { before, after } if after > before => Reading::LightJump,
-        Kind::LuxJump { .. }
-        | Kind::CentiLux(_)
-        | Kind::Motion(_)
-        | Kind::Vibration(_)
+        Kind::CentiLux(centilux) => Reading::Light { centilux },
+        Kind::LuxJump { before, after } => Reading::LightJump { before: before.saturating_mul(100), after: after.saturating_mul(100) },
+        Kind::Motion(level) => Reading::Motion { seen: level > 0 },
+        Kind::Vibration(level) if level > 0 => Reading::Shaken,
+        Kind::Vibration(_)
         | Kind::TiltDegrees(_)
         | Kind::Tamper(_)
         | Kind::BatteryMillivolt(_)

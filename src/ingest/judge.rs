@@ -22,6 +22,8 @@ pub struct DeviceSignal {
     pub key: EventKey,
     pub kind: SignalKind,
     pub class: Evidence,
+    /// What was seen to happen; a press for help is its own word.
+    pub deed: Option<Deed>,
     pub observed_at: DateTime<Utc>,
 }
 
@@ -172,7 +174,10 @@ fn note_health(device: &mut Device, kind: Kind, at: DateTime<Utc>) {
             device.cells_read(Some(battery_percent(millivolt)), at);
         }
         Kind::Tamper(_) => device.tampered_at = Some(at),
-        Kind::Lost(count) => device.lost_events = device.lost_events.saturating_add(i64::from(count)),
+        Kind::Lost(count) => {
+            device.lost_events = device.lost_events.saturating_add(i64::from(count));
+            device.lost_at = Some(at);
+        }
         _ => {}
     }
 }
@@ -258,10 +263,10 @@ fn note_report(device: &mut Device, report: &Report, at: DateTime<Utc>) {
 /// Zigbee2MQTT says whether it reaches a device, or for each of its devices whether it runs itself.
 pub fn availability(device: &mut Device, online: bool, way: Way, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
     if !online {
-        device.status = DeviceStatus::Offline;
+        device.unreachable(way.delivery.received_at);
         return unheard(device, rules);
     }
-    device.status = DeviceStatus::Online;
+    device.reachable();
     let state = device.state()?;
     Ok(judge(device, state, &[facts::online(way.delivery)], way.delivery.received_at, rules))
 }
@@ -296,18 +301,18 @@ fn signal(device_id: Uuid, verdict: Verdict) -> Option<DeviceSignal> {
     match verdict {
         Verdict::Evidence { class, deed, observed_at, key } => {
             let kind = match deed {
-                Deed::Opened => SignalKind::Open,
-                Deed::PressedOk | Deed::LightChanged | Deed::Stirred => SignalKind::Activity,
+                Deed::Opened | Deed::MotorOpened | Deed::ButtonOpened | Deed::OpenedOnTime | Deed::OpenedFromAfar => SignalKind::Open,
+                Deed::PressedOk | Deed::LightChanged | Deed::Stirred | Deed::Shaken => SignalKind::Activity,
             };
             let class = match class {
                 Class::A => Evidence::A,
                 Class::B => Evidence::B,
                 Class::C => Evidence::C,
             };
-            Some(DeviceSignal { device_id, key, kind, class, observed_at })
+            Some(DeviceSignal { device_id, key, kind, class, deed: Some(deed), observed_at })
         }
         Verdict::Help { press, observed_at, .. } => {
-            Some(DeviceSignal { device_id, key: press, kind: SignalKind::Help, class: Evidence::A, observed_at })
+            Some(DeviceSignal { device_id, key: press, kind: SignalKind::Help, class: Evidence::A, deed: None, observed_at })
         }
         _ => None,
     }

@@ -121,19 +121,31 @@ pub enum Note {
     LateWill,
 }
 
+/// Who or what moved a motorised curtain, as far as the device says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody pulled at it and it opened.
+    PulledOpen,
+    /// The button on the wall.
+    Button,
+    /// A command: from a telephone, a scene, a timer.
+    Afar,
+}
+
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Saying {
     pub facts: Vec<Said>,
     pub note: Option<Note>,
+    pub cause: Option<Cause>,
 }
 
 impl Saying {
     pub fn nothing(note: Note) -> Self {
-        Self { facts: Vec::new(), note: Some(note) }
+        Self { note: Some(note), ..Self::default() }
     }
 
     pub fn only(word: Word, value: Option<f64>) -> Self {
-        Self { facts: vec![Said { word, value }], note: None }
+        Self { facts: vec![Said { word, value }], ..Self::default() }
     }
 
     pub fn reachable(online: bool) -> Self {
@@ -156,6 +168,11 @@ impl Gather {
     /// The first note stands.
     pub fn note(&mut self, note: Note) {
         self.saying.note.get_or_insert(note);
+    }
+
+    /// What set the motor going.
+    pub fn moved_by(&mut self, cause: Cause) {
+        self.saying.cause = Some(cause);
     }
 
     pub fn drop_field(&mut self) {

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::said::{Gather, Note, Refusal, Saying, object, reachable, said};
+use super::said::{Cause, Gather, Note, Refusal, Saying, object, reachable, said};
 use super::settings::Settings;
 
 /// What the sensors of a Bluetooth contact are when they were paired in the usual order; the register knows better.
@@ -70,6 +70,9 @@ fn notice(gather: &mut Gather, fields: &Map<String, Value>, settings: &Settings)
 
 fn component(gather: &mut Gather, name: &str, state: &Map<String, Value>, settings: &Settings) {
     let (kind, number) = name.split_once(':').unwrap_or((name, ""));
+    if kind == "cover" && state.get("state").and_then(Value::as_str) == Some("opening") {
+        source(gather, said(state, "source").and_then(Value::as_str));
+    }
     match kind {
         "cover" if state.get("pos_control") == Some(&Value::Bool(false)) => gather.note(Note::NoPosition),
         "cover" => match said(state, "current_pos") {
@@ -97,6 +100,16 @@ fn component(gather: &mut Gather, name: &str, state: &Map<String, Value>, settin
             }
         }
         _ => gather.note(Note::Ignored),
+    }
+}
+
+/// Who set a motor going. Only where it begins to move: where it ends, the source is what stopped it, such as its limit switch, and
+/// that is so for timers as well.
+fn source(gather: &mut Gather, source: Option<&str>) {
+    match source {
+        Some("button") => gather.moved_by(Cause::Button),
+        Some("init" | "limit_switch" | "timeout" | "obstruction" | "safety_switch" | "overpower") | None => {}
+        Some(_) => gather.moved_by(Cause::Afar),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The round of a day: who is looked at, in walking order. Computed from pairings, duties and leaves, never stored.
 
 pub mod look;
+mod sensor;
 pub mod sheet;
 
 use std::collections::BTreeSet;
@@ -14,7 +15,9 @@ use super::{Result, Tx, bulk, case, roster};
 use crate::domain::absence::AbsenceFact;
 use crate::domain::check::{CheckState, Slot};
 use crate::domain::day;
-use crate::domain::signal::Sign;
+use crate::domain::device::{Unfit, human_look};
+use crate::domain::evidence::hint::{self, Shown};
+use crate::domain::signal::{SensorPolicy, Sign};
 use crate::on;
 
 /// One window of a round.
@@ -39,11 +42,14 @@ pub struct Stop {
     pub window_opens_at: DateTime<Utc>,
     pub deadline_at: DateTime<Utc>,
     pub cutoff_at: DateTime<Utc>,
-    /// The latest sensor evidence of this check's span, of a sensor that still speaks for her: kind and time.
-    pub sensor_kind: Option<String>,
-    pub sensor_at: Option<DateTime<Utc>>,
-    /// She has a sensor, and it is silent: only a look counts.
-    pub sensor_silent: bool,
+    #[sqlx(try_from = "String")]
+    pub sensor_policy: SensorPolicy,
+    /// What sensors that still speak for her showed in this check's span.
+    #[sqlx(skip)]
+    pub sensor: Option<Shown>,
+    /// Why only a look counts, although a sensor is agreed.
+    #[sqlx(skip)]
+    pub human_look: Option<Unfit>,
     /// Somebody says that she is away, and nobody has confirmed it: it excuses nothing.
     #[sqlx(skip)]
     pub proposed_absence: Option<AbsenceFact>,
@@ -96,28 +102,23 @@ pub async fn stops(tx: &mut Tx, site_id: Uuid, seniors: &[Uuid], date: NaiveDate
     let sql = bulk::text(
         tx,
         "select s.id as senior_id, c.id as check_id, s.name, s.called, s.phone, s.hearing_hint, h.building_id, b.name as building, h.unit, h.floor,
-            h.room, h.window_hint, c.state, c.expected_sign, c.window_opens_at, c.deadline_at, c.cutoff_at, sensor.kind as sensor_kind,
-            sensor.observed_at as sensor_at,
-            exists (select 1 from device d where d.site_id = s.site_id and d.senior_id = s.id and d.status = 'offline' and d.revoked_at is null)
-                as sensor_silent
+            h.room, h.window_hint, c.state, c.expected_sign, c.window_opens_at, c.deadline_at, c.cutoff_at, c.sensor_policy
          from {rows}
          join daily_check c on c.site_id = {site:uuid} and c.senior_id = {id:uuid} and c.local_date = $2 and c.slot = $3
          join senior s on s.site_id = c.site_id and s.id = c.senior_id
          join home h on h.site_id = s.site_id and h.id = s.home_id
          join place b on b.site_id = h.site_id and b.id = h.building_id
-         left join signal sensor on sensor.site_id = c.site_id and sensor.id = (
-            select latest.id from signal latest where latest.site_id = c.site_id and latest.senior_id = c.senior_id and latest.source = 'device'
-              and latest.standing = 'accepted' and latest.observed_at >= c.counts_from and latest.observed_at < c.day_ends_at
-              and not exists (select 1 from device d where d.site_id = latest.site_id and d.id = latest.device_id
-                and (d.senior_id is null or d.senior_id <> latest.senior_id))
-            order by latest.observed_at desc, latest.id desc limit 1)
          order by b.walk_order, b.name, h.walk_order, h.unit, h.room, s.id",
     );
     let mut stops: Vec<Stop> =
         on!(tx, |conn| sqlx::query_as(AssertSqlSafe(sql)).bind(&rows).bind(date).bind(slot.as_str()).fetch_all(conn).await)?;
+    let mut noted = sensor::noted(tx, &rows, date, slot).await?;
+    let relied = sensor::relied(tx, &rows).await?;
     let mut absences = case::absences(tx, site_id, seniors, date).await?;
     for stop in &mut stops {
         let of_senior = absences.remove(&stop.senior_id).unwrap_or_default();
+        stop.sensor = noted.remove(&stop.senior_id).and_then(|noted| hint::shown(&noted));
+        stop.human_look = human_look(stop.sensor_policy, relied.get(&stop.senior_id).map_or(&[], Vec::as_slice));
         stop.proposed_absence = of_senior.into_iter().find(|absence| absence.is_proposed_on(date));
     }
     Ok(stops)

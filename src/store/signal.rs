@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::case::{self, Span};
 use super::{Error, Result, Tx, bulk, plan, watch};
 use crate::domain::case::Event;
+use crate::domain::evidence::Deed;
 use crate::domain::refusal::Refusal;
 use crate::domain::signal::{Evidence, SignalFact, SignalKind, Source, Standing, standing};
 use crate::on;
@@ -32,6 +33,9 @@ pub struct NewSignal {
     pub device_id: Option<Uuid>,
     pub source: Source,
     pub evidence: Option<Evidence>,
+    /// What a sensor saw happen. Left out of the content of people's signals, so that a repeat from before stays the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deed: Option<Deed>,
     pub replaces: Option<Uuid>,
     pub reason: Option<String>,
     pub note: Option<String>,
@@ -154,15 +158,15 @@ async fn insert(tx: &mut Tx, site_id: Uuid, fresh: &[(&NewSignal, Standing)], no
             json!({
                 "site": site_id, "id": signal.id, "senior": signal.senior_id, "kind": signal.kind.as_str(), "observed": bulk::time(signal.observed_at),
                 "received": bulk::time(now), "observed_by": signal.observed_by, "entered_by": signal.entered_by, "device": signal.device_id,
-                "source": signal.source.as_str(), "evidence": signal.evidence.map(Evidence::as_str), "standing": standing.as_str(),
+                "source": signal.source.as_str(), "evidence": signal.evidence.map(Evidence::as_str), "deed": signal.deed.map(Deed::as_str), "standing": standing.as_str(),
                 "replaces": signal.replaces, "reason": signal.reason, "note": signal.note, "hash": bulk::hex(&signal.content_hash()),
             })
         })
         .collect();
-    let sql = "insert into signal (site_id, id, senior_id, kind, observed_at, received_at, observed_by, entered_by, device_id, source, evidence,
+    let sql = "insert into signal (site_id, id, senior_id, kind, observed_at, received_at, observed_by, entered_by, device_id, source, evidence, deed,
             standing, replaces_id, reason, note, content_hash)
         select {site:uuid}, {id:uuid}, {senior:uuid}, {kind:text}, {observed:time}, {received:time}, {observed_by:uuid}, {entered_by:uuid},
-            {device:uuid}, {source:text}, {evidence:text}, {standing:text}, {replaces:uuid}, {reason:text}, {note:text}, {hash:bytes} from {rows}";
+            {device:uuid}, {source:text}, {evidence:text}, {deed:text}, {standing:text}, {replaces:uuid}, {reason:text}, {note:text}, {hash:bytes} from {rows}";
     bulk::execute(tx, sql, &rows).await?;
     Ok(())
 }

@@ -32,6 +32,7 @@ pub fn by_member(senior: Uuid, kind: SignalKind, observed_at: DateTime<Utc>, mem
         device_id: None,
         source: Source::Member,
         evidence: None,
+        deed: None,
         replaces: None,
         reason: None,
         note: None,

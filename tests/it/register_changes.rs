@@ -150,7 +150,12 @@ async fn reading(app: &App, world: &World, device: Uuid, time: &str) {
 async fn shown_by_sensor(app: &App, world: &World) -> Option<String> {
     let (site, who) = (world.site, world.primary);
     let stops = done!(app, |tx| round::of_member(&mut tx, site, who, day("2026-11-23"), Slot::Morning)).unwrap();
-    stops.into_iter().find(|stop| stop.senior_id == world.seniors[0]).expect("she is in the round").sensor_kind
+    stops
+        .into_iter()
+        .find(|stop| stop.senior_id == world.seniors[0])
+        .expect("she is in the round")
+        .sensor
+        .map(|shown| shown.noted.kind.to_string())
 }
 
 // I31: a device speaks only for the senior whose curtain it sees.

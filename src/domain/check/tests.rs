@@ -197,6 +197,35 @@ fn a_sensor_closes_a_check_only_in_time_and_a_silent_one_closes_nothing() {
     assert_eq!(judge(&assist, &[sensed(1, K::Open, "08:00:00")], &[], "09:45:00").state, S::NotObserved);
 }
 
+/// A sensor may only add an ok: whatever else sensors say, no check becomes worse by it, and without class A none becomes ok.
+#[test]
+fn a_sensor_only_adds_an_ok_whatever_it_says() {
+    use crate::domain::signal::Evidence;
+    let people = [
+        vec![],
+        vec![said(1, K::Closed, "07:00:00")],
+        vec![said(1, K::NotVisible, "07:00:00")],
+        vec![said(1, K::Open, "07:00:00")],
+        vec![said(1, K::Help, "07:00:00")],
+    ];
+    for policy in SensorPolicy::ALL {
+        let check = CheckView { sensor_policy: *policy, ..check() };
+        for looks in &people {
+            let before = judge(&check, looks, &[], "09:45:00").state;
+            for kind in [K::Open, K::Closed, K::Activity] {
+                for evidence in [Some(Evidence::A), Some(Evidence::B), Some(Evidence::C), None] {
+                    let mut all = looks.clone();
+                    all.push(SignalFact { evidence, ..sensed(9, kind, "08:00:00") });
+                    let after = judge(&check, &all, &[], "09:45:00").state;
+                    let speaks = *policy == SensorPolicy::Sufficient && evidence == Some(Evidence::A) && kind != K::Closed;
+                    let expected = if speaks && before != S::Help { S::Ok } else { before };
+                    assert_eq!(after, expected, "{policy} {kind} {evidence:?} beside {before}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_decides_nothing_decides_nothing() {
     for standing in [Standing::ClockSuspect, Standing::TooOld, Standing::Quarantined] {

@@ -247,7 +247,7 @@ fn the_wall_clock_of_a_device_is_a_hint() {
 proptest! {
     #[test]
     fn keys_read_back_as_written(boot_n: u32, seq: u32, index: u8, at_ms: i64, noise in ".{0,24}") {
-        for key in [EventKey::Numbered { boot_n, seq, index }, EventKey::Edge { at_ms }] {
+        for key in [EventKey::Numbered { boot_n, seq, index }, EventKey::Edge { at_ms }, EventKey::Beside { at_ms, nth: index }] {
             prop_assert_eq!(EventKey::parse(&key.text()), Some(key));
         }
         let _ = EventKey::parse(&noise);
@@ -317,4 +317,34 @@ fn a_curtain_pulled_by_hand_suffices_and_a_kept_one_does_not() {
     assert!(matches!(verdicts[..], [Verdict::Evidence { class: Class::A, deed: Deed::Opened, .. }]), "{verdicts:?}");
     let (_, verdicts) = assess(DeviceState::default(), &Fact { retained: true, ..pulled }, &RULES());
     assert_eq!(verdicts, [Verdict::Rejected(Rejection::Retained)]);
+}
+
+/// One sensor may report both: a room in which nobody moves is not a closed curtain.
+#[test]
+fn movement_and_calls_for_help_never_move_the_curtain() {
+    let (state, _) = play(DeviceState { calibrated: true, ..DeviceState::default() }, &[contact(true, at(0))]);
+    let others = [
+        fact(Reading::Motion { seen: true }, at(1)),
+        fact(Reading::Motion { seen: false }, at(2)),
+        call(true, at(3)),
+        call(false, at(4)),
+        fact(Reading::Shaken, at(5)),
+    ];
+    let (state, _) = play(state, &others);
+    assert_eq!(state.held.map(|held| held.level), Some(Level::Open));
+    assert_eq!(play(state, &[contact(true, at(60))]).1, [Verdict::Unchanged], "it is open as it was");
+}
+
+#[test]
+fn a_shaken_rail_is_one_hint_however_long_it_shakes() {
+    let shaken = |minutes| fact(Reading::Shaken, at(minutes));
+    let classes = |facts: &[Fact]| -> Vec<Class> {
+        let hint = |verdict: Verdict| if let Verdict::Evidence { class, deed: Deed::Shaken, .. } = verdict { Some(class) } else { None };
+        play(DeviceState::default(), facts).1.into_iter().filter_map(hint).collect()
+    };
+    assert_eq!(classes(&[shaken(0), shaken(1), shaken(9), shaken(18)]), [Class::B], "shaking goes on");
+    assert_eq!(classes(&[shaken(0), shaken(10)]), [Class::B; 2]);
+    for late in [Fact { retained: true, ..shaken(0) }, Fact { time_certain: false, ..shaken(0) }] {
+        assert_eq!(classes(&[late]), []);
+    }
 }

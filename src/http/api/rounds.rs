@@ -14,8 +14,11 @@ use super::entry::by;
 use crate::app::App;
 use crate::domain::access::Capability;
 use crate::domain::check::{CheckState, Slot};
+use crate::domain::device::Unfit;
+use crate::domain::evidence::Deed;
+use crate::domain::evidence::hint::Shown;
 use crate::domain::refusal::Refusal;
-use crate::domain::signal::{Sign, SignalKind};
+use crate::domain::signal::{Evidence, Sign, SignalKind};
 use crate::http::HttpState;
 use crate::http::answer::Answer;
 use crate::http::caller::Caller;
@@ -79,11 +82,10 @@ pub struct Stop {
     pub look: Option<Look>,
     /// In one's own round: who goes up with the walker if nobody opens.
     pub companion: Option<Person>,
-    /// What a sensor has shown in this slot, if anything.
-    pub sensor_kind: Option<String>,
-    pub sensor_at: Option<DateTime<Utc>>,
-    /// Her sensor is silent, which is a matter of the device: please look at the window.
-    pub sensor_silent: bool,
+    /// What sensors have shown in this slot, if anything.
+    pub sensor: Option<Sensed>,
+    /// A sensor is agreed and will say nothing that counts, for this reason: please look at the window.
+    pub human_look: Option<Unfit>,
     /// Somebody says that she is away, and nobody has confirmed it: please look as usual.
     pub proposed_absence: Option<AbsenceWord>,
     /// When a person last saw her or heard her voice.
@@ -93,6 +95,24 @@ pub struct Stop {
     /// On a list to print.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sheet: Option<Lines>,
+}
+
+/// What a sensor saw. Only class A can make a check ok, and only where that is agreed.
+#[derive(Serialize, ToSchema)]
+pub struct Sensed {
+    pub kind: SignalKind,
+    pub class: Evidence,
+    pub deed: Option<Deed>,
+    pub observed_at: DateTime<Utc>,
+    /// Another sort of hint came shortly before: both together are a strong hint, and still no "ok".
+    pub with: Option<Deed>,
+}
+
+impl From<Shown> for Sensed {
+    fn from(shown: Shown) -> Self {
+        let noted = shown.noted;
+        Self { kind: noted.kind, class: noted.class, deed: noted.deed, observed_at: noted.at, with: shown.with.and_then(|with| with.deed) }
+    }
 }
 
 /// The latest look at one window.
@@ -260,9 +280,8 @@ impl Stop {
             look_again_at,
             look: None,
             companion: None,
-            sensor_kind: stop.sensor_kind,
-            sensor_at: stop.sensor_at,
-            sensor_silent: stop.sensor_silent,
+            sensor: stop.sensor.map(Sensed::from),
+            human_look: stop.human_look,
             proposed_absence: stop.proposed_absence.map(AbsenceWord::from),
             last_contact_at: contact.last_contact_at,
             contact_overdue: contact.overdue,

@@ -209,6 +209,7 @@ impl SignalInput {
             device_id: None,
             source: Source::Member,
             evidence: None,
+            deed: None,
             replaces: self.replaces,
             reason: self.reason.map(|text| text.0),
             note: self.note.map(|text| text.0),

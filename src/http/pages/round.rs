@@ -17,9 +17,9 @@ use super::page;
 use crate::app::App;
 use crate::domain::absence::{ABSENCE_DAYS_MAX, AbsenceKind};
 use crate::domain::check::{CheckState, Slot};
-use crate::domain::signal::SignalKind;
+use crate::domain::signal::{Evidence, SignalKind};
 use crate::http::HttpState;
-use crate::http::api::rounds::{self, Asked, Stop};
+use crate::http::api::rounds::{self, Asked, Sensed, Stop};
 use crate::http::caller::Caller;
 use crate::http::error::HttpError;
 use crate::http::json::StrictQuery;
@@ -97,6 +97,26 @@ impl RoundPage {
             kind if kind == sign.shown_by() => self.frame.word("round.shown", sign),
             kind if kind == sign.missed_by() => self.frame.word("round.missed", sign),
             kind => self.frame.word("door.sign", kind),
+        }
+    }
+
+    /// What a sensor saw, and what that is worth.
+    fn sensed(&self, sensor: &Sensed) -> Said {
+        let time = self.frame.time(&sensor.observed_at);
+        let Some(deed) = sensor.deed else {
+            return self.frame.say("round.sensor").with("time", time).with("what", self.frame.word("round.seen", sensor.kind));
+        };
+        let what = self.frame.word("round.deed", deed);
+        match (sensor.class, sensor.with) {
+            (Evidence::A, _) => self.frame.say("round.sensor").with("time", time).with("what", what),
+            (Evidence::B, Some(with)) => {
+                let with = self.frame.word("round.deed", with);
+                self.frame.say("round.sensor_strong").with("time", time).with("with", with).with("what", what)
+            }
+            (Evidence::B, None) => self.frame.say("round.sensor_hint").with("time", time).with("what", what),
+            (Evidence::C, _) => {
+                self.frame.say("round.sensor_no_sign").with("time", time).with("what", self.frame.word("round.no_sign", deed))
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::*;
-use crate::domain::evidence::{DeviceState, HeldLevel, Level, Verdict, assess};
+use crate::domain::evidence::{DeviceState, HeldLevel, Lasting, Level, Memory, Verdict, assess};
 use crate::ingest::explain::{Explainer, Family};
 use crate::ingest::settings::Settings;
 
@@ -100,9 +100,15 @@ fn what_is_stale_or_repeated_is_no_news_and_every_fresh_change_is_seen() {
             let state =
                 states.entry(row.sensor(fact.reading)).or_insert_with(|| DeviceState { calibrated: true, ..DeviceState::default() });
             // The messages begin in the middle of a life: what changes was the other way round before.
-            let begins = state.held.is_none() || STARTS_ANEW.contains(&row.text("id"));
-            if begins && row.is("edge") {
-                state.held = Some(HeldLevel { level: held, since: row.at - TimeDelta::hours(9) });
+            let known = state.held.is_some() || state.memory != Memory::default();
+            if row.is("edge") && (!known || STARTS_ANEW.contains(&row.text("id"))) {
+                let since = row.at - TimeDelta::hours(9);
+                let before = Some(Lasting { on: held == Level::Open, since });
+                match fact.reading {
+                    Reading::Motion { .. } => state.memory.motion = before,
+                    Reading::HelpState { .. } => state.memory.call = before,
+                    _ => state.held = Some(HeldLevel { level: held, since }),
+                }
             }
             let (next, verdicts) = assess(state.clone(), &fact, &rules);
             *state = next;

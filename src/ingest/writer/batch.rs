@@ -254,6 +254,7 @@ fn new_signal(said: &DeviceSignal, senior_id: Uuid) -> NewSignal {
         device_id: Some(said.device_id),
         source: Source::Device,
         evidence: Some(said.class),
+        deed: said.deed,
         replaces: None,
         reason: None,
         note: None,
@@ -264,6 +265,7 @@ fn signal_id(device: Uuid, key: EventKey) -> Uuid {
     match key {
         EventKey::Numbered { boot_n, seq, index } => id::device_signal(device, i64::from(boot_n), i64::from(seq), usize::from(index)),
         EventKey::Edge { at_ms } => id::device_edge(device, at_ms),
+        EventKey::Beside { at_ms, nth } => id::device_beside(device, at_ms, nth),
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{Topic, decode_online};
-use crate::ingest::said::{Gather, Note, Refusal, Saying, Word, bit, json, number, said, text, truth};
+use crate::ingest::said::{Cause, Gather, Note, Refusal, Saying, Word, bit, json, number, said, text, truth};
 use crate::ingest::settings::Settings;
 
 pub fn decode(base: &str, topic: &str, payload: &[u8], settings: &Settings) -> Result<Saying, Refusal> {
@@ -110,7 +110,11 @@ fn press(gather: &mut Gather, action: &str, angle: Option<f64>, settings: &Setti
         "emergency" | "sos" | "SOS" | "panic" => gather.say(Word::Help, None),
         "vibration" | "shake" | "drop" | "triple_strike" => gather.vibration(Some(true)),
         "tilt" => gather.say(Word::Tilt, angle),
-        "manual_open" | "manual_close" => gather.say(Word::ManualAction, Some(1.0)),
+        "manual_open" => {
+            gather.moved_by(Cause::PulledOpen);
+            gather.say(Word::ManualAction, Some(1.0));
+        }
+        "manual_close" => gather.say(Word::ManualAction, Some(1.0)),
         _ => gather.note(Note::Button),
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::on_board;
 use crate::domain::access::Who;
-use crate::domain::device::{Care, CareFacts, DeviceRole, DeviceStatus, care};
+use crate::domain::device::{Bring, Care, CareFacts, DeviceRole, DeviceStatus, TROUBLE_SHOWN, bring, care};
 use crate::on;
 use crate::store::statistics::in_scope;
 use crate::store::{Result, Tx, unheard};
@@ -26,7 +26,11 @@ pub struct Ailing {
     pub battery_percent: Option<i64>,
     /// The home that it is for, as `called`, building and unit.
     pub home: Option<(String, String, String)>,
+    /// The gateway that it is, or is behind.
+    pub gateway: Option<(Uuid, String)>,
     pub care: Vec<Care>,
+    /// What to take along.
+    pub bring: Vec<Bring>,
 }
 
 #[derive(FromRow)]
@@ -41,8 +45,13 @@ struct DeviceRow {
     battery_percent: Option<i64>,
     battery_low: bool,
     is_bound: bool,
-    is_calibrated: bool,
+    calibrated_at: Option<DateTime<Utc>>,
+    tampered_at: Option<DateTime<Utc>>,
+    lost_at: Option<DateTime<Utc>>,
+    clock_suspect: bool,
     quarantined: bool,
+    gateway_id: Option<Uuid>,
+    gateway: Option<String>,
     called: Option<String>,
     building: Option<String>,
     unit: Option<String>,
@@ -52,11 +61,12 @@ struct DeviceRow {
 pub async fn ailing(tx: &mut Tx, who: &Who, place: Option<Uuid>, whole_site: bool, now: DateTime<Utc>) -> Result<Vec<Ailing>> {
     let sql = concat!(
         "select d.id, d.name, d.role, d.status, d.last_seen_at, d.battery_percent, d.battery_low_since is not null as battery_low,
-            d.senior_id is not null as is_bound, d.calibrated_at is not null as is_calibrated,
+            d.senior_id is not null as is_bound, d.calibrated_at, d.tampered_at, d.lost_at, d.clock_suspect, g.id as gateway_id, g.name as gateway,
             exists (select 1 from quarantined_message q where q.device_id = d.id and q.site_id = d.site_id and q.received_at > $6)
                 as quarantined,
             s.called, b.name as building, h.unit
         from device d
+        left join device g on g.site_id = d.site_id and g.id = coalesce(d.gateway_id, case when d.role = 'gateway' then d.id end)
         left join senior s on s.site_id = d.site_id and s.id = d.senior_id
         left join home h on h.site_id = s.site_id and h.id = s.home_id
         left join place b on b.site_id = h.site_id and b.id = h.building_id
@@ -79,9 +89,13 @@ pub async fn ailing(tx: &mut Tx, who: &Who, place: Option<Uuid>, whole_site: boo
             battery_low: row.battery_low,
             role: row.role,
             is_bound: row.is_bound,
-            is_calibrated: row.is_calibrated,
             quarantined: row.quarantined,
+            tampered_at: row.tampered_at,
+            calibrated_at: row.calibrated_at,
+            lost_lately: row.lost_at.is_some_and(|at| now - at < TROUBLE_SHOWN),
+            clock_suspect: row.clock_suspect,
         };
+        let care = care(&facts, now);
         Ailing {
             id: row.id,
             name: row.name,
@@ -89,7 +103,9 @@ pub async fn ailing(tx: &mut Tx, who: &Who, place: Option<Uuid>, whole_site: boo
             last_seen_at: row.last_seen_at,
             battery_percent: row.battery_percent,
             home: row.called.zip(row.building).zip(row.unit).map(|((called, building), unit)| (called, building, unit)),
-            care: care(&facts),
+            gateway: row.gateway_id.zip(row.gateway),
+            bring: bring(row.role, &care),
+            care,
         }
     });
     Ok(judged.filter(|device| !device.care.is_empty()).collect())

@@ -39,6 +39,11 @@ macro_rules! placed_joins {
 pub(super) use {placed_columns, placed_joins};
 
 impl Placed {
+    /// A gateway stands in no senior's home.
+    pub fn of_gateway(site_id: Uuid, id: Uuid, name: &str) -> Self {
+        Self { site_id, id, name: name.to_owned(), senior_id: None, called: None, unit: None, building: None }
+    }
+
     /// The senior whom it looks after, and how she is named in a message.
     pub fn home(&self) -> Option<(Uuid, Arguments)> {
         let (Some(called), Some(unit), Some(building)) = (&self.called, &self.unit, &self.building) else { return None };

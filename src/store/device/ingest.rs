@@ -130,7 +130,7 @@ pub async fn save(tx: &mut Tx, devices: &[Device]) -> Result<()> {
                 "kid": device.kid, "tampered": time(device.tampered_at), "firmware": device.firmware,
                 "level": device.level, "level_since": time(device.level_since), "opening": time(device.opening_since),
                 "key": device.opening_key, "boot_n": device.boot_n, "boot_id": device.boot_id, "bd": device.bd,
-                "high": device.seq_high, "window": device.seq_window, "lost": device.lost_events, "clock": device.clock_suspect,
+                "high": device.seq_high, "window": device.seq_window, "lost": device.lost_events, "lost_at": time(device.lost_at), "memory": device.memory, "clock": device.clock_suspect,
                 "recent": device.recent_payloads, "settle": time(device.settle_at),
             })
         })
@@ -141,7 +141,7 @@ pub async fn save(tx: &mut Tx, devices: &[Device]) -> Result<()> {
             battery_told_at = case when {low:time} is null then null else battery_told_at end, kid = {kid:int},
             tampered_at = {tampered:time}, firmware = {firmware:text}, level = {level:text}, level_since = {level_since:time},
             opening_since = {opening:time}, opening_key = {key:text}, boot_n = {boot_n:int}, boot_id = {boot_id:int}, bd = {bd:int},
-            seq_high = {high:int}, seq_window = {window:int}, lost_events = {lost:int}, clock_suspect = {clock:bool},
+            seq_high = {high:int}, seq_window = {window:int}, lost_events = {lost:int}, lost_at = {lost_at:time}, memory = {memory:text}, clock_suspect = {clock:bool},
             recent_payloads = {recent:text}, settle_at = {settle:time}
         from {rows} where device.site_id = {site:uuid} and device.id = {id:uuid}";
     bulk::execute(tx, template, &rows).await?;

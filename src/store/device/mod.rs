@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::register::Page;
 use super::{Error, Result, Tx, bulk};
-use crate::domain::device::{Care, CareFacts, Cells, DeviceRole, DeviceStatus, Ecosystem, care};
-use crate::domain::evidence::{DeviceState, EventKey, HeldLevel, Level, Opening, Polarity, ReplayWindow, SensorRules};
+use crate::domain::device::{Care, CareFacts, Cells, DeviceRole, DeviceStatus, Ecosystem, GATEWAY_AWAY_MAX, TROUBLE_SHOWN, care};
+use crate::domain::evidence::{DeviceState, EventKey, HeldLevel, Level, Memory, Opening, Place, Polarity, ReplayWindow, SensorRules};
 use crate::on;
 
 mod around;
@@ -73,9 +73,14 @@ pub struct Device {
     pub seq_high: Option<i64>,
     pub seq_window: i64,
     pub lost_events: i64,
+    pub lost_at: Option<DateTime<Utc>>,
     pub clock_suspect: bool,
     pub recent_payloads: String,
     pub settle_at: Option<DateTime<Utc>>,
+    pub memory: Option<String>,
+    pub timezone: String,
+    pub latitude: f64,
+    pub longitude: f64,
     pub version: i64,
     pub created_at: DateTime<Utc>,
 }
@@ -87,8 +92,11 @@ macro_rules! columns {
          device.polarity_normal, device.calibrated_at, device.expected_interval_seconds, device.installed_by, device.revoked_at,
          device.status, device.last_seen_at, device.online_since, device.silent_after, device.battery_percent,
          device.battery_millivolt, device.battery_low_reports, device.battery_low_since, device.kid, device.tampered_at, device.firmware, device.level, device.level_since, device.opening_since,
-         device.opening_key, device.boot_n, device.boot_id, device.bd, device.seq_high, device.seq_window, device.lost_events,
-         device.clock_suspect, device.recent_payloads, device.settle_at, device.version, device.created_at"
+         device.opening_key, device.boot_n, device.boot_id, device.bd, device.seq_high, device.seq_window, device.lost_events, device.lost_at,
+         device.clock_suspect, device.recent_payloads, device.settle_at, device.memory,
+         (select site.timezone from site where site.id = device.site_id) as timezone,
+         (select site.latitude from site where site.id = device.site_id) as latitude,
+         (select site.longitude from site where site.id = device.site_id) as longitude, device.version, device.created_at"
     };
 }
 use columns;
@@ -125,7 +133,7 @@ pub async fn of_senior(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, now: DateTim
 async fn with_care(tx: &mut Tx, site_id: Uuid, devices: Vec<Device>, now: DateTime<Utc>) -> Result<Vec<Listed>> {
     let ids: Vec<Uuid> = devices.iter().map(|device| device.id).collect();
     let quarantined = quarantined_lately(tx, site_id, &ids, now).await?;
-    let listed = |device: Device| Listed { id: device.id, care: device.care(quarantined.contains(&device.id)), device };
+    let listed = |device: Device| Listed { id: device.id, care: device.care(quarantined.contains(&device.id), now), device };
     Ok(devices.into_iter().map(listed).collect())
 }
 
@@ -146,18 +154,24 @@ async fn quarantined_lately(tx: &mut Tx, site_id: Uuid, ids: &[Uuid], now: DateT
 
 impl Device {
     /// Why somebody should look after it; an ended device needs nothing.
-    fn care(&self, quarantined: bool) -> Vec<Care> {
+    fn care(&self, quarantined: bool, now: DateTime<Utc>) -> Vec<Care> {
         if self.revoked_at.is_some() {
             return Vec::new();
         }
-        care(&CareFacts {
-            status: self.status,
-            battery_low: self.battery_low_since.is_some(),
-            role: self.role,
-            is_bound: self.senior_id.is_some(),
-            is_calibrated: self.calibrated_at.is_some(),
-            quarantined,
-        })
+        care(
+            &CareFacts {
+                status: self.status,
+                battery_low: self.battery_low_since.is_some(),
+                role: self.role,
+                is_bound: self.senior_id.is_some(),
+                quarantined,
+                tampered_at: self.tampered_at,
+                calibrated_at: self.calibrated_at,
+                lost_lately: self.lost_at.is_some_and(|at| now - at < TROUBLE_SHOWN),
+                clock_suspect: self.clock_suspect,
+            },
+            now,
+        )
     }
 
     /// Which way round it is mounted, as far as anybody has found out.
@@ -195,6 +209,12 @@ impl Device {
             window,
             opening,
             recent: serde_json::from_str(&self.recent_payloads).map_err(|_| broken("recent_payloads"))?,
+            memory: match &self.memory {
+                Some(text) => serde_json::from_str(text).map_err(|_| broken("memory"))?,
+                None => Memory::default(),
+            },
+            // A site that nobody can place is told nothing by the light of its windows.
+            place: self.timezone.parse().ok().map(|zone| Place { zone, latitude: self.latitude, longitude: self.longitude }),
         })
     }
 
@@ -210,6 +230,24 @@ impl Device {
         self.seq_high = state.window.map(|window| i64::from(window.high));
         self.seq_window = state.window.map_or(0, |window| window.seen.cast_signed());
         self.recent_payloads = serde_json::to_string(&state.recent).expect("a short list is plain data");
+        self.memory = state.memory.text();
+    }
+
+    /// Its link is gone. Battery devices come and go and are missed by their next report; a gateway says only once that it goes, and
+    /// may be starting anew.
+    pub fn unreachable(&mut self, at: DateTime<Utc>) {
+        self.status = DeviceStatus::Offline;
+        if self.role == DeviceRole::Gateway {
+            self.silent_after = Some(at + GATEWAY_AWAY_MAX);
+        }
+    }
+
+    /// Its link is there. A gateway speaks by its devices: nothing is expected of it.
+    pub fn reachable(&mut self) {
+        self.status = DeviceStatus::Online;
+        if self.role == DeviceRole::Gateway {
+            self.silent_after = None;
+        }
     }
 
     /// Its cells were read; `None` if they say only that they are not low.

@@ -172,7 +172,7 @@ pub async fn bind(
     // From now on it must be heard: a device that never speaks must not stay unnoticed.
     let promised = senior_id.map(|_| silent_after(now, device.expected_interval_seconds));
     let sql = "update device set senior_id = $3, calibrated_at = null, level = null, level_since = null, opening_since = null,
-            opening_key = null, settle_at = null, silent_after = coalesce(silent_after, $4), version = version + 1
+            opening_key = null, settle_at = null, memory = null, silent_after = coalesce(silent_after, $4), version = version + 1
         where site_id = $1 and id = $2";
     on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(senior_id).bind(promised).execute(conn).await.map(|_| ()))?;
     let act = if senior_id.is_some() { "bind" } else { "unbind" };
@@ -201,7 +201,7 @@ pub async fn unbind_all(tx: &mut Tx, site_id: Uuid, senior_id: Uuid, actor_id: O
     let bound: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior_id).fetch_all(conn).await)?;
     super::ingest::lock(tx, &bound).await?;
     let sql = "update device set senior_id = null, calibrated_at = null, level = null, level_since = null, opening_since = null,
-            opening_key = null, settle_at = null, version = version + 1
+            opening_key = null, settle_at = null, memory = null, version = version + 1
         where site_id = $1 and senior_id = $2 and revoked_at is null returning id";
     let mut freed: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql).bind(site_id).bind(senior_id).fetch_all(conn).await)?;
     freed.sort_unstable();

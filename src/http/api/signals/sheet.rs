@@ -148,6 +148,7 @@ impl Sheet {
             device_id: None,
             source: Source::Sheet,
             evidence: None,
+            deed: None,
             replaces: None,
             reason: None,
             note: None,

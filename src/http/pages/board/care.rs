@@ -10,7 +10,7 @@ use super::now::person;
 use super::query_of;
 use crate::app::App;
 use crate::domain::access::Capability;
-use crate::domain::device::Care;
+use crate::domain::device::{Bring, Care};
 use crate::domain::reach::Gap;
 use crate::http::caller::Caller;
 use crate::http::error::HttpError;
@@ -73,6 +73,15 @@ pub struct UnheardRow {
 pub struct Devices {
     pub total: usize,
     pub counts: Vec<(String, usize)>,
+    /// What stands behind one gateway is mended in one walk.
+    pub groups: Vec<DeviceGroup>,
+}
+
+pub struct DeviceGroup {
+    /// `None`: behind no gateway.
+    pub gateway: Option<String>,
+    /// What to take along, with how many need it.
+    pub bring: Vec<String>,
     pub rows: Vec<DeviceRow>,
 }
 
@@ -155,7 +164,7 @@ pub async fn read(app: &App, caller: &Caller, frame: &Frame, place: Option<Uuid>
         unheard_total: found.unheard.len(),
         unheard_more: found.unheard.len().saturating_sub(NAMES_MAX),
         unheard: found.unheard.iter().take(NAMES_MAX).map(|(door, last)| unheard_row(frame, door, last.as_ref())).collect(),
-        devices: found.devices.map(|devices| shown_devices(frame, &devices, NAMES_MAX)),
+        devices: found.devices.map(|devices| shown_devices(frame, &devices)),
         untold: found.untold.map(|untold| UntoldList {
             total: untold.first().map_or(0, |first| first.total),
             rows: untold.into_iter().map(|row| untold_row(frame, row)).collect(),
@@ -212,7 +221,16 @@ fn unheard_row(frame: &Frame, door: &Door, last: Option<&DateTime<Utc>>) -> Unhe
     }
 }
 
-pub fn shown_devices(frame: &Frame, devices: &[Ailing], rows_max: usize) -> Devices {
+fn to_bring(frame: &Frame, devices: &[&Ailing]) -> Vec<String> {
+    let needed = |what: &Bring| devices.iter().filter(|device| device.bring.contains(what)).count();
+    let said = |what: &Bring| {
+        let count = needed(what);
+        (count > 0).then(|| frame.say(&format!("board.bring_{what}")).with("count", count).to_string())
+    };
+    Bring::ALL.iter().filter_map(said).collect()
+}
+
+pub fn shown_devices(frame: &Frame, devices: &[Ailing]) -> Devices {
     let count = |care: &Care| devices.iter().filter(|device| device.care.contains(care)).count();
     let counts = Care::ALL.iter().map(|care| (frame.say(&format!("board.care_{care}")).to_string(), count(care)));
     let row = |device: &Ailing| DeviceRow {
@@ -225,10 +243,22 @@ pub fn shown_devices(frame: &Frame, devices: &[Ailing], rows_max: usize) -> Devi
             |at| frame.say("board.device_last").with("time", frame.when(at)).to_string(),
         ),
     };
+    let mut groups: Vec<(Option<&(Uuid, String)>, Vec<&Ailing>)> = Vec::new();
+    for device in devices {
+        match groups.iter_mut().find(|(gateway, _)| *gateway == device.gateway.as_ref()) {
+            Some((_, behind)) => behind.push(device),
+            None => groups.push((device.gateway.as_ref(), vec![device])),
+        }
+    }
+    let group = |(gateway, behind): (Option<&(Uuid, String)>, Vec<&Ailing>)| DeviceGroup {
+        gateway: gateway.map(|(_, name)| name.clone()),
+        bring: to_bring(frame, &behind),
+        rows: behind.into_iter().map(row).collect(),
+    };
     Devices {
         total: devices.len(),
         counts: counts.filter(|(_, count)| *count > 0).collect(),
-        rows: devices.iter().take(rows_max).map(row).collect(),
+        groups: groups.into_iter().map(group).collect(),
     }
 }
 

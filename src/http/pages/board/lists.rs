@@ -146,7 +146,7 @@ async fn devices(State(app): State<App>, caller: Caller, StrictQuery(query): Str
     let frame = Frame::of(&caller, "/board");
     page(&DevicesPage {
         choices: filter::choices(&places, place),
-        devices: shown_devices(&frame, &devices, usize::MAX),
+        devices: shown_devices(&frame, &devices),
         may_write: caller.may(Capability::DevicesWrite),
         frame,
     })
