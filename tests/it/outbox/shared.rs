@@ -104,6 +104,7 @@ async fn a_sender_that_dies_after_sending_is_taken_over_and_the_receiver_can_tel
             dedupe_key: leased.dedupe_key.clone(),
             call_no: leased.call_no,
             repeated: leased.repeated,
+            after_doubt: false,
             locale: "zh-CN",
             signed_at: leased.signed_at,
             at: app.clock.now(),
