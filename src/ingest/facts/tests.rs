@@ -138,3 +138,46 @@ fn found_word(row: &Row, about: Reading) -> bool {
         _ => meaning == "sos",
     }
 }
+
+/// A timer's movement ends at the limit switch as well: only where it begins says who set it going.
+#[test]
+fn who_moves_a_motor_is_read_where_the_movement_begins() {
+    use Mover::{Afar, Button};
+    let delivery = Delivery { received_at: "2026-11-23T07:00:00+08:00".parse().unwrap(), retained: false, waited: false };
+    let movers = |fields: &str| -> Vec<Reading> {
+        let payload = format!(r#"{{"id":0,{fields}}}"#);
+        let saying = crate::ingest::shelly2::decode("shelly/status/cover:0", payload.as_bytes(), &Settings::default()).unwrap();
+        of_saying(&saying, None, delivery).into_iter().map(|fact| fact.reading).collect()
+    };
+    let open = Reading::Cover { percent: 100, moving: false };
+    for (fields, expected) in [
+        (r#""source":"button","state":"opening","target_pos":100"#, vec![Reading::Moved { by: Button }]),
+        (r#""source":"MQTT","state":"opening","target_pos":100"#, vec![Reading::Moved { by: Afar }]),
+        (r#""source":"something new","state":"opening""#, vec![Reading::Moved { by: Afar }]),
+        (r#""source":"button","state":"closing""#, vec![]),
+        (r#""source":"limit_switch","state":"open","current_pos":100"#, vec![open]),
+    ] {
+        assert_eq!(movers(fields), expected, "{fields}");
+    }
+    let pulled = |action: &str| {
+        let payload = format!(r#"{{"action":"{action}"}}"#);
+        let saying =
+            crate::ingest::zigbee2mqtt::saying::decode("zigbee2mqtt", "zigbee2mqtt/motor", payload.as_bytes(), &Settings::default())
+                .unwrap();
+        of_saying(&saying, None, delivery).into_iter().any(|fact| fact.reading == Reading::PulledOpen)
+    };
+    assert!(pulled("manual_open") && !pulled("manual_close"), "who pulls it shut has not opened it");
+}
+
+#[test]
+fn what_one_message_says_at_once_are_signals_of_their_own() {
+    let delivery = Delivery { received_at: "2026-11-23T07:00:00+08:00".parse().unwrap(), retained: false, waited: false };
+    let mut saying = Saying::default();
+    for (word, value) in [(Word::ContactOpen, None), (Word::Motion, None), (Word::Illuminance, Some(1e30)), (Word::Vibration, None)] {
+        saying.facts.push(Said { word, value });
+    }
+    let facts = of_saying(&saying, None, delivery);
+    let keys: std::collections::BTreeSet<String> = facts.iter().map(|fact| fact.key.text()).collect();
+    assert_eq!(keys.len(), 4);
+    assert_eq!(facts[2].reading, Reading::Light { centilux: u32::MAX });
+}
