@@ -5,8 +5,12 @@
 //! What must stay true: arbitrary bytes never panic, sizes are bounded before anything is parsed, and what is not understood is
 //! said to be so instead of guessed.
 
+mod behind;
 mod cbor;
+mod component;
+pub mod discovery;
 mod json;
+mod stamp;
 pub mod said;
 pub mod settings;
 

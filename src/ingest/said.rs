@@ -125,19 +125,39 @@ pub enum Note {
 pub struct Saying {
     pub facts: Vec<Said>,
     pub note: Option<Note>,
+    /// A motor is under way: its position may be where it goes.
+    pub is_moving: bool,
+    /// Somebody opens a motorised curtain by hand or at its own button.
+    pub by_hand: bool,
+    /// It says that its cells are not low.
+    pub cells_fine: bool,
 }
 
 impl Saying {
     pub fn nothing(note: Note) -> Self {
-        Self { facts: Vec::new(), note: Some(note) }
+        Self { note: Some(note), ..Self::default() }
     }
 
     pub fn only(word: Word, value: Option<f64>) -> Self {
-        Self { facts: vec![Said { word, value }], note: None }
+        Self { facts: vec![Said { word, value }], ..Self::default() }
     }
 
     pub fn reachable(online: bool) -> Self {
         Self::only(if online { Word::Online } else { Word::Offline }, None)
+    }
+
+    /// Whether the device is reached, if that is what is said.
+    pub fn link(&self) -> Option<bool> {
+        match self.facts[..] {
+            [Said { word: Word::Online, .. }] => Some(true),
+            [Said { word: Word::Offline, .. }] => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether it comes from the device at all: an echo of a command and an emptied topic do not.
+    pub fn is_heard(&self) -> bool {
+        !self.facts.is_empty() || !matches!(self.note, Some(Note::Command | Note::Emptied | Note::Foreign | Note::NoLevel))
     }
 }
 
@@ -160,6 +180,24 @@ impl Gather {
 
     pub fn drop_field(&mut self) {
         self.dropped = true;
+    }
+
+    pub fn moving(&mut self) {
+        self.saying.is_moving = true;
+    }
+
+    /// A movement that somebody at the curtain began; `opening` in the sense of its ecosystem.
+    pub fn by_hand(&mut self, opening: bool, settings: &Settings) {
+        self.saying.by_hand |= opening != settings.is_towards_zero(false);
+    }
+
+    /// Whether the cells are low, from a device that says no more.
+    pub fn cells(&mut self, low: Option<bool>) {
+        match self.keep(low) {
+            Some(true) => self.say(Word::BatteryLow, Some(1.0)),
+            Some(false) => self.saying.cells_fine = true,
+            None => {}
+        }
     }
 
     pub fn keep<T>(&mut self, read: Option<T>) -> Option<T> {
@@ -235,7 +273,7 @@ impl Gather {
 }
 
 fn openness(percent: f64, settings: &Settings) -> Word {
-    let percent = if settings.opens_towards_zero == Some(true) { 100.0 - percent } else { percent };
+    let percent = if settings.is_towards_zero(false) { 100.0 - percent } else { percent };
     if percent >= f64::from(COVER_OPEN_PERCENT_MIN) {
         Word::CurtainOpen
     } else if percent <= f64::from(COVER_CLOSED_PERCENT_MAX) {

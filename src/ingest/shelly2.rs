@@ -70,6 +70,9 @@ fn notice(gather: &mut Gather, fields: &Map<String, Value>, settings: &Settings)
 
 fn component(gather: &mut Gather, name: &str, state: &Map<String, Value>, settings: &Settings) {
     let (kind, number) = name.split_once(':').unwrap_or((name, ""));
+    if kind == "cover" {
+        movement(gather, state, settings);
+    }
     match kind {
         "cover" if state.get("pos_control") == Some(&Value::Bool(false)) => gather.note(Note::NoPosition),
         "cover" => match said(state, "current_pos") {
@@ -97,6 +100,16 @@ fn component(gather: &mut Gather, name: &str, state: &Map<String, Value>, settin
             }
         }
         _ => gather.note(Note::Ignored),
+    }
+}
+
+/// Who set the motor going stands beside where it goes.
+fn movement(gather: &mut Gather, state: &Map<String, Value>, settings: &Settings) {
+    let word = |name: &str| said(state, name).and_then(Value::as_str);
+    let going @ ("opening" | "closing") = word("state").unwrap_or_default() else { return };
+    gather.moving();
+    if matches!(word("source"), Some("button" | "switch")) {
+        gather.by_hand(going == "opening", settings);
     }
 }
 
