@@ -27,8 +27,24 @@
       form.elements.name.value = button.dataset.name;
       form.elements.ecosystem.value = button.dataset.ecosystem;
       form.elements.gateway_id.value = button.dataset.gateway;
+      form.elements.component.value = button.dataset.component;
+      if (button.dataset.role) { form.elements.role.value = button.dataset.role; }
+      var announced = JSON.parse(button.dataset.settings || "{}");
+      ["on", "open_position", "device_class"].forEach(function (name) {
+        form.elements["settings." + name].value = announced[name] === undefined ? "" : announced[name];
+      });
+      find("device-more").open = Boolean(button.dataset.component) || Object.keys(announced).length > 0;
       form.scrollIntoView({ block: "start" });
       form.elements.role.focus({ preventScroll: true });
+    });
+  });
+
+  // Which press is the one for help: its name on the device.
+  document.querySelectorAll("[data-press]").forEach(function (input) {
+    input.addEventListener("input", function () {
+      var name = input.value.trim(), press = {};
+      press[name] = input.dataset.press;
+      input.form.elements["settings.actions"].value = name ? JSON.stringify(press) : "";
     });
   });
 

@@ -254,6 +254,8 @@ async fn sensors(tx: &mut Tx, by: &By, seal: &crate::seal::SealKey, seniors: &[V
             gateway_id: None,
             base_topic: None,
             expected_interval_seconds: 3600,
+            component: String::new(),
+            settings: serde_json::Map::new(),
         };
         let (made, credentials) = device::create(tx, &new, Some(installer), seal, by.now).await?;
         let bound = device::bind(tx, (by.site_id, made.id), building.first().copied(), made.version, installer, by.now).await?;

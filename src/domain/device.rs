@@ -15,13 +15,36 @@ pub use reliance::{Relied, Unfit, human_look};
 
 words! {
     /// Which decoder reads its messages. A gateway speaks for the devices behind it.
-    pub enum Ecosystem { Native = "native", Zigbee2Mqtt = "zigbee2mqtt", Gateway = "gateway" }
+    pub enum Ecosystem {
+        Native = "native", Gateway = "gateway", Zigbee2Mqtt = "zigbee2mqtt", Tasmota = "tasmota", Esphome = "esphome",
+        Shelly1 = "shelly_gen1", Shelly2 = "shelly_gen2", Statestream = "ha_statestream", Tuya = "tuya", Theengs = "theengs",
+        Homie4 = "homie4", Homie5 = "homie5", Zwave = "zwave", Rtl433 = "rtl_433"
+    }
+}
+
+impl Ecosystem {
+    /// Whether a gateway hands on its messages: it has neither a password nor a topic of its own.
+    pub fn is_behind_gateway(self) -> bool {
+        !matches!(self, Self::Native | Self::Gateway)
+    }
+
+    /// Whether a press for help can come from it at all. What anybody in the street can send and repeat is none, and of Z-Wave no
+    /// button is read.
+    pub fn has_help_buttons(self) -> bool {
+        !matches!(self, Self::Gateway | Self::Zwave | Self::Rtl433)
+    }
+
+    /// Whether one of its buttons calls for help only if the register says so.
+    pub fn names_presses(self) -> bool {
+        matches!(self, Self::Tasmota | Self::Esphome | Self::Shelly1 | Self::Shelly2 | Self::Statestream | Self::Theengs)
+    }
 }
 
 words! {
     /// What a device is for.
     pub enum DeviceRole {
-        CurtainContact = "curtain_contact", Cover = "cover", HelpButton = "sos", OkButton = "ok_button", Gateway = "gateway"
+        CurtainContact = "curtain_contact", Cover = "cover", HelpButton = "sos", OkButton = "ok_button", Lux = "lux", Motion = "motion",
+        Vibration = "vibration", Gateway = "gateway"
     }
 }
 

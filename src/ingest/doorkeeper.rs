@@ -86,10 +86,10 @@ fn identity(device: &Device, key: Option<&native::Key>, rate: u32) -> Identity {
             subscribe_below: vec![format!("chk/1/{name}/dn/")],
             ..own
         },
-        Ecosystem::Gateway | Ecosystem::Zigbee2Mqtt => Identity {
-            publish_below: of_zigbee2mqtt(device.base_topic.as_deref()),
+        _ => Identity {
+            publish_below: of_gateway(device.base_topic.as_deref()),
             // Nothing is sent there, but Zigbee2MQTT ends if it may not subscribe to its own topics.
-            subscribe_below: of_zigbee2mqtt(device.base_topic.as_deref()),
+            subscribe_below: of_gateway(device.base_topic.as_deref()),
             messages_per_minute: rate.saturating_mul(GATEWAY_RATE_FACTOR),
             ..own
         },
@@ -97,7 +97,7 @@ fn identity(device: &Device, key: Option<&native::Key>, rate: u32) -> Identity {
 }
 
 /// Its own topics, and those by which it introduces its devices to home automation if it is set to.
-fn of_zigbee2mqtt(base_topic: Option<&str>) -> Vec<String> {
+fn of_gateway(base_topic: Option<&str>) -> Vec<String> {
     base_topic.into_iter().chain(["homeassistant"]).map(|base| format!("{base}/")).collect()
 }
 
@@ -117,7 +117,7 @@ pub(super) fn settings(device: &InUse, key: &native::Key) -> Downlink {
 fn anybody(app: &App, client_id: &str) -> Identity {
     let named = native::valid_device_name(client_id);
     let own = |direction: &str| named.then(|| format!("chk/1/{client_id}/{direction}/"));
-    let reaches = |direction| own(direction).into_iter().chain(of_zigbee2mqtt(Some("zigbee2mqtt"))).collect();
+    let reaches = |direction| own(direction).into_iter().chain(of_gateway(Some("zigbee2mqtt"))).collect();
     Identity {
         principal: client_id.to_owned(),
         device: None,

@@ -51,18 +51,14 @@ pub fn on_off(gather: &mut Gather, on: Option<bool>, sense: Option<Sense>, setti
     match sense {
         Some(Sense::Motion) => gather.motion(on),
         Some(Sense::Vibration) => gather.vibration(on),
-        Some(Sense::Battery) => flag(gather, on, Word::BatteryLow),
-        Some(Sense::Tamper) => flag(gather, on, Word::Tamper),
+        Some(Sense::Battery) => gather.cells(on),
+        Some(Sense::Tamper) => match gather.keep(on) {
+            Some(true) => gather.say(Word::Tamper, Some(1.0)),
+            Some(false) => gather.note(Note::Cleared),
+            None => {}
+        },
         Some(Sense::Other | Sense::Illuminance) => gather.note(Note::Ignored),
         Some(Sense::Contact) | None => gather.contact(on.map(|on| settings.opens(on))),
-    }
-}
-
-fn flag(gather: &mut Gather, on: Option<bool>, word: Word) {
-    match gather.keep(on) {
-        Some(true) => gather.say(word, Some(1.0)),
-        Some(false) => gather.note(Note::Cleared),
-        None => {}
     }
 }
 

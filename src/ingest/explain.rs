@@ -7,6 +7,7 @@ use super::native::{self, saying::Told};
 use super::said::{self, Note, Said, Saying, Word};
 use super::settings::Settings;
 use super::{esphome, homie, rtl433, shelly1, shelly2, statestream, tasmota, theengs, tuya, zigbee2mqtt, zwave};
+use crate::domain::device::Ecosystem;
 use crate::words;
 
 /// Longest topic that a device may have.
@@ -20,6 +21,32 @@ words! {
         Native = "native_chk1", Zigbee2Mqtt = "zigbee2mqtt", Tasmota = "tasmota", Esphome = "esphome", Shelly1 = "shelly_gen1",
         Shelly2 = "shelly_gen2", Statestream = "ha_statestream", Tuya = "tuya-mqtt", Theengs = "theengs_omg", Homie4 = "homie4",
         Homie5 = "homie5", Zwave = "zwave-js-ui", Rtl433 = "rtl_433", Broker = "mosquitto", Unknown = "unknown"
+    }
+}
+
+impl Family {
+    /// How the register calls it; `None` for what no device behind a gateway is.
+    pub fn ecosystem(self) -> Option<Ecosystem> {
+        Some(match self {
+            Self::Zigbee2Mqtt => Ecosystem::Zigbee2Mqtt,
+            Self::Tasmota => Ecosystem::Tasmota,
+            Self::Esphome => Ecosystem::Esphome,
+            Self::Shelly1 => Ecosystem::Shelly1,
+            Self::Shelly2 => Ecosystem::Shelly2,
+            Self::Statestream => Ecosystem::Statestream,
+            Self::Tuya => Ecosystem::Tuya,
+            Self::Theengs => Ecosystem::Theengs,
+            Self::Homie4 => Ecosystem::Homie4,
+            Self::Homie5 => Ecosystem::Homie5,
+            Self::Zwave => Ecosystem::Zwave,
+            Self::Rtl433 => Ecosystem::Rtl433,
+            Self::Native | Self::Broker | Self::Unknown => return None,
+        })
+    }
+
+    /// Whose decoder reads a device of the register.
+    pub fn of(ecosystem: Ecosystem) -> Self {
+        Self::ALL.iter().copied().find(|family| family.ecosystem() == Some(ecosystem)).unwrap_or(Self::Unknown)
     }
 }
 
@@ -131,7 +158,8 @@ fn is_older(known: &mut BTreeMap<String, u32>, device: &str, number: u32) -> boo
     false
 }
 
-fn decode(family: Family, topic: &str, payload: &[u8], settings: &Settings) -> Result<Saying, said::Refusal> {
+/// What one message of an ecosystem says; the topic as that ecosystem's own documents write it.
+pub fn decode(family: Family, topic: &str, payload: &[u8], settings: &Settings) -> Result<Saying, said::Refusal> {
     match family {
         Family::Zigbee2Mqtt => zigbee2mqtt::saying::decode(ZIGBEE2MQTT, topic, payload, settings),
         Family::Tasmota => tasmota::decode(topic, payload, settings),
@@ -149,7 +177,7 @@ fn decode(family: Family, topic: &str, payload: &[u8], settings: &Settings) -> R
 }
 
 /// The base topic that Zigbee2MQTT has unless somebody changes it.
-const ZIGBEE2MQTT: &str = "zigbee2mqtt";
+pub(super) const ZIGBEE2MQTT: &str = "zigbee2mqtt";
 
 /// Which ecosystem publishes on such a topic. Most say it in the first word; the others by how a topic ends.
 pub fn family(topic: &str, payload: &[u8]) -> Family {
@@ -181,7 +209,7 @@ pub fn family(topic: &str, payload: &[u8]) -> Family {
 }
 
 /// Home Assistant's discovery: a proposal of how to read a device, not a report.
-fn is_discovery(topic: &str) -> bool {
+pub fn is_discovery(topic: &str) -> bool {
     topic == "homeassistant/status" || (topic.starts_with("homeassistant/") && topic.ends_with("/config"))
 }
 

@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::native::{Kind, Message};
 use super::said::{Cause, Note, Said, Saying, Word};
-use super::zigbee2mqtt::Report;
 use crate::domain::evidence::{EventKey, Fact, Mover, Reading, SensorRules, Wall, sent_at};
 
 /// How a message came here.
@@ -50,15 +49,7 @@ pub fn of_native(message: &Message, delivery: Delivery, rules: &SensorRules) -> 
     NativeFacts { facts: facts.collect(), clock_bad: sent.clock_bad }
 }
 
-/// Facts of a Zigbee2MQTT device message, all as of its arrival.
-pub fn of_zigbee2mqtt(report: &Report, delivery: Delivery) -> Vec<Fact> {
-    let contact = report.contact_open.map(|open| Reading::Contact { open });
-    let cover = report.cover.map(|cover| Reading::Cover { percent: cover.percent, moving: cover.moving });
-    let by_hand = report.pulled_open.then_some(Reading::PulledOpen);
-    contact.into_iter().chain(by_hand).chain(cover).map(|reading| cached(reading, report.last_seen, delivery)).collect()
-}
-
-/// Facts of a message of any other ecosystem, polarity applied, all as of its arrival. Every one of them repeats its states after a
+/// Facts of a message of a device behind a gateway, polarity applied, all as of its arrival. Every one of them repeats its states after a
 /// reconnect, so the start-up and age rules apply.
 pub fn of_saying(saying: &Saying, last_seen: Option<DateTime<Utc>>, delivery: Delivery) -> Vec<Fact> {
     // Who moved a curtain comes before where it is.

@@ -7,13 +7,16 @@ use uuid::Uuid;
 
 use super::facts::{self, Delivery};
 use super::native::{self, Channel, Key, Kind, StatusState};
-use super::zigbee2mqtt::{self, Report};
 use crate::domain::device::{DeviceRole, DeviceStatus, battery_percent};
 use crate::domain::evidence::{self, Class, Deed, EventKey, Fact, ReplayWindow, Seen, SensorRules, Verdict};
 use crate::domain::quarantine::{Proof, Reason, is_worth_a_call};
 use crate::domain::signal::{Evidence, SignalKind};
 use crate::store::Result;
 use crate::store::device::Device;
+
+mod bought;
+
+pub use bought::{Heard, link, report, settings, told};
 
 /// A signal that a device gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,46 +224,10 @@ fn status(device: &mut Device, payload: &[u8], way: Way, rules: &SensorRules) ->
 pub fn unheard(device: &mut Device, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
     let (state, said) = evidence::interrupted(device.state()?);
     device.remember(&state, rules);
-    Ok(said.into_iter().filter_map(|verdict| signal(device.id, verdict)).collect())
+    Ok(said.into_iter().filter_map(|verdict| signal(device, verdict)).collect())
 }
 
-/// A message about a device behind a Zigbee2MQTT gateway.
-pub fn zigbee2mqtt(device: &mut Device, payload: &[u8], way: Way, rules: &SensorRules) -> Result<Consequence> {
-    let report = match zigbee2mqtt::decode(payload) {
-        Ok(report) => report,
-        Err(refusal) => return Ok(Consequence::aside(refusal.reason(), refusal, None)),
-    };
-    let mut state = device.state()?;
-    let received_at = way.delivery.received_at;
-    if let Some(instance) = way.shared_by
-        && state.recent.is_copy(hash(payload), (instance, way.delivery.waited), received_at, rules.copy_window)
-    {
-        device.remember(&state, rules);
-        return Ok(Consequence::default());
-    }
-    note_report(device, &report, received_at);
-    let signals = judge(device, state, &facts::of_zigbee2mqtt(&report, way.delivery), received_at, rules);
-    // A cached state repeats what was true when the device was last heard, and a gateway that starts repeats them all.
-    let starting = device.online_since.is_some_and(|since| received_at < since + rules.online_grace);
-    if !way.delivery.retained && !starting {
-        device.heard(report.last_seen.map_or(received_at, |seen| seen.min(received_at)), None);
-    }
-    Ok(Consequence { signals, ..Consequence::default() })
-}
-
-fn note_report(device: &mut Device, report: &Report, at: DateTime<Utc>) {
-    if let Some(percent) = report.battery_percent {
-        device.cells_read(Some(i64::from(percent)), at);
-    } else if let Some(low) = report.battery_low {
-        // Two cells that only say "low" are as good as empty.
-        device.cells_read(low.then_some(0), at);
-    }
-    if report.tamper == Some(true) {
-        device.tampered_at = Some(at);
-    }
-}
-
-/// Zigbee2MQTT says whether it reaches a device, or for each of its devices whether it runs itself.
+/// A gateway says whether it reaches a device, or for each of its devices whether it runs itself.
 pub fn availability(device: &mut Device, online: bool, way: Way, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
     if !online {
         device.unreachable(way.delivery.received_at);
@@ -294,10 +261,11 @@ fn judge(
     let (state, settled) = evidence::settle(state, now, rules);
     verdicts.extend(settled);
     device.remember(&state, rules);
-    verdicts.into_iter().filter_map(|verdict| signal(device.id, verdict)).collect()
+    verdicts.into_iter().filter_map(|verdict| signal(device, verdict)).collect()
 }
 
-fn signal(device_id: Uuid, verdict: Verdict) -> Option<DeviceSignal> {
+fn signal(device: &Device, verdict: Verdict) -> Option<DeviceSignal> {
+    let device_id = device.id;
     match verdict {
         Verdict::Evidence { class, deed, observed_at, key } => {
             let kind = match deed {
@@ -305,6 +273,7 @@ fn signal(device_id: Uuid, verdict: Verdict) -> Option<DeviceSignal> {
                 Deed::PressedOk | Deed::LightChanged | Deed::Stirred | Deed::Shaken => SignalKind::Activity,
             };
             let class = match class {
+                _ if bought::is_context_only(device) => Evidence::C,
                 Class::A => Evidence::A,
                 Class::B => Evidence::B,
                 Class::C => Evidence::C,

@@ -5,10 +5,14 @@
 //! What must stay true: arbitrary bytes never panic, sizes are bounded before anything is parsed, and what is not understood is
 //! said to be so instead of guessed.
 
+mod behind;
 mod cbor;
+mod component;
+pub mod discovery;
 mod json;
 pub mod said;
 pub mod settings;
+mod stamp;
 
 pub mod esphome;
 pub mod homie;

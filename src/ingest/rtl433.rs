@@ -53,7 +53,7 @@ fn field(gather: &mut Gather, name: &str, value: &Value, settings: &Settings) {
         "motion" => gather.motion(bit(value)),
         "tamper" if gather.keep(bit(value)) == Some(true) => gather.say(Word::Tamper, Some(1.0)),
         // Some models give the charge as a fraction.
-        "battery_ok" if value.as_f64() == Some(0.0) => gather.say(Word::BatteryLow, Some(1.0)),
+        "battery_ok" if value.as_f64().is_some() => gather.cells(value.as_f64().map(|charge| charge == 0.0)),
         _ => {}
     }
 }

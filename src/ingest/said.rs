@@ -137,6 +137,10 @@ pub struct Saying {
     pub facts: Vec<Said>,
     pub note: Option<Note>,
     pub cause: Option<Cause>,
+    /// A motor is under way: its position may be where it goes.
+    pub is_moving: bool,
+    /// It says that its cells are not low.
+    pub cells_fine: bool,
 }
 
 impl Saying {
@@ -150,6 +154,20 @@ impl Saying {
 
     pub fn reachable(online: bool) -> Self {
         Self::only(if online { Word::Online } else { Word::Offline }, None)
+    }
+
+    /// Whether the device is reached, if that is what is said.
+    pub fn link(&self) -> Option<bool> {
+        match self.facts[..] {
+            [Said { word: Word::Online, .. }] => Some(true),
+            [Said { word: Word::Offline, .. }] => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether it comes from the device at all: an echo of a command and an emptied topic do not.
+    pub fn is_heard(&self) -> bool {
+        !self.facts.is_empty() || !matches!(self.note, Some(Note::Command | Note::Emptied | Note::Foreign | Note::NoLevel))
     }
 }
 
@@ -177,6 +195,20 @@ impl Gather {
 
     pub fn drop_field(&mut self) {
         self.dropped = true;
+    }
+
+    /// Its motor is under way.
+    pub fn moving(&mut self) {
+        self.saying.is_moving = true;
+    }
+
+    /// Whether the cells are low, from a device that says no more.
+    pub fn cells(&mut self, low: Option<bool>) {
+        match self.keep(low) {
+            Some(true) => self.say(Word::BatteryLow, Some(1.0)),
+            Some(false) => self.saying.cells_fine = true,
+            None => {}
+        }
     }
 
     pub fn keep<T>(&mut self, read: Option<T>) -> Option<T> {
@@ -252,7 +284,7 @@ impl Gather {
 }
 
 fn openness(percent: f64, settings: &Settings) -> Word {
-    let percent = if settings.opens_towards_zero == Some(true) { 100.0 - percent } else { percent };
+    let percent = if settings.is_towards_zero(false) { 100.0 - percent } else { percent };
     if percent >= f64::from(COVER_OPEN_PERCENT_MIN) {
         Word::CurtainOpen
     } else if percent <= f64::from(COVER_CLOSED_PERCENT_MAX) {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+mod entered;
+
 /// What a press is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Press {
@@ -28,6 +30,16 @@ pub struct Settings {
     pub position_max: Option<f64>,
     /// The topic stands for several devices at once.
     pub group: bool,
+    /// Calibration has shown that what it calls open is closed.
+    pub is_reversed: bool,
+    /// It goes offline between reports and is well: its will says that it sleeps.
+    pub sleeps: Option<bool>,
+    /// Its radio messages are encrypted, and its gateway has the key.
+    pub is_encrypted: bool,
+    /// Each of its values comes on a topic of its own (`output: attribute` of Zigbee2MQTT).
+    pub by_attribute: bool,
+    /// Where its clock is, if it tells local time without saying so.
+    pub zone: Option<chrono_tz::Tz>,
     /// Key of a native device and the number that messages name it by.
     pub key: Option<(u32, [u8; 32])>,
 }
@@ -55,6 +67,10 @@ impl Settings {
                     settings.position_max = Some(max);
                 }
                 ("group", Value::Bool(group)) => settings.group = *group,
+                ("encrypted", Value::Bool(encrypted)) => settings.is_encrypted = *encrypted,
+                ("sleeps", Value::Bool(sleeps)) => settings.sleeps = Some(*sleeps),
+                ("output", Value::String(output)) => settings.by_attribute = output == "attribute",
+                ("zone", Value::String(zone)) => settings.zone = Some(zone.parse().map_err(|_| wrong("sensor.allowed_zone"))?),
                 ("device_class", Value::String(class)) => settings.device_class = Some(class.clone()),
                 (name, Value::String(word)) if ["open", "closed", "close"].contains(&word.as_str()) => {
                     let off = ["off", "false", "_0"].iter().any(|end| name.ends_with(end));
@@ -80,7 +96,12 @@ impl Settings {
 
     /// Whether "on" stands for open here.
     pub fn opens(&self, on: bool) -> bool {
-        on == self.on_is_open.unwrap_or(true)
+        (on == self.on_is_open.unwrap_or(true)) != self.is_reversed
+    }
+
+    /// Whether position 0 is open here; `usual` is what the device's make says without an entry.
+    pub fn is_towards_zero(&self, usual: bool) -> bool {
+        self.opens_towards_zero.unwrap_or(usual) != self.is_reversed
     }
 }
 

@@ -70,8 +70,8 @@ fn notice(gather: &mut Gather, fields: &Map<String, Value>, settings: &Settings)
 
 fn component(gather: &mut Gather, name: &str, state: &Map<String, Value>, settings: &Settings) {
     let (kind, number) = name.split_once(':').unwrap_or((name, ""));
-    if kind == "cover" && state.get("state").and_then(Value::as_str) == Some("opening") {
-        source(gather, said(state, "source").and_then(Value::as_str));
+    if kind == "cover" {
+        movement(gather, state, settings);
     }
     match kind {
         "cover" if state.get("pos_control") == Some(&Value::Bool(false)) => gather.note(Note::NoPosition),
@@ -103,11 +103,17 @@ fn component(gather: &mut Gather, name: &str, state: &Map<String, Value>, settin
     }
 }
 
-/// Who set a motor going. Only where it begins to move: where it ends, the source is what stopped it, such as its limit switch, and
-/// that is so for timers as well.
-fn source(gather: &mut Gather, source: Option<&str>) {
-    match source {
-        Some("button") => gather.moved_by(Cause::Button),
+/// A motor under way, and who set it going. Only where it begins to move: where it ends, the source is what stopped it, such as its
+/// limit switch, and that is so for timers as well.
+fn movement(gather: &mut Gather, state: &Map<String, Value>, settings: &Settings) {
+    let word = |name: &str| said(state, name).and_then(Value::as_str);
+    let going @ ("opening" | "closing") = word("state").unwrap_or_default() else { return };
+    gather.moving();
+    if (going == "opening") == settings.is_towards_zero(false) {
+        return;
+    }
+    match word("source") {
+        Some("button" | "switch") => gather.moved_by(Cause::Button),
         Some("init" | "limit_switch" | "timeout" | "obstruction" | "safety_switch" | "overpower") | None => {}
         Some(_) => gather.moved_by(Cause::Afar),
     }

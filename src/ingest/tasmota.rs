@@ -71,6 +71,9 @@ fn readings(gather: &mut Gather, fields: &Map<String, Value>, settings: &Setting
     if let Some(action) = numbered("Button").and_then(|button| button.get("Action")).and_then(Value::as_str) {
         gather.press(action, settings);
     }
+    if numbered("Shutter").and_then(|shutter| shutter.get("Direction")?.as_i64()).is_some_and(|direction| direction != 0) {
+        gather.moving();
+    }
     if let Some(position) = numbered("Shutter").and_then(|shutter| shutter.get("Position")) {
         gather.cover(position.as_f64(), settings);
     }

@@ -33,8 +33,9 @@ pub fn decode(topic: &str, payload: &[u8], settings: &Settings) -> Result<Saying
         gather.contact(Some(settings.opens(*open)));
     }
     if let Some(position) = said(&fields, "position") {
-        let towards_zero = settings.opens_towards_zero.or_else(|| (fields.get("brand")? == "SwitchBot").then_some(true));
-        gather.cover(position.as_f64(), &Settings { opens_towards_zero: towards_zero, ..settings.clone() });
+        let from_open = fields.get("brand").is_some_and(|brand| brand == "SwitchBot");
+        let towards_zero = settings.is_towards_zero(from_open);
+        gather.cover(position.as_f64(), &Settings { opens_towards_zero: Some(towards_zero), is_reversed: false, ..settings.clone() });
     } else if let Some(motion) = said(&fields, "motion").filter(|_| contact.is_none()) {
         // Beside a contact it is the contact's own guess of who passes.
         gather.motion(motion.as_bool());

@@ -62,7 +62,7 @@ fn read(gather: &mut Gather, class: &str, property: &str, value: &Value, setting
         "notification" | "113" => notification(gather, property, simple, settings),
         "battery" | "128" if property == "level" && simple == Some(LEVEL_LOW) => gather.say(Word::BatteryLow, Some(1.0)),
         "battery" | "128" if property == "level" => gather.battery(value.as_f64()),
-        "battery" | "128" if property == "isLow" && value == &Value::Bool(true) => gather.say(Word::BatteryLow, Some(1.0)),
+        "battery" | "128" if property == "isLow" => gather.cells(value.as_bool()),
         "sensor_multilevel" | "49" if property == "Illuminance" => gather.illuminance(value.as_f64()),
         "switch_multilevel" | "38" if property == "currentValue" => {
             let max = settings.position_max.or(Some(LEVEL_MAX));

@@ -4,6 +4,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -48,6 +49,13 @@ pub struct Device {
     pub senior_id: Option<Uuid>,
     pub gateway_id: Option<Uuid>,
     pub base_topic: Option<String>,
+    /// The part of its topic's messages that is this device; empty: all of them.
+    pub component: String,
+    /// What its messages do not say.
+    #[schema(value_type = Object)]
+    pub settings: Value,
+    /// By which Zigbee2MQTT knows it whatever it is called.
+    pub hardware_address: Option<String>,
     pub calibrated_at: Option<DateTime<Utc>>,
     pub status: DeviceStatus,
     pub last_seen_at: Option<DateTime<Utc>>,
@@ -159,6 +167,14 @@ struct NewDevice {
     #[serde(default = "expected")]
     #[garde(range(min = 60, max = EXPECTED_SECONDS_MAX))]
     expected_interval_seconds: i64,
+    /// Behind a gateway: the part of the topic's messages that is this device, such as `cover:0`; of all of them if it is absent.
+    #[serde(default)]
+    component: Option<Text<64>>,
+    /// Behind a gateway: what its messages do not say. `open_position`, `max`, `on`, `device_class`, `actions`, `parts`, `group`,
+    /// `sleeps`, `encrypted`, `output`, `zone`.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    settings: Map<String, Value>,
 }
 
 fn expected() -> i64 {
@@ -192,6 +208,8 @@ async fn create(
                 gateway_id: body.gateway_id,
                 base_topic: body.base_topic.map(|topic| topic.0),
                 expected_interval_seconds: body.expected_interval_seconds,
+                component: body.component.map(|part| part.0).unwrap_or_default(),
+                settings: body.settings,
             };
             if let Some(base_topic) = new.base_topic.as_deref().filter(|_| shared_broker) {
                 device::claim_base_topic(&mut tx, base_topic).await?;
@@ -222,27 +240,38 @@ async fn get(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
-struct Binding {
-    /// The one senior whom the device speaks for; null unbinds it. It must be there.
-    #[serde(deserialize_with = "Option::deserialize")]
-    #[schema(required = true)]
-    senior_id: Option<Uuid>,
+struct DeviceChange {
+    /// The one senior whom the device speaks for; null unbinds it; absent leaves it as it is.
+    #[serde(default, deserialize_with = "crate::store::register::nullable")]
+    #[schema(value_type = Option<Uuid>)]
+    senior_id: Option<Option<Uuid>>,
+    /// Behind a gateway: the part of the topic's messages that is this device; empty: all of them.
+    #[serde(default)]
+    #[garde(length(chars, max = 64))]
+    component: Option<String>,
+    /// Behind a gateway: what its messages do not say, whole.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    settings: Option<Map<String, Value>>,
 }
 
-/// Bind a device to a senior, or unbind it. Level and calibration of the old home are forgotten. Whoever speaks for a senior can
+/// Bind a device to a senior, or unbind it; or change how it is read, which needs a new calibration. Level and calibration of the old home are forgotten. Whoever speaks for a senior can
 /// make her check fulfilled: it needs the right to silence and a recent sign-in. A help button needs somebody who hears it at any hour.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
-    request_body = Binding, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 409, body = Problem),
+    request_body = DeviceChange, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 412, body = Problem)))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
     Segments(id): Segments<Uuid>,
     if_match: IfMatch,
-    StrictJson(body, _): StrictJson<Binding>,
+    StrictJson(body, _): StrictJson<DeviceChange>,
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
+    if body.senior_id.is_none() && body.component.is_none() && body.settings.is_none() {
+        return Err(HttpError::field("senior_id", "problem.device_nothing_changed", ""));
+    }
     let now = app.clock.now();
     let (site, member) = (caller.site_id, caller.member_id);
     let current = app.read(move |mut tx| async move { device::get(&mut tx, site, id).await.map(|found| (tx, found)) }).await?;
@@ -250,11 +279,23 @@ async fn change(
     if_match.check(current.version, &Device::from(current))?;
     let bound = app
         .write(move |mut tx| async move {
-            if let Some(senior) = body.senior_id {
+            let mut version = if_match.0;
+            if let Some(Some(senior)) = body.senior_id {
                 caller.senior(&mut tx, senior, Capability::DevicesWrite).await?;
+                // Seniors before devices, as everywhere.
+                tx.lock_seniors(&[senior]).await?;
             }
-            let bound = device::bind(&mut tx, (site, id), body.senior_id, if_match.0, member, now).await?;
-            Ok((tx, bound))
+            let mut changed = None;
+            if body.component.is_some() || body.settings.is_some() {
+                let device = device::configure(&mut tx, (site, id), (body.component, body.settings), version, member, now).await?;
+                version = device.version;
+                changed = Some(device);
+            }
+            if let Some(senior_id) = body.senior_id {
+                changed = Some(device::bind(&mut tx, (site, id), senior_id, version, member, now).await?);
+            }
+            let changed = changed.ok_or_else(Refusal::not_found)?;
+            Ok((tx, changed))
         })
         .await?;
     let version = bound.version;
@@ -407,6 +448,9 @@ impl From<device::Device> for Device {
             senior_id: row.senior_id,
             gateway_id: row.gateway_id,
             base_topic: row.base_topic,
+            component: row.component,
+            settings: serde_json::from_str(&row.settings).unwrap_or_default(),
+            hardware_address: row.hardware_address,
             calibrated_at: row.calibrated_at,
             status: row.status,
             last_seen_at: row.last_seen_at,

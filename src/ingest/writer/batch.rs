@@ -7,15 +7,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::route::{self, Target};
+use super::route::{self, Behind, Target};
 use super::{Aftermath, Answer, Message, Work};
 use crate::domain::evidence::EventKey;
 use crate::domain::id;
 use crate::domain::quarantine::Reason;
 use crate::domain::signal::{Evidence, SignalKind, Source};
-use crate::ingest::judge::{self, Aside, Consequence, DeviceSignal, Keys};
+use crate::ingest::discovery::{self, Announced};
+use crate::ingest::judge::{self, Aside, Consequence, DeviceSignal, Heard, Keys};
 use crate::ingest::native::Key;
-use crate::ingest::zigbee2mqtt;
+use crate::ingest::{behind, proposal};
 use crate::store::device::{self, Device, Quarantined};
 use crate::store::signal::{self, NewSignal};
 use crate::store::{Error, Result, Tx};
@@ -56,6 +57,9 @@ pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: Dat
         signals.extend(consequence.signals);
         answers.push(Answer { revoked: *target == Target::Revoked, receipt: consequence.receipt });
     }
+    let announced: Vec<(Uuid, Announced)> =
+        messages.iter().zip(&targets).flat_map(|(message, target)| proposals(message, target)).collect();
+    device::keep_announced(tx, &announced, now).await?;
     let signalled = !signals.is_empty();
     quarantined.extend(store_signals(tx, &loaded.devices, signals, now).await?);
     // A repeat of a press that never became a signal is no repeat: it was refused, or the device counts anew.
@@ -71,6 +75,11 @@ pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: Dat
     let told = work.put_aside(tx, quarantined, now).await?;
     let settling = changed.iter().any(|device| device.settle_at.is_some());
     Ok((answers, Aftermath { signals: signalled, settling, told }))
+}
+
+fn proposals(message: &Message, target: &Target) -> Vec<(Uuid, Announced)> {
+    let Target::Announcement { gateway } = target else { return Vec::new() };
+    discovery::read(&message.topic, &message.payload).into_iter().map(|one| (*gateway, one)).collect()
 }
 
 /// Confirms pending openings whose time has come.
@@ -99,14 +108,14 @@ async fn load(tx: &mut Tx, targets: &[Target], work: &Arc<Work>, now: DateTime<U
                 ids.insert(*device);
                 native.insert(*device);
             }
-            Target::Report { device } | Target::Availability { device } => {
-                ids.insert(*device);
+            Target::Behind(about) => {
+                ids.extend(about.devices.iter().chain(&about.concerned));
+                if about.of_gateway {
+                    ids.insert(about.gateway);
+                    gateways.push(about.gateway);
+                }
             }
-            Target::Gateway { gateway } => {
-                ids.insert(*gateway);
-                gateways.push(*gateway);
-            }
-            Target::Ignored | Target::Unknown(_) | Target::Revoked => {}
+            Target::Announcement { .. } | Target::Ignored | Target::Unknown(_) | Target::Revoked => {}
         }
     }
     let mut children: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
@@ -155,42 +164,90 @@ fn judge_one(message: &Message, target: &Target, loaded: &mut Loaded, work: &Arc
     let way = message.way(work.instance);
     let vanished = || Consequence::aside(Reason::Removed, "the device was removed", None);
     match target {
-        Target::Ignored | Target::Revoked => Ok(Consequence::default()),
+        Target::Announcement { .. } | Target::Ignored | Target::Revoked => Ok(Consequence::default()),
         Target::Unknown(reason) => Ok(Consequence::aside(*reason, "nothing of it was read", None)),
         Target::Native { device, channel } => {
             let keys = loaded.keys.get(device).map_or_else(Keys::default, |own| Keys { valid: &own.valid, old: &own.old });
             let Some(device) = loaded.devices.get_mut(device) else { return Ok(vanished()) };
             judge::native(device, (&message.topic, *channel), &message.payload, keys, way, &work.rules)
         }
-        Target::Report { device } => {
-            let Some(device) = loaded.devices.get_mut(device) else { return Ok(vanished()) };
-            judge::zigbee2mqtt(device, &message.payload, way, &work.rules)
-        }
-        Target::Availability { device } => reachable(message, &[*device], loaded, work),
-        Target::Gateway { gateway } => {
-            let mut concerned = vec![*gateway];
-            // A gateway that goes says nothing about its devices; one that comes repeats their old levels.
-            if zigbee2mqtt::decode_online(&message.payload) == Ok(Some(true)) {
-                concerned.extend(loaded.children.get(gateway).into_iter().flatten());
-            }
-            reachable(message, &concerned, loaded, work)
-        }
+        Target::Behind(about) => behind_gateway(message, about, loaded, work),
     }
 }
 
-fn reachable(message: &Message, concerned: &[Uuid], loaded: &mut Loaded, work: &Arc<Work>) -> Result<Consequence> {
-    let online = match zigbee2mqtt::decode_online(&message.payload) {
-        Ok(Some(online)) => online,
-        Ok(None) => return Ok(Consequence::default()),
-        Err(refusal) => return Ok(Consequence::aside(refusal.reason(), refusal, None)),
-    };
+/// What a message says of devices behind a gateway: whether they are reached, and what they report.
+fn behind_gateway(message: &Message, about: &Behind, loaded: &mut Loaded, work: &Arc<Work>) -> Result<Consequence> {
+    let heard = Heard { rest: &message.topic[about.rest..], payload: &message.payload };
     let mut consequence = Consequence::default();
-    for id in concerned {
-        if let Some(device) = loaded.devices.get_mut(id) {
-            consequence.signals.extend(judge::availability(device, online, message.way(work.instance), &work.rules)?);
+    if about.of_gateway {
+        match of_gateway(message, about, heard, loaded, work) {
+            Ok(signals) => consequence.signals = signals?,
+            Err(aside) => return Ok(Consequence { aside: Some(aside), ..consequence }),
         }
     }
+    let mut is_taken = about.of_gateway || !about.concerned.is_empty();
+    let others = about.concerned.iter().filter(|id| !about.devices.contains(id));
+    for id in about.devices.iter().chain(others) {
+        let Some(device) = loaded.devices.get_mut(id) else { continue };
+        let settings = judge::settings(device)?;
+        is_taken |= device.component.is_empty();
+        let Some(told) = judge::told(device, &settings, heard) else { continue };
+        is_taken = true;
+        let way = message.way(work.instance);
+        match told {
+            Ok(saying) => match saying.link() {
+                Some(online) => {
+                    let is_itself = behind::link(heard.rest).is_none_or(|owner| owner == device.name && device.component.is_empty());
+                    consequence.signals.extend(if online || is_itself {
+                        judge::link(device, &settings, online, way, &work.rules)?
+                    } else {
+                        judge::unheard(device, &work.rules)?
+                    });
+                }
+                None if about.devices.contains(id) => {
+                    let said = judge::report(device, (&settings, saying), heard, way, &work.rules)?;
+                    consequence.signals.extend(said.signals);
+                    consequence.aside = said.aside.or(consequence.aside);
+                }
+                None => {}
+            },
+            Err(refusal) if about.devices.contains(id) => consequence.aside = Consequence::aside(refusal.reason(), refusal, None).aside,
+            Err(_) => {}
+        }
+    }
+    if !is_taken && proposal::is_worth_entering(&message.topic, about.rest, &message.payload) {
+        return Ok(Consequence::aside(Reason::UnknownDevice, "no device of this name has this part", None));
+    }
     Ok(consequence)
+}
+
+/// A gateway that goes says nothing about its devices; one that comes repeats their old levels.
+fn of_gateway(
+    message: &Message,
+    about: &Behind,
+    heard: Heard<'_>,
+    loaded: &mut Loaded,
+    work: &Arc<Work>,
+) -> std::result::Result<Result<Vec<DeviceSignal>>, Aside> {
+    let online = match behind::is_online(heard.payload) {
+        Ok(Some(online)) => online,
+        Ok(None) => return Ok(Ok(Vec::new())),
+        Err(refusal) => return Err(Aside { reason: refusal.reason(), why: refusal.to_string(), press: None }),
+    };
+    let mut concerned = vec![about.gateway];
+    if online {
+        concerned.extend(loaded.children.get(&about.gateway).into_iter().flatten());
+    }
+    let mut signals = Vec::new();
+    for id in concerned {
+        if let Some(device) = loaded.devices.get_mut(&id) {
+            match judge::availability(device, online, message.way(work.instance), &work.rules) {
+                Ok(said) => signals.extend(said),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+    Ok(Ok(signals))
 }
 
 /// Appends what devices say about their seniors, and returns what has nobody to be said about.
@@ -271,8 +328,10 @@ fn signal_id(device: Uuid, key: EventKey) -> Uuid {
 
 fn sample(message: &Message, target: &Target, loaded: &Loaded, aside: Aside) -> Quarantined {
     let device_id = match target {
-        Target::Native { device, .. } | Target::Report { device } | Target::Availability { device } => Some(*device),
-        Target::Gateway { gateway } => Some(*gateway),
+        Target::Native { device, .. } => Some(*device),
+        // What no device has taken came from its gateway.
+        Target::Behind(about) if aside.reason == Reason::UnknownDevice => Some(about.gateway),
+        Target::Behind(about) => Some(about.devices.first().copied().unwrap_or(about.gateway)),
         _ => message.speaks_for,
     };
     let site_id = device_id.and_then(|id| loaded.devices.get(&id)).map(|device| device.site_id).or(message.site_id);

@@ -12,9 +12,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::behind::{self, Below};
 use super::facts::Delivery;
 use super::judge::{Aside, Way};
 use super::native::downlink::receipt;
+use super::zigbee2mqtt::list;
 use crate::app::App;
 use crate::domain::evidence::SensorRules;
 use crate::domain::quarantine::{Proof, Reason, is_worth_a_call};
@@ -254,8 +256,37 @@ async fn one_by_one_settled(app: &App, ids: Vec<Uuid>, work: &Arc<Work>, now: Da
     Ok(settled)
 }
 
+/// Devices that were renamed at their gateway are found under their new names from the first message on.
+async fn follow_names(app: &App, messages: &[Message]) -> Result<()> {
+    let is_list = |message: &&Message| list::is_list(&message.topic) && message.fault.is_none();
+    for message in messages.iter().filter(is_list) {
+        let Some(named) = list::decode(&message.payload) else { continue };
+        let named: Vec<(String, String)> = named.into_iter().map(|named| (named.ieee_address, named.friendly_name)).collect();
+        let (topic, speaks_for, now) = (message.topic.clone(), message.speaks_for, app.clock.now());
+        let renamed = app
+            .write(move |mut tx| async move {
+                let gateways = device::gateways(&mut tx).await?;
+                let renamed = match behind::below(&topic, speaks_for, &gateways) {
+                    Below::One(gateway, base) if topic[base.len()..] == *"/bridge/devices" => {
+                        device::follow_names(&mut tx, gateway, &named, now).await?
+                    }
+                    _ => 0,
+                };
+                Ok((tx, renamed))
+            })
+            .await?;
+        tracing::info!(renamed, "a gateway has told the names of its devices");
+    }
+    Ok(())
+}
+
 /// One result per message. A batch with a message that cannot be stored is taken apart.
 async fn take(app: &App, messages: &Arc<Vec<Message>>, work: &Arc<Work>) -> Vec<Result<Answer>> {
+    match follow_names(app, messages).await {
+        Ok(()) => {}
+        Err(error) if device::is_poison(&error) => tracing::error!(%error, "the names of a gateway's devices cannot be followed"),
+        Err(_) => return messages.iter().map(|_| Err(Error::Busy)).collect(),
+    }
     match store(app, Arc::clone(messages), work).await {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
         Err(error) if device::is_poison(&error) => {

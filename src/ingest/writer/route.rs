@@ -1,4 +1,4 @@
-//! Which device a message is about. A session speaks only for the devices of its credential; behind a broker the topic decides, and
+//! Which devices a message is about. A session speaks only for the devices of its credential; behind a broker the topic decides, and
 //! only for native messages does a signature prove it.
 
 use std::collections::BTreeMap;
@@ -7,8 +7,10 @@ use uuid::Uuid;
 
 use super::Message;
 use crate::domain::quarantine::Reason;
+use crate::ingest::behind::{self, Below};
+use crate::ingest::explain::is_discovery;
 use crate::ingest::native::{Channel, Topic};
-use crate::ingest::zigbee2mqtt::{self, Below};
+use crate::ingest::proposal;
 use crate::mqtt::ports::Fault;
 use crate::store::{Result, Tx, device};
 
@@ -19,13 +21,10 @@ pub enum Target {
         device: Uuid,
         channel: Channel,
     },
-    Report {
-        device: Uuid,
-    },
-    Availability {
-        device: Uuid,
-    },
-    Gateway {
+    /// Below the base topic of a gateway.
+    Behind(Behind),
+    /// Home automation is told of devices of this gateway.
+    Announcement {
         gateway: Uuid,
     },
     /// Understood and of no interest.
@@ -36,37 +35,57 @@ pub enum Target {
     Revoked,
 }
 
+/// What a message below a base topic concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    pub gateway: Uuid,
+    /// Where in the topic the part below the base topic begins.
+    pub rest: usize,
+    /// Those of the longest name that fits; several if each is a part of the message.
+    pub devices: Vec<Uuid>,
+    /// Who else may be told here whether they are reached.
+    pub concerned: Vec<Uuid>,
+    /// It tells of the gateway itself.
+    pub of_gateway: bool,
+}
+
 /// What has to be looked up.
 enum Wanted<'a> {
     Found(Target),
     Named { name: &'a str, channel: Channel },
-    Behind { gateway: Uuid, topic: zigbee2mqtt::Topic<'a> },
+    Behind { gateway: Uuid, rest: usize },
 }
+
+/// Devices by gateway and name.
+type Known = BTreeMap<(Uuid, String), Vec<Uuid>>;
 
 /// The targets, in the order of the messages.
 pub async fn resolve(tx: &mut Tx, messages: &[Message]) -> Result<Vec<Target>> {
     let foreign = messages.iter().any(|message| !message.topic.starts_with("chk/"));
     let gateways = if foreign { device::gateways(tx).await? } else { Vec::new() };
     let questions: Vec<Wanted> = messages.iter().map(|message| want(message, &gateways)).collect();
-    let mut names = Vec::new();
-    let mut pairs = Vec::new();
-    for question in &questions {
+    let (mut names, mut pairs, mut links) = (Vec::new(), Vec::new(), Vec::new());
+    for (message, question) in messages.iter().zip(&questions) {
         match question {
             Wanted::Named { name, .. } => names.push(*name),
-            Wanted::Behind { gateway, topic: zigbee2mqtt::Topic::Device(name) | zigbee2mqtt::Topic::Availability(name) } => {
-                pairs.push((*gateway, *name));
-                pairs.extend(above(name).map(|above| (*gateway, above)));
+            Wanted::Behind { gateway, rest } => {
+                let rest = &message.topic[*rest..];
+                pairs.extend(behind::names(rest).into_iter().map(|name| (*gateway, name)));
+                links.extend(behind::link(rest).filter(|owner| !owner.is_empty()).map(|owner| (*gateway, owner)));
             }
-            _ => {}
+            Wanted::Found(_) => {}
         }
+    }
+    for list in [&mut pairs, &mut links] {
+        list.sort_unstable();
+        list.dedup();
     }
     names.sort_unstable();
     names.dedup();
-    pairs.sort_unstable();
-    pairs.dedup();
     let known = if names.is_empty() { BTreeMap::new() } else { device::named(tx, &names).await? };
-    let behind = if pairs.is_empty() { BTreeMap::new() } else { device::behind(tx, &pairs).await? };
-    Ok(messages.iter().zip(questions).map(|(message, question)| look_up(message, question, &known, &behind)).collect())
+    let exact = if pairs.is_empty() { Known::new() } else { device::behind(tx, &pairs).await? };
+    let below = if links.is_empty() { Known::new() } else { device::below(tx, &links).await? };
+    Ok(messages.iter().zip(questions).map(|(message, question)| look_up(message, question, &known, (&exact, &below))).collect())
 }
 
 fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
@@ -75,7 +94,8 @@ fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
         Some(Fault::TopicNotAllowed) => Wanted::Found(Target::Unknown(Reason::ForeignTopic)),
         Some(Fault::TooLarge) => match addressed(message, gateways) {
             // Zigbee2MQTT's definitions are large, and of no interest at any size.
-            of_no_interest @ (Wanted::Found(Target::Ignored) | Wanted::Behind { topic: zigbee2mqtt::Topic::Ignored, .. }) => of_no_interest,
+            Wanted::Found(Target::Ignored | Target::Announcement { .. }) => Wanted::Found(Target::Ignored),
+            Wanted::Behind { rest, .. } if of_no_interest(&message.topic[rest..]) => Wanted::Found(Target::Ignored),
             _ => Wanted::Found(Target::Unknown(Reason::TooLarge)),
         },
     }
@@ -83,56 +103,73 @@ fn want<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
 
 /// What the topic asks for.
 fn addressed<'a>(message: &'a Message, gateways: &[(Uuid, String)]) -> Wanted<'a> {
-    if let Some(Topic { device: name, channel }) = Topic::parse(&message.topic) {
+    let topic = message.topic.as_str();
+    if let Some(Topic { device: name, channel }) = Topic::parse(topic) {
         return Wanted::Named { name, channel };
     }
-    if message.topic.starts_with("homeassistant/") {
-        return Wanted::Found(Target::Ignored);
-    }
-    match zigbee2mqtt::below(&message.topic, message.speaks_for, gateways) {
-        Below::One(gateway, base) => match zigbee2mqtt::Topic::parse(base, &message.topic) {
-            Some(topic) => Wanted::Behind { gateway, topic },
-            None => Wanted::Found(Target::Ignored),
-        },
+    match behind::below(topic, message.speaks_for, gateways) {
+        Below::One(gateway, base) if is_discovery(&topic[base.len() + 1..]) => Wanted::Found(Target::Announcement { gateway }),
+        Below::One(gateway, base) => Wanted::Behind { gateway, rest: base.len() + 1 },
+        _ if is_discovery(topic) => {
+            let own = message.speaks_for.filter(|device| gateways.iter().any(|(gateway, _)| gateway == device));
+            Wanted::Found(own.map_or(Target::Ignored, |gateway| Target::Announcement { gateway }))
+        }
         Below::Several => Wanted::Found(Target::Unknown(Reason::SeveralGateways)),
         Below::Nobody if message.speaks_for.is_some_and(|device| !gateways.iter().any(|(gateway, _)| *gateway == device)) => {
             Wanted::Found(Target::Revoked)
         }
+        Below::Nobody if topic.starts_with("homeassistant/") => Wanted::Found(Target::Ignored),
         Below::Nobody => Wanted::Found(Target::Unknown(Reason::UnknownDevice)),
     }
 }
 
-/// The name without its last level.
-fn above(name: &str) -> Option<&str> {
-    name.rsplit_once('/').map(|(above, _)| above)
+/// What Zigbee2MQTT says of itself at `bridge/…`. A bridge of another make may be called so, too.
+fn of_no_interest(rest: &str) -> bool {
+    let own = [
+        "logging",
+        "devices",
+        "definitions",
+        "groups",
+        "info",
+        "extensions",
+        "converters",
+        "event",
+        "health",
+        "config",
+        "log",
+        "request",
+        "response",
+    ];
+    let below = rest.strip_prefix("bridge/").or_else(|| rest.split_once("/bridge/").map(|(_, below)| below));
+    below.is_some_and(|below| own.contains(&below.split('/').next().unwrap_or_default()))
 }
 
-fn look_up(message: &Message, wanted: Wanted<'_>, named: &BTreeMap<String, Uuid>, behind: &BTreeMap<(Uuid, String), Uuid>) -> Target {
+fn look_up(message: &Message, wanted: Wanted<'_>, named: &BTreeMap<String, Uuid>, (exact, below): (&Known, &Known)) -> Target {
     let unknown = Target::Unknown(Reason::UnknownDevice);
-    match wanted {
-        Wanted::Found(target) => target,
-        Wanted::Named { name, channel } => match (named.get(name), message.speaks_for) {
-            (Some(device), Some(own)) if *device != own => Target::Revoked,
-            (Some(device), _) => Target::Native { device: *device, channel },
-            (None, Some(_)) => Target::Revoked,
-            // What a revoked device left at the broker is being removed.
-            (None, None) if message.payload.is_empty() => Target::Ignored,
-            (None, None) => unknown,
-        },
-        Wanted::Behind { gateway, topic } => {
-            let find = |name: &str| behind.get(&(gateway, name.to_owned())).copied();
-            match topic {
-                zigbee2mqtt::Topic::Gateway => Target::Gateway { gateway },
-                zigbee2mqtt::Topic::Ignored => Target::Ignored,
-                zigbee2mqtt::Topic::Device(name) => match find(name) {
-                    Some(device) => Target::Report { device },
-                    // One value of a known device on a topic of its own, beside the whole state, which says it as well.
-                    None if above(name).and_then(find).is_some() => Target::Ignored,
-                    None => unknown,
-                },
-                // A home has many things that are none of our business; their availability is not worth a look.
-                zigbee2mqtt::Topic::Availability(name) => find(name).map_or(Target::Ignored, |device| Target::Availability { device }),
-            }
+    let (gateway, rest) = match wanted {
+        Wanted::Found(target) => return target,
+        Wanted::Named { name, channel } => {
+            return match (named.get(name), message.speaks_for) {
+                (Some(device), Some(own)) if *device != own => Target::Revoked,
+                (Some(device), _) => Target::Native { device: *device, channel },
+                (None, Some(_)) => Target::Revoked,
+                // What a revoked device left at the broker is being removed.
+                (None, None) if message.payload.is_empty() => Target::Ignored,
+                (None, None) => unknown,
+            };
         }
+        Wanted::Behind { gateway, rest } => (gateway, rest),
+    };
+    let part = &message.topic[rest..];
+    if of_no_interest(part) {
+        return Target::Ignored;
     }
+    let devices = behind::names(part).into_iter().find_map(|name| exact.get(&(gateway, name.to_owned()))).cloned().unwrap_or_default();
+    let owner = behind::link(part);
+    let concerned = owner.and_then(|owner| below.get(&(gateway, owner.to_owned()))).cloned().unwrap_or_default();
+    let of_gateway = owner == Some("");
+    if devices.is_empty() && concerned.is_empty() && !of_gateway {
+        return if proposal::is_worth_entering(&message.topic, rest, &message.payload) { unknown } else { Target::Ignored };
+    }
+    Target::Behind(Behind { gateway, rest, devices, concerned, of_gateway })
 }

@@ -1,5 +1,5 @@
-//! All that a message of Zigbee2MQTT says, for whoever stands before a strange device: every kind of sensor, and attribute output,
-//! where each value has a topic of its own (`<name>/contact`).
+//! All that a message of Zigbee2MQTT says: every kind of sensor, and attribute output, where each value has a topic of its own
+//! (`<name>/contact`).
 
 use serde_json::{Map, Value};
 
@@ -46,6 +46,10 @@ fn device(gather: &mut Gather, fields: &Map<String, Value>, settings: &Settings)
     } else {
         cover_word(gather, field("state").and_then(Value::as_str), settings);
     }
+    let direction = ["motor_state", "moving"].into_iter().find_map(|name| field(name)?.as_str());
+    if field("running") == Some(&Value::Bool(true)) || matches!(direction, Some("opening" | "closing" | "UP" | "DOWN")) {
+        gather.moving();
+    }
     // Before version 2 `illuminance` was the raw logarithm, with the lux beside it.
     if let Some(lux) = field("illuminance_lux").or_else(|| field("illuminance")) {
         gather.illuminance(lux.as_f64());
@@ -80,8 +84,14 @@ fn device(gather: &mut Gather, fields: &Map<String, Value>, settings: &Settings)
     if let Some(percent) = field("battery") {
         gather.battery(percent.as_f64());
     }
-    flag(gather, field("battery_low"), Word::BatteryLow);
-    flag(gather, field("tamper"), Word::Tamper);
+    if let Some(low) = field("battery_low") {
+        gather.cells(low.as_bool());
+    }
+    match field("tamper") {
+        Some(Value::Bool(true)) => gather.say(Word::Tamper, Some(1.0)),
+        Some(Value::Bool(false)) | None => {}
+        Some(_) => gather.drop_field(),
+    }
 }
 
 /// A tilted window is neither open nor closed.
@@ -119,14 +129,6 @@ fn press(gather: &mut Gather, action: &str, angle: Option<f64>, settings: &Setti
     }
 }
 
-fn flag(gather: &mut Gather, value: Option<&Value>, word: Word) {
-    match value {
-        Some(Value::Bool(true)) => gather.say(word, Some(1.0)),
-        Some(Value::Bool(false)) | None => {}
-        Some(_) => gather.drop_field(),
-    }
-}
-
 fn scalar(gather: &mut Gather, attribute: &str, value: &str, settings: &Settings) {
     if value == "null" {
         return gather.note(Note::NoLevel);
@@ -153,6 +155,7 @@ fn scalar(gather: &mut Gather, attribute: &str, value: &str, settings: &Settings
         },
         "action" => press(gather, value, None, settings),
         "battery" => gather.battery(number(value)),
+        "battery_low" => gather.cells(truth(value)),
         _ => gather.note(Note::Ignored),
     }
 }

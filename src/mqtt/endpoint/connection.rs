@@ -23,6 +23,7 @@ use super::bucket::Bucket;
 use super::handshake::Admitted;
 use super::sessions::{Ending, Entered, SessionKey, Sessions, WAITING_MAX};
 use super::wire::{Arrival, Wire};
+use crate::ingest::zigbee2mqtt::list;
 use crate::mqtt::ports::{Downlink, Fault, Identity, Inbound, Outcome, Ports, SAMPLE_BYTES_MAX, Source};
 
 /// How long a stopping connection waits for commits under way, to acknowledge them.
@@ -229,7 +230,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn inbound(&self, publish: &Publish, left_out: usize, will: bool) -> (Inbound, oneshot::Receiver<Outcome>) {
         let size_bytes = publish.payload.len() + left_out;
         let topic = String::from_utf8_lossy(&publish.topic);
-        let bytes_max = if topic.starts_with("chk/") { self.limits.native_bytes_max } else { self.limits.payload_bytes_max };
+        let bytes_max = match () {
+            () if topic.starts_with("chk/") => self.limits.native_bytes_max,
+            () if list::is_list(&topic) => list::BYTES_MAX,
+            () => self.limits.payload_bytes_max,
+        };
         let fault = if !may_publish(&self.identity, &topic) {
             Some(Fault::TopicNotAllowed)
         } else if size_bytes > bytes_max {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::oversize::{Beginning, beginning};
+use crate::ingest::zigbee2mqtt::list;
 
 /// How long a peer may refuse to take our bytes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -97,6 +98,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 self.incoming.reserve(PASSING_BYTES);
                 return Ok(None);
             };
+            // The one large message of which something counts.
+            let is_list = std::str::from_utf8(&beginning.publish.topic).is_ok_and(list::is_list);
+            if is_list && beginning.packet_bytes <= list::BYTES_MAX {
+                if self.incoming.len() < beginning.packet_bytes {
+                    self.incoming.reserve(PASSING_BYTES);
+                    return Ok(None);
+                }
+                let packet = Packet::read(&mut self.incoming, list::BYTES_MAX)?;
+                return Ok(Some(Arrival { packet, left_out: 0 }));
+            }
             self.passing = Some(Passing { bytes_to_come: beginning.packet_bytes, beginning });
         }
         let Some(passing) = self.passing.as_mut() else { return Ok(None) };

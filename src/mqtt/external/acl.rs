@@ -23,7 +23,7 @@ impl Account {
 }
 
 /// What a gateway publishes of itself in megabytes; no curtain opens in it.
-const BULKY: [&str; 4] = ["logging", "devices", "definitions", "groups"];
+const BULKY: [&str; 3] = ["logging", "definitions", "groups"];
 
 /// The file for these accounts; `server` is the name of the server's own.
 pub fn file(server: &str, accounts: impl IntoIterator<Item = Account>) -> String {
@@ -83,7 +83,6 @@ topic write chk/1/+/up/status
 topic write chk/1/+/up/state
 topic read site/7/zigbee2mqtt/#
 topic deny site/7/zigbee2mqtt/bridge/logging
-topic deny site/7/zigbee2mqtt/bridge/devices
 topic deny site/7/zigbee2mqtt/bridge/definitions
 topic deny site/7/zigbee2mqtt/bridge/groups
 

@@ -33,9 +33,8 @@ const REQUESTS_MAX: usize = 1024;
 /// Filters of one SUBSCRIBE: a packet with all of them could be larger than a broker takes.
 const FILTERS_PER_PACKET: usize = 32;
 
-/// Topics that are subscribed in any case. The rest of Zigbee2MQTT's `bridge/#` repeats all definitions (300 KB) and is left out;
-/// friendly names with `/` are subscribed one by one with [`Listener::listen`].
-pub const STANDARD_FILTERS: [&str; 4] = ["chk/1/+/up/#", "zigbee2mqtt/+", "zigbee2mqtt/+/availability", "zigbee2mqtt/bridge/state"];
+/// Topics that are subscribed in any case; those of gateways follow with [`Listener::listen`].
+pub const STANDARD_FILTERS: [&str; 1] = ["chk/1/+/up/#"];
 
 #[derive(Debug, Clone)]
 pub struct Settings {

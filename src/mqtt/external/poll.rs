@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::acknowledge::Unanswered;
 use super::{Connected, Settings, Status};
+use crate::ingest::zigbee2mqtt::list;
 use crate::ingest::{native, zigbee2mqtt};
 use crate::mqtt::ports::{Fault, Inbound, Ports, SAMPLE_BYTES_MAX, Source};
 
@@ -161,7 +162,11 @@ impl Poller {
 
     fn inbound(&self, publish: &Publish) -> (Inbound, oneshot::Receiver<super::super::ports::Outcome>) {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-        let bytes_max = if topic.starts_with("chk/") { native::PAYLOAD_BYTES_MAX } else { zigbee2mqtt::PAYLOAD_BYTES_MAX };
+        let bytes_max = match () {
+            () if topic.starts_with("chk/") => native::PAYLOAD_BYTES_MAX,
+            () if list::is_list(&topic) => list::BYTES_MAX,
+            () => zigbee2mqtt::PAYLOAD_BYTES_MAX,
+        };
         let fault = (publish.payload.len() > bytes_max).then_some(Fault::TooLarge);
         let kept = if fault.is_some() { SAMPLE_BYTES_MAX } else { publish.payload.len() };
         let (ack, answer) = oneshot::channel();

@@ -40,15 +40,44 @@ pub async fn named(tx: &mut Tx, names: &[&str]) -> Result<BTreeMap<String, Uuid>
     Ok(found.into_iter().collect())
 }
 
-/// Devices in use behind a gateway, by gateway and friendly name.
-pub async fn behind(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<BTreeMap<(Uuid, String), Uuid>> {
+/// Devices in use behind a gateway, by gateway and name; several if each is a part of the same messages.
+pub async fn behind(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<BTreeMap<(Uuid, String), Vec<Uuid>>> {
+    let template = "select device.gateway_id, device.name, device.id from {rows}
+        join device on device.gateway_id = {gateway:uuid} and device.name = {name:text} where device.revoked_at is null order by device.id";
+    by_name(tx, template, wanted).await
+}
+
+/// The parts under which devices of these gateways and names are in use, in the same form.
+pub async fn parts_behind(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<(Uuid, String, String)>> {
     let rows: Vec<serde_json::Value> = wanted.iter().map(|(gateway, name)| json!({ "gateway": gateway, "name": name })).collect();
     let rows = serde_json::to_string(&rows).expect("names are plain JSON");
-    let template = "select device.gateway_id, device.name, device.id from {rows}
+    let template = "select device.gateway_id, device.name, device.component from {rows}
         join device on device.gateway_id = {gateway:uuid} and device.name = {name:text} where device.revoked_at is null";
     let sql = bulk::text(tx, template);
-    let found: Vec<(Uuid, String, Uuid)> = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
-    Ok(found.into_iter().map(|(gateway, name, id)| ((gateway, name), id)).collect())
+    Ok(on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?)
+}
+
+/// Devices in use whose name is one of these or continues it by levels, by gateway and that name.
+pub async fn below(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<BTreeMap<(Uuid, String), Vec<Uuid>>> {
+    let template = "select device.gateway_id, {name:text}, device.id from {rows}
+        join device on device.gateway_id = {gateway:uuid}
+            and (device.name = {name:text} or substr(device.name, 1, length({name:text}) + 1) = {name:text} || '/')
+        where device.revoked_at is null order by device.id";
+    by_name(tx, template, wanted).await
+}
+
+async fn by_name(tx: &mut Tx, template: &'static str, wanted: &[(Uuid, &str)]) -> Result<BTreeMap<(Uuid, String), Vec<Uuid>>> {
+    let mut by_name: BTreeMap<(Uuid, String), Vec<Uuid>> = BTreeMap::new();
+    for chunk in wanted.chunks(bulk::ROWS_MAX) {
+        let rows: Vec<serde_json::Value> = chunk.iter().map(|(gateway, name)| json!({ "gateway": gateway, "name": name })).collect();
+        let rows = serde_json::to_string(&rows).expect("names are plain JSON");
+        let sql = bulk::text(tx, template);
+        let found: Vec<(Uuid, String, Uuid)> = on!(tx, |conn| sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(rows).fetch_all(conn).await)?;
+        for (gateway, name, id) in found {
+            by_name.entry((gateway, name)).or_default().push(id);
+        }
+    }
+    Ok(by_name)
 }
 
 /// Gateways in use and the topics below which they publish.
@@ -60,14 +89,6 @@ pub async fn gateways(tx: &mut Tx) -> Result<Vec<(Uuid, String)>> {
 /// Name and, of a gateway, base topic of everything in use that has an account of its own at a broker, on all sites.
 pub async fn accounts(tx: &mut Tx) -> Result<Vec<(String, Option<String>)>> {
     let sql = "select name, base_topic from device where gateway_id is null and revoked_at is null order by name";
-    Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
-}
-
-/// Base topic and friendly name of devices whose name has levels of its own, so that a one-level wildcard misses them.
-pub async fn names_with_levels(tx: &mut Tx) -> Result<Vec<(String, String)>> {
-    let sql = "select gateway.base_topic, device.name from device
-        join device as gateway on gateway.site_id = device.site_id and gateway.id = device.gateway_id
-        where device.revoked_at is null and gateway.revoked_at is null and gateway.base_topic is not null and device.name like '%/%'";
     Ok(on!(tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?)
 }
 
@@ -131,7 +152,7 @@ pub async fn save(tx: &mut Tx, devices: &[Device]) -> Result<()> {
                 "level": device.level, "level_since": time(device.level_since), "opening": time(device.opening_since),
                 "key": device.opening_key, "boot_n": device.boot_n, "boot_id": device.boot_id, "bd": device.bd,
                 "high": device.seq_high, "window": device.seq_window, "lost": device.lost_events, "lost_at": time(device.lost_at), "memory": device.memory, "clock": device.clock_suspect,
-                "recent": device.recent_payloads, "settle": time(device.settle_at),
+                "recent": device.recent_payloads, "settle": time(device.settle_at), "press": device.last_press,
             })
         })
         .collect();
@@ -142,7 +163,7 @@ pub async fn save(tx: &mut Tx, devices: &[Device]) -> Result<()> {
             tampered_at = {tampered:time}, firmware = {firmware:text}, level = {level:text}, level_since = {level_since:time},
             opening_since = {opening:time}, opening_key = {key:text}, boot_n = {boot_n:int}, boot_id = {boot_id:int}, bd = {bd:int},
             seq_high = {high:int}, seq_window = {window:int}, lost_events = {lost:int}, lost_at = {lost_at:time}, memory = {memory:text}, clock_suspect = {clock:bool},
-            recent_payloads = {recent:text}, settle_at = {settle:time}
+            recent_payloads = {recent:text}, settle_at = {settle:time}, last_press = {press:text}
         from {rows} where device.site_id = {site:uuid} and device.id = {id:uuid}";
     bulk::execute(tx, template, &rows).await?;
     Ok(())

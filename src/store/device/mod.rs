@@ -14,22 +14,26 @@ use crate::domain::device::{Care, CareFacts, Cells, DeviceRole, DeviceStatus, Ec
 use crate::domain::evidence::{DeviceState, EventKey, HeldLevel, Level, Memory, Opening, Place, Polarity, ReplayWindow, SensorRules};
 use crate::on;
 
+mod announcement;
 mod around;
 mod battery;
 mod credential;
 mod ingest;
 mod quarantine;
 mod register;
+mod rename;
 mod silence;
 
+pub use announcement::{Kept as Announcement, announced, keep_announced};
 pub use battery::{has_low, tell_low};
 pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
-    InUse, accounts, behind, children, due_to_settle, gateways, is_poison, lock, named, names_with_levels, native_in_use, native_revoked,
+    InUse, accounts, behind, below, children, due_to_settle, gateways, is_poison, lock, named, native_in_use, native_revoked, parts_behind,
     revoked_since, save, seniors_of,
 };
 pub use quarantine::{Kept, Quarantined, Unassigned, forget_old, has_aside_to_do, keep, kept, page, tell_aside, tell_presses, unassigned};
-pub use register::{NewDevice, bind, calibrate, claim_base_topic, create, revoke, sharing_their_home, unbind_all};
+pub use register::{NewDevice, bind, calibrate, claim_base_topic, configure, create, revoke, sharing_their_home, unbind_all};
+pub use rename::follow_names;
 pub use silence::{mark_silent, next_silence};
 
 /// One row.
@@ -81,6 +85,13 @@ pub struct Device {
     pub timezone: String,
     pub latitude: f64,
     pub longitude: f64,
+    /// The part of its topic's messages that is this device; empty: all of them.
+    pub component: String,
+    /// What its messages do not say, as JSON for its decoder.
+    pub settings: String,
+    /// By which Zigbee2MQTT knows it whatever it is called.
+    pub hardware_address: Option<String>,
+    pub last_press: Option<String>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
 }
@@ -96,7 +107,8 @@ macro_rules! columns {
          device.clock_suspect, device.recent_payloads, device.settle_at, device.memory,
          (select site.timezone from site where site.id = device.site_id) as timezone,
          (select site.latitude from site where site.id = device.site_id) as latitude,
-         (select site.longitude from site where site.id = device.site_id) as longitude, device.version, device.created_at"
+         (select site.longitude from site where site.id = device.site_id) as longitude, device.component, device.settings,
+         device.hardware_address, device.last_press, device.version, device.created_at"
     };
 }
 use columns;
@@ -269,6 +281,9 @@ impl Device {
         }
     }
 }
+
+/// Names and announcements kept of one gateway.
+pub const ANNOUNCED_MAX: usize = 500;
 
 /// How long an old credential stays valid beside a new one.
 pub const ROTATION_OVERLAP: TimeDelta = TimeDelta::days(7);

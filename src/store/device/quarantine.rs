@@ -164,12 +164,18 @@ pub struct Unassigned {
     pub gateway_id: Option<Uuid>,
     pub messages: i64,
     pub last_at: DateTime<Utc>,
+    /// Of the last message.
+    pub sample: Vec<u8>,
 }
 
 /// The topics of no device that spoke last, of all messages kept.
 pub async fn unassigned(tx: &mut Tx, site_id: Uuid, limit: i64) -> Result<Vec<Unassigned>> {
-    let sql = "select topic, device_id as gateway_id, count(*) as messages, max(received_at) as last_at from quarantined_message
-        where site_id = $1 and reason = $2 group by topic, device_id order by last_at desc, topic limit $3";
+    let sql = "select topic, gateway_id, messages, last_at, sample from (
+            select topic, device_id as gateway_id, sample, received_at as last_at,
+                count(*) over (partition by topic, device_id) as messages,
+                row_number() over (partition by topic, device_id order by received_at desc, id desc) as place
+            from quarantined_message where site_id = $1 and reason = $2
+        ) of_topics where place = 1 order by last_at desc, topic limit $3";
     let reason = Reason::UnknownDevice.as_str();
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).bind(reason).bind(limit).fetch_all(conn).await)?)
 }

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::super::register::By;
 use super::super::{Result, Tx, audit, bulk, plan, roster, silence};
 use super::credential::{Credentials, issue};
+use super::rename::address_of;
 use super::{Device, get};
 use crate::domain::day;
 use crate::domain::device::{DeviceRole, DeviceStatus, Ecosystem, calibrated, silent_after};
@@ -17,6 +19,7 @@ use crate::domain::refusal::{Refusal, RefusalKind};
 use crate::domain::roster::around_the_clock;
 use crate::domain::silence::Silenced;
 use crate::ingest::native::valid_device_name;
+use crate::ingest::settings::{Press, Settings};
 use crate::ingest::zigbee2mqtt::Topic;
 use crate::on;
 use crate::seal::SealKey;
@@ -33,11 +36,15 @@ pub struct NewDevice {
     pub name: String,
     pub ecosystem: Ecosystem,
     pub role: DeviceRole,
-    /// For Zigbee2MQTT devices: the gateway they are behind.
+    /// For bought devices: the gateway they are behind.
     pub gateway_id: Option<Uuid>,
     /// For gateways: the topic below which they publish, usually `zigbee2mqtt`.
     pub base_topic: Option<String>,
     pub expected_interval_seconds: i64,
+    /// The part of its topic's messages that is this device; empty: all of them.
+    pub component: String,
+    /// What its messages do not say.
+    pub settings: Map<String, Value>,
 }
 
 /// Enters a device and returns its credentials, to be shown once. Devices behind a gateway have none of their own.
@@ -50,8 +57,9 @@ pub async fn create(
 ) -> Result<(Device, Option<Credentials>)> {
     validate(tx, new).await?;
     let sql = "insert into device (site_id, id, name, ecosystem, base_topic, gateway_id, role, polarity_normal, expected_interval_seconds,
-            installed_by, status, battery_low_reports, seq_window, lost_events, clock_suspect, recent_payloads, version, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, $12, '[]', 1, $13)
+            installed_by, status, battery_low_reports, seq_window, lost_events, clock_suspect, recent_payloads, version, created_at, component,
+            settings)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, $12, '[]', 1, $13, $14, $15)
         on conflict do nothing";
     let inserted = on!(tx, |conn| sqlx::query(sql)
         .bind(new.site_id)
@@ -67,6 +75,8 @@ pub async fn create(
         .bind(DeviceStatus::New.as_str())
         .bind(false)
         .bind(now)
+        .bind(&new.component)
+        .bind(Value::Object(new.settings.clone()).to_string())
         .execute(conn)
         .await?
         .rows_affected());
@@ -74,17 +84,25 @@ pub async fn create(
         return Err(Refusal { field: Some("name".to_owned()), ..Refusal::conflict("problem.device_name_taken") }.into());
     }
     record(tx, (new.site_id, new.id), "create", &["name", "ecosystem", "role"], actor_id, now).await?;
-    let credentials = match new.ecosystem {
-        Ecosystem::Zigbee2Mqtt => None,
-        Ecosystem::Native | Ecosystem::Gateway => Some(issue(tx, (new.site_id, new.id), new.ecosystem, 1, seal, now).await?),
-    };
+    if let Some(gateway_id) = new.gateway_id.filter(|_| new.ecosystem == Ecosystem::Zigbee2Mqtt)
+        && let Some(address) = address_of(tx, new.site_id, gateway_id, &new.name).await?
+    {
+        let sql = "update device set hardware_address = $3 where site_id = $1 and id = $2";
+        on!(tx, |conn| sqlx::query(sql).bind(new.site_id).bind(new.id).bind(address).execute(conn).await.map(|_| ()))?;
+    }
+    let credentials =
+        if new.ecosystem.is_behind_gateway() { None } else { Some(issue(tx, (new.site_id, new.id), new.ecosystem, 1, seal, now).await?) };
     let device = get(tx, new.site_id, new.id).await?.ok_or_else(Refusal::not_found)?;
     Ok((device, credentials))
 }
 
 async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
-    let behind_gateway = new.ecosystem == Ecosystem::Zigbee2Mqtt;
-    let name_fits = if behind_gateway { friendly(&new.name) } else { valid_device_name(&new.name) };
+    let behind_gateway = new.ecosystem.is_behind_gateway();
+    let name_fits = match new.ecosystem {
+        Ecosystem::Zigbee2Mqtt => friendly(&new.name),
+        _ if behind_gateway => topic_part(&new.name) && !new.name.ends_with('/'),
+        _ => valid_device_name(&new.name),
+    };
     if !name_fits {
         return Err(Refusal::invalid("name", "problem.device_name").into());
     }
@@ -99,6 +117,10 @@ async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
     if is_gateway != (new.role == DeviceRole::Gateway) {
         return Err(Refusal::invalid("role", "problem.device_role").into());
     }
+    if !part_fits(&new.component, behind_gateway) {
+        return Err(Refusal::invalid("component", "problem.device_component").into());
+    }
+    entered(&new.settings, behind_gateway)?;
     let gateway = match new.gateway_id {
         Some(id) => get(tx, new.site_id, id).await?,
         None => None,
@@ -111,8 +133,20 @@ async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
 }
 
 /// A name under which Zigbee2MQTT can report, and that cannot be taken for something else than a report there.
-fn friendly(name: &str) -> bool {
+pub(super) fn friendly(name: &str) -> bool {
     topic_part(name) && Topic::parse("base", &format!("base/{name}")) == Some(Topic::Device(name))
+}
+
+fn part_fits(component: &str, behind_gateway: bool) -> bool {
+    component.is_empty() || (behind_gateway && topic_part(component))
+}
+
+/// Settings that a decoder understands, each naming what is wrong with it.
+pub(super) fn entered(settings: &Map<String, Value>, behind_gateway: bool) -> Result<()> {
+    if !behind_gateway && !settings.is_empty() {
+        return Err(Refusal::invalid("settings", "problem.device_settings_own").into());
+    }
+    Settings::entered(settings).map_err(|misset| Refusal::invalid(misset.field, misset.allowed).into())
 }
 
 /// A topic of a gateway: no wildcards, and not the native protocol's.
@@ -159,9 +193,12 @@ pub async fn bind(
         return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
     }
     match senior_id {
-        // Its presses are not read behind a gateway yet, and a button that nobody hears is worse than none.
-        Some(_) if device.role == DeviceRole::HelpButton && device.ecosystem != Ecosystem::Native => {
+        // A button that nobody hears is worse than none.
+        Some(_) if device.role == DeviceRole::HelpButton && !device.ecosystem.has_help_buttons() => {
             return Err(Refusal::invalid("senior_id", "problem.device_help_unread").into());
+        }
+        Some(_) if device.role == DeviceRole::HelpButton && !calls_for_help(&device)? => {
+            return Err(Refusal::invalid("senior_id", "problem.device_presses").into());
         }
         Some(senior) if device.role == DeviceRole::HelpButton => heard_around_the_clock(tx, site_id, senior, now).await?,
         Some(senior) if !sharing_their_home(tx, &[(site_id, senior)]).await?.is_empty() => {
@@ -182,6 +219,53 @@ pub async fn bind(
         silence::tell(tx, &by, before, Silenced::Device).await?;
     }
     get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// Changes which part of its topic a device is, and what its decoder knows of it. Read differently, its level and its calibration
+/// mean nothing any more.
+pub async fn configure(
+    tx: &mut Tx,
+    (site_id, id): (Uuid, Uuid),
+    (component, settings): (Option<String>, Option<Map<String, Value>>),
+    version: i64,
+    actor_id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Device> {
+    let device = current(tx, site_id, id, version).await?;
+    let behind_gateway = device.ecosystem.is_behind_gateway();
+    let changed = Device {
+        component: component.unwrap_or_else(|| device.component.clone()),
+        settings: settings.map_or_else(|| device.settings.clone(), |settings| Value::Object(settings).to_string()),
+        ..device.clone()
+    };
+    if !part_fits(&changed.component, behind_gateway) {
+        return Err(Refusal::invalid("component", "problem.device_component").into());
+    }
+    entered(&serde_json::from_str(&changed.settings).unwrap_or_default(), behind_gateway)?;
+    if changed.role == DeviceRole::HelpButton && changed.senior_id.is_some() && !calls_for_help(&changed)? {
+        return Err(Refusal::invalid("settings.actions", "problem.device_presses").into());
+    }
+    let sql = "select count(*) from device where gateway_id = $1 and name = $2 and component = $3 and id <> $4 and revoked_at is null";
+    let (gateway, name, part) = (changed.gateway_id, &changed.name, &changed.component);
+    let taken: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(gateway).bind(name).bind(part).bind(id).fetch_one(conn).await)?;
+    if taken > 0 {
+        return Err(Refusal { field: Some("component".to_owned()), ..Refusal::conflict("problem.device_name_taken") }.into());
+    }
+    let sql = "update device set component = $3, settings = $4, calibrated_at = null, level = null, level_since = null,
+            opening_since = null, opening_key = null, settle_at = null, last_press = null, version = version + 1
+        where site_id = $1 and id = $2";
+    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(part).bind(&changed.settings).execute(conn).await.map(|_| ()))?;
+    record(tx, (site_id, id), "change", &["component", "settings"], Some(actor_id), now).await?;
+    get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// Whether the register says which press of it is the one for help.
+fn calls_for_help(device: &Device) -> Result<bool> {
+    if !device.ecosystem.names_presses() {
+        return Ok(true);
+    }
+    let presses = crate::ingest::judge::settings(device)?.presses;
+    Ok(presses.values().any(|press| *press == Press::Help))
 }
 
 /// A button that is pressed at night when nobody hears is worse than none: she relies on it (domain.md §5).

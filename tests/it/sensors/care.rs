@@ -65,10 +65,16 @@ async fn a_help_button_is_bound_only_where_somebody_hears_it_at_night() {
         let bound = bind(&app, &button, world.seniors[0], world.social_worker).await.expect("in the demo the log is read");
         assert_eq!(bound.senior_id, Some(world.seniors[0]));
         let home = install(&app, &world, gateway(&world, "gw-1"), None).await.device.id;
-        let unread = NewDevice { role: DeviceRole::HelpButton, ..behind(&world, home, "sos") };
-        let unread = install(&app, &world, unread, None).await.device;
-        let refused = bind(&app, &unread, world.seniors[0], world.social_worker).await;
-        assert!(matches!(refused, Err(Error::Refused(refusal)) if refusal.key == "problem.device_help_unread"));
+        for (ecosystem, why) in [
+            (Ecosystem::Zwave, "problem.device_help_unread"),
+            (Ecosystem::Rtl433, "problem.device_help_unread"),
+            (Ecosystem::Shelly1, "problem.device_presses"),
+        ] {
+            let unread = NewDevice { role: DeviceRole::HelpButton, ecosystem, ..behind(&world, home, ecosystem.as_str()) };
+            let unread = install(&app, &world, unread, None).await.device;
+            let refused = bind(&app, &unread, world.seniors[0], world.social_worker).await;
+            assert!(matches!(&refused, Err(Error::Refused(refusal)) if refusal.key == why), "{ecosystem}: {refused:?}");
+        }
 
         reach::run_once(&app).await.unwrap();
         let told = |all: Vec<(Uuid, String, String)>| all.into_iter().filter(|(_, key, _)| key == "notice.unreachable").count();

@@ -64,7 +64,7 @@ async fn a_home_behind_a_bridge_is_heard_also_after_the_city_was_away() {
         let heard = ["site/7/zigbee2mqtt/#"];
         city.subscribe(SERVER, &heard);
         // What is of no interest stays at home, and nothing comes back.
-        assert!(home.publish(None, "zigbee2mqtt/bridge/devices", "large"));
+        assert!(home.publish(None, "zigbee2mqtt/bridge/definitions", "large"));
         assert!(home.publish(None, "frigate/events", "private"));
         assert!(home.publish(None, "zigbee2mqtt/卧室窗帘", r#"{"contact":true,"battery":70}"#));
         let first = city.waiting(SERVER, &heard, 1);

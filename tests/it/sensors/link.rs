@@ -141,6 +141,7 @@ async fn a_real_broker_delivers_live_kept_and_waiting_messages_each_marked_as_su
         password: Some(SERVER.to_owned()),
         // A slow machine is no end of a backlog.
         backlog_idle: SOON,
+        filters: vec!["zigbee2mqtt/+".to_owned()],
         ..Settings::new(url, "instance-1".to_owned())
     };
     let (authenticate, _) = mpsc::channel(1);

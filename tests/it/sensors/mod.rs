@@ -1,13 +1,16 @@
 //! Sensors from end to end: register, connection over TCP, writer, rules, checks and alerts, on both engines.
 
 mod aside;
+mod bought;
 mod care;
 mod city;
 pub mod client;
 mod corpus;
+mod everything;
 mod flood;
 mod link;
 mod mornings;
+mod names;
 mod outside;
 mod proving;
 mod register;
@@ -73,6 +76,8 @@ pub fn native(world: &World, name: &str) -> NewDevice {
         gateway_id: None,
         base_topic: None,
         expected_interval_seconds: 21_600,
+        component: String::new(),
+        settings: serde_json::Map::new(),
     }
 }
 

@@ -171,7 +171,8 @@ async fn an_uncalibrated_contact_and_a_motor_only_show() {
         let world = street(&app, 1).await;
         let (app, running) = started(&app).await;
         let home = install(&app, &world, gateway(&world, "gw-1"), None).await;
-        install(&app, &world, behind(&world, home.device.id, "motor"), Some(world.seniors[0])).await;
+        let motor = NewDevice { role: DeviceRole::Cover, ..behind(&world, home.device.id, "motor") };
+        install(&app, &world, motor, Some(world.seniors[0])).await;
         let mut client = Client::of(&running, &home).await;
         client.tell("zigbee2mqtt/motor", r#"{"position":0}"#).await;
         set(&app, local("07:00:00")).await;

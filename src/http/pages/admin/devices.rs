@@ -1,6 +1,6 @@
 //! Sensors: entered with what the device must be given, shown once, and bound to a home while somebody watches its first message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::Router;
@@ -22,6 +22,7 @@ use crate::http::json::Segments;
 use crate::http::page::Limit;
 use crate::http::pages::frame::Frame;
 use crate::http::pages::page;
+use crate::ingest::discovery::is_about;
 use crate::ingest::proposal::{Proposal, propose};
 use crate::store::device::{self, Device};
 use crate::store::register::Page as RowPage;
@@ -46,6 +47,8 @@ struct Stranger {
     messages: i64,
     last_at: DateTime<Utc>,
     proposal: Option<Proposal>,
+    /// What its announcement adds, for the form.
+    settings: String,
 }
 
 #[derive(Template)]
@@ -111,21 +114,37 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Response, HttpEr
 async fn strangers(tx: &mut Tx, site_id: Uuid) -> store::Result<Vec<Stranger>> {
     let gateways = device::gateways(tx).await?;
     let found = device::unassigned(tx, site_id, UNASSIGNED_MAX).await?;
+    let announced = device::announced(tx, site_id).await?;
     let stranger = |row: device::Unassigned| {
-        let proposal = propose(&row.topic, row.gateway_id, &gateways);
-        Stranger { topic: row.topic, messages: row.messages, last_at: row.last_at, proposal }
+        let mut proposal = propose(&row.topic, &row.sample, row.gateway_id, &gateways);
+        let gateway = proposal.as_ref().and_then(|found| found.gateway_id);
+        let told = announced.iter().find(|told| Some(told.gateway_id) == gateway && is_about(&told.topic, &row.topic));
+        if let (Some(found), Some(told)) = (&mut proposal, told) {
+            found.role = Some(told.role);
+        }
+        let settings = told.map_or_else(String::new, |told| told.settings.clone());
+        Stranger { topic: row.topic, messages: row.messages, last_at: row.last_at, proposal, settings }
     };
     let strangers: Vec<Stranger> = found.into_iter().map(stranger).collect();
     let proposals = || strangers.iter().filter_map(|stranger| stranger.proposal.as_ref());
     let names: Vec<&str> = proposals().filter(|found| found.gateway_id.is_none()).map(|found| found.name.as_str()).collect();
     let pairs: Vec<(Uuid, &str)> = proposals().filter_map(|found| Some((found.gateway_id?, found.name.as_str()))).collect();
     let named = device::named(tx, &names).await?;
-    let behind = device::behind(tx, &pairs).await?;
+    let parts = device::parts_behind(tx, &pairs).await?;
     let is_entered = |found: &Proposal| match found.gateway_id {
-        Some(gateway) => behind.contains_key(&(gateway, found.name.clone())),
+        Some(gateway) => parts.iter().any(|(behind, name, part)| {
+            let is_part = part.is_empty() || part.split(',').any(|part| part.trim().eq_ignore_ascii_case(&found.component));
+            *behind == gateway && *name == found.name && is_part
+        }),
         None => named.contains_key(&found.name),
     };
-    Ok(strangers.into_iter().filter(|stranger| !stranger.proposal.as_ref().is_some_and(is_entered)).collect())
+    let mut shown = BTreeSet::new();
+    // A device speaks on many topics and is proposed once.
+    let mut is_new = |stranger: &Stranger| {
+        let Some(found) = &stranger.proposal else { return true };
+        !is_entered(found) && shown.insert((found.gateway_id, found.name.clone(), found.component.clone()))
+    };
+    Ok(strangers.into_iter().filter(|stranger| is_new(stranger)).collect())
 }
 
 async fn one(State(app): State<App>, caller: Caller, Segments(id): Segments<Uuid>) -> Result<Response, HttpError> {
