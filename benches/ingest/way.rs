@@ -114,6 +114,8 @@ async fn installed(app: &App, gateways: usize) -> (App, running::Running, Vec<Ac
         gateway_id,
         base_topic,
         expected_interval_seconds: 90_000,
+        component: String::new(),
+        settings: serde_json::Map::new(),
     };
     let mut accounts = accounts_of(gateways);
     let names: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();

@@ -1,12 +1,13 @@
-//! Thirty mornings of two hundred homes in hurried time, through the endpoint and through a real broker, with restarts between. An
+//! Thirty mornings of two hundred homes with sensors of every ecosystem in hurried time, through the endpoint and through a real broker, with restarts between. An
 //! oracle knows who really opened. Messages are lost, doubled, replayed, kept and repeated by gateways; curtains are tugged at,
 //! sensors lose their memory and their cells (I8, I9). The endpoint with SQLite is a station, the broker with PostgreSQL a city.
 
 mod door;
 mod homes;
+mod speech;
 
 use chenlian::jobs::{plan_day, settle};
-use chrono::{Days, NaiveDate, TimeDelta};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use firmware_sim::sim::chance::Chance;
 
 use self::door::Door;

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use firmware_sim::sim::chance::Chance;
 use firmware_sim::sim::resident::{Morning, Resident};
 use firmware_sim::sim::room::Act;
 
 use super::super::client::Envelope;
+use super::speech::{KINDS, Kind};
 use super::*;
 
 /// Homes behind one gateway.
 const SHARE: usize = 10;
-pub const SENTINEL: &str = "sentinel";
+pub const SENTINEL: &str = "zigbee2mqtt/sentinel";
 pub const SENTINEL_TOPIC: &str = "site/0/zigbee2mqtt/sentinel";
 const CONTACT: u32 = 1;
 /// Mornings until somebody brings new cells.
 const FLAT_MORNINGS: u64 = 3;
 
 /// A message on its way.
+#[derive(Clone)]
 pub struct Said {
     pub account: usize,
     pub topic: String,
@@ -37,17 +38,6 @@ pub enum Keep {
     Ghost,
 }
 
-/// How the sensor at a window speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Native,
-    Contact,
-    /// A motorised rail: who moves it is not known, so it is never proof.
-    Cover,
-}
-
-const KINDS: [Kind; 5] = [Kind::Contact, Kind::Native, Kind::Contact, Kind::Cover, Kind::Contact];
-
 pub struct Homes {
     accounts: Vec<(String, String)>,
     homes: Vec<Home>,
@@ -57,6 +47,8 @@ struct Home {
     senior: Uuid,
     kind: Kind,
     account: usize,
+    number: usize,
+    /// Of its gateway, which it is below; of a native device its own.
     topic: String,
     key: [u8; 32],
     chance: Chance,
@@ -75,7 +67,7 @@ struct Home {
     seq: u32,
     since: DateTime<Utc>,
     /// What it said of an earlier opening.
-    recorded: Option<Vec<u8>>,
+    recorded: Option<Said>,
     /// What a native device could not hand in yet, with the time of each.
     queued: Vec<(DateTime<Utc>, bool)>,
 }
@@ -85,7 +77,7 @@ impl Homes {
         let mut accounts = Vec::new();
         let mut gateways = Vec::new();
         for number in 0..world.seniors.len().div_ceil(SHARE) {
-            let base_topic = Some(format!("site/{number}/zigbee2mqtt"));
+            let base_topic = Some(format!("site/{number}"));
             let gateway = install(app, world, NewDevice { base_topic, ..gateway(world, &format!("home-{number}")) }, None).await;
             accounts.push((gateway.device.name.clone(), gateway.password().to_owned()));
             gateways.push(gateway.device.id);
@@ -94,26 +86,20 @@ impl Homes {
         let mut homes = Vec::new();
         for (number, senior) in world.seniors.iter().enumerate() {
             let kind = KINDS[number % KINDS.len()];
-            let name = format!("window-{number}");
-            let (share, mut key) = (number / SHARE, [0; 32]);
-            let (account, topic) = match kind {
-                Kind::Native => {
-                    let device = install(app, world, native(world, &name), Some(*senior)).await;
-                    key = device.key();
-                    accounts.push((name.clone(), device.password().to_owned()));
-                    (accounts.len() - 1, format!("chk/1/{name}/up/evt"))
-                }
-                Kind::Contact | Kind::Cover => {
-                    let role = if kind == Kind::Cover { DeviceRole::Cover } else { DeviceRole::CurtainContact };
-                    install(app, world, NewDevice { role, ..behind(world, gateways[share], &name) }, Some(*senior)).await;
-                    (share, format!("site/{share}/zigbee2mqtt/{name}"))
-                }
+            let share = number / SHARE;
+            let device = install(app, world, kind.entry(world, gateways[share], number), Some(*senior)).await;
+            let (account, topic, key) = if kind == Kind::Native {
+                accounts.push((device.device.name.clone(), device.password().to_owned()));
+                (accounts.len() - 1, format!("chk/1/{}/up/evt", device.device.name), device.key())
+            } else {
+                (share, format!("site/{share}"), [0; 32])
             };
             let resident = Resident { forgets: 0.03, stays_shut: 0.05, spread_minutes: 60, ..Resident::default() };
             homes.push(Home {
                 senior: *senior,
                 kind,
                 account,
+                number,
                 topic,
                 key,
                 chance: Chance::stream(seed, number as u64),
@@ -123,7 +109,7 @@ impl Homes {
                 has_opened: false,
                 flat_until: 0,
                 is_flat: false,
-                keeps: number % 4 == 0,
+                keeps: kind.is_kept() || number % 4 == 0,
                 lost: 0,
                 boot_n: 1,
                 seq: 0,
@@ -163,11 +149,11 @@ impl Homes {
             if !home.chance.happens(0.05) {
                 continue;
             }
-            if let Some(payload) = home.recorded.clone() {
-                said.push(home.said(payload, Keep::Never));
+            if let Some(recorded) = home.recorded.clone().filter(|_| home.kind.is_dated()) {
+                said.push(Said { keep: Keep::Never, ..recorded });
             } else if home.kind != Kind::Native {
-                let payload = home.report(now, true);
-                said.push(home.said(payload, Keep::Ghost));
+                let old = home.report(now, true);
+                said.push(Said { keep: Keep::Ghost, ..old });
             }
         }
         said
@@ -201,10 +187,18 @@ impl Homes {
             said.push(Said { account, topic, payload: br#"{"state":"online"}"#.to_vec(), keep: Keep::Never });
         }
         for home in self.homes.iter_mut().filter(|home| home.kind != Kind::Native && starts(home.account)) {
-            // What it heard last, which is not always how things are.
-            let remembers = if home.lost > 0 { !home.is_open } else { home.is_open };
-            let payload = home.report(now - TimeDelta::minutes(15), remembers);
-            said.push(home.said(payload, Keep::Never));
+            let is_gateways = matches!(home.kind, Kind::Zigbee | Kind::Cover);
+            let greeting = home.kind.greeting(home.number);
+            if !is_gateways && (greeting.is_none() || home.is_flat) {
+                continue;
+            }
+            if let Some((rest, payload)) = greeting {
+                said.push(home.below(&rest, payload.as_bytes().to_vec(), Keep::Never));
+            }
+            // What a gateway heard last, which is not always how things are.
+            let remembers = home.is_open != (is_gateways && home.lost > 0);
+            let report = home.report(now - TimeDelta::minutes(15), remembers);
+            said.push(Said { keep: Keep::Never, ..report });
         }
         said
     }
@@ -238,17 +232,17 @@ impl Homes {
         for home in &self.homes {
             let is_ok = shown.get(&home.senior).is_some_and(|state| state == "ok");
             tally.lost += home.lost;
-            if home.has_opened && home.kind != Kind::Cover {
+            if home.has_opened && home.kind.is_proof() {
                 tally.opened += 1;
                 tally.heard += usize::from(is_ok);
                 tally.missed += usize::from(!is_ok);
                 if !is_ok && home.lost == 0 {
-                    tally.unexplained.push(format!("{date} {} {:?}", home.topic, home.kind));
+                    tally.unexplained.push(format!("{date} {} {:?}", home.number, home.kind));
                 }
             } else {
                 tally.shut += usize::from(!home.has_opened);
                 if is_ok {
-                    tally.wrong.push(format!("{date} {} {:?}, opened: {}", home.topic, home.kind, home.has_opened));
+                    tally.wrong.push(format!("{date} {} {:?}, opened: {}", home.number, home.kind, home.has_opened));
                 }
             }
         }
@@ -280,7 +274,7 @@ impl Home {
         if self.chance.between(0, 100) < LOST_PERCENT {
             match self.kind {
                 Kind::Native => self.queued.push((now, is_open)),
-                Kind::Contact | Kind::Cover => self.lost += 1,
+                _ => self.lost += 1,
             }
             return None;
         }
@@ -293,42 +287,37 @@ impl Home {
             return None;
         }
         let queued = std::mem::take(&mut self.queued);
-        let payload = self.envelope(now, &queued);
-        Some(self.said(payload, Keep::Never))
+        Some(self.envelope(now, &queued))
     }
 
     fn word(&mut self, now: DateTime<Utc>, is_open: bool) -> Said {
-        let payload = match self.kind {
+        let said = match self.kind {
             Kind::Native => self.envelope(now, &[(now, is_open)]),
-            Kind::Contact | Kind::Cover => self.report(now, is_open),
+            _ => self.report(now, is_open),
         };
         if is_open {
-            self.recorded = Some(payload.clone());
+            self.recorded = Some(said.clone());
         }
-        let keep = if self.keeps && self.kind != Kind::Native { Keep::Always } else { Keep::Never };
-        self.said(payload, keep)
+        said
     }
 
-    fn said(&self, payload: Vec<u8>, keep: Keep) -> Said {
-        Said { account: self.account, topic: self.topic.clone(), payload, keep }
-    }
-
-    fn envelope(&mut self, now: DateTime<Utc>, told: &[(DateTime<Utc>, bool)]) -> Vec<u8> {
+    fn envelope(&mut self, now: DateTime<Utc>, told: &[(DateTime<Utc>, bool)]) -> Said {
         self.seq += 1;
         let up = |at: DateTime<Utc>| u64::try_from((at - self.since).num_milliseconds()).expect("after its start");
         let events: Vec<(u64, u32, i64)> = told.iter().map(|(at, is_open)| (up(*at), CONTACT, i64::from(*is_open))).collect();
         let envelope = Envelope { topic: &self.topic, key: self.key, boot_n: self.boot_n, seq: self.seq, up_ms: up(now) };
-        envelope.sign(&events)
+        Said { account: self.account, topic: self.topic.clone(), payload: envelope.sign(&events), keep: Keep::Never }
     }
 
-    /// The whole state, as Zigbee2MQTT tells it every time.
-    fn report(&self, seen_at: DateTime<Utc>, is_open: bool) -> Vec<u8> {
-        let seen = seen_at.to_rfc3339();
-        let level = match self.kind {
-            Kind::Cover if is_open => r#""position":100,"state":"OPEN""#.to_owned(),
-            Kind::Cover => r#""position":0,"state":"CLOSE""#.to_owned(),
-            Kind::Contact | Kind::Native => format!(r#""contact":{}"#, !is_open),
-        };
-        format!(r#"{{"battery":80,{level},"last_seen":"{seen}","linkquality":87}}"#).into_bytes()
+    /// How the curtain stands, in the words of its ecosystem.
+    fn report(&mut self, seen_at: DateTime<Utc>, is_open: bool) -> Said {
+        self.seq += 1;
+        let (rest, payload) = self.kind.word(self.number, is_open, seen_at, self.seq);
+        let keep = if self.keeps { Keep::Always } else { Keep::Never };
+        self.below(&rest, payload.into_bytes(), keep)
+    }
+
+    fn below(&self, rest: &str, payload: Vec<u8>, keep: Keep) -> Said {
+        Said { account: self.account, topic: format!("{}/{rest}", self.topic), payload, keep }
     }
 }
