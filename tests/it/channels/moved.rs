@@ -58,7 +58,10 @@ async fn given_up(app: &App) -> (App, Value) {
         later(&app, wait);
         deliver(&app).await;
     }
-    assert_eq!(texts(&app, "select channel || ' ' || state from message where priority = 1 order by call_no").await, ["aliyun_sms failed", "aliyun_voice sent"]);
+    assert_eq!(
+        texts(&app, "select channel || ' ' || state from message where priority = 1 order by call_no").await,
+        ["aliyun_sms failed", "aliyun_voice sent"]
+    );
     let first = sms.requests().remove(0);
     let said: Value = serde_json::from_str(&first.parameter("TemplateParam")).expect("JSON");
     (app, json!({ "link": said["link"], "out_id": first.parameter("OutId") }))
@@ -96,7 +99,11 @@ async fn a_report_that_comes_after_its_message_was_given_up_is_found_by_it() {
         assert_eq!(number(&app, tied).await, 1);
         let other = json!([{ "success": true, "err_code": "DELIVERED", "biz_id": "b9", "out_id": "c999999" }]);
         assert_eq!(pushed(&server, "aliyun_sms", CALLBACK_KEY, other).await, StatusCode::OK);
-        assert_eq!(number(&app, "select count(*) from message_receipt where message_id is null").await, 1, "that one is of no message here");
+        assert_eq!(
+            number(&app, "select count(*) from message_receipt where message_id is null").await,
+            1,
+            "that one is of no message here"
+        );
     })
     .await;
 }
@@ -120,7 +127,11 @@ async fn a_text_that_is_reported_as_not_received_goes_back_to_the_channel_that_h
         assert_eq!(pushed(&server, "aliyun_sms", CALLBACK_KEY, failed).await, StatusCode::OK);
         let state = "select state from notice where level = 0 and class = 'alert'";
         assert_eq!(texts(&app, state).await, ["sealed"]);
-        assert_eq!(number(&app, "select count(*) from alert_event where kind = 'undeliverable'").await, 1, "other people are asked meanwhile");
+        assert_eq!(
+            number(&app, "select count(*) from alert_event where kind = 'undeliverable'").await,
+            1,
+            "other people are asked meanwhile"
+        );
         later(&app, 900);
         deliver(&app).await;
         assert_eq!((texts(&app, state).await, paused.requests().len()), (vec!["delivered".to_owned()], 2));

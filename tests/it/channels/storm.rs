@@ -41,10 +41,9 @@ fn faults(channel: Channel) -> Vec<Play> {
         Channel::TencentSms => ["InternalError.Timeout", "RequestLimitExceeded", "LimitExceeded.DeliveryFrequencyLimit"]
             .map(|code| json!({"Response": {"Error": {"Code": code, "Message": ""}, "RequestId": "R"}}))
             .to_vec(),
-        Channel::WecomApp | Channel::OfficialAccount => vec![
-            json!({"errcode": -1, "errmsg": "system busy"}),
-            json!({"errcode": 45009, "errmsg": "reach max api daily quota limit"}),
-        ],
+        Channel::WecomApp | Channel::OfficialAccount => {
+            vec![json!({"errcode": -1, "errmsg": "system busy"}), json!({"errcode": 45009, "errmsg": "reach max api daily quota limit"})]
+        }
         _ => Vec::new(),
     };
     let mut faults = vec![
@@ -95,7 +94,8 @@ type Columns = (String, Uuid, i64, String, String, String, bool, bool);
 async fn rows(app: &App) -> Vec<Row> {
     let found: Vec<Columns> = app
         .read(|mut tx| async move {
-            let sql = "select m.channel, m.recipient_id, m.call_no, m.dedupe_key, c.address, m.state, m.repeated, m.after_doubt from message m
+            let sql =
+                "select m.channel, m.recipient_id, m.call_no, m.dedupe_key, c.address, m.state, m.repeated, m.after_doubt from message m
                 join member_channel c on c.site_id = m.site_id and c.id = m.channel_id";
             let rows = on!(&mut tx, |conn| sqlx::query_as(sql).fetch_all(conn).await)?;
             Ok((tx, rows))
@@ -183,7 +183,11 @@ async fn five_hundred_alerts_over_five_broken_channels_arrive_and_a_second_copy_
 }
 
 async fn check(app: &App, providers: &Providers) {
-    assert_eq!(texts(app, "select state from notice where class = 'alert' and state <> 'delivered'").await, Vec::<String>::new(), "none is lost");
+    assert_eq!(
+        texts(app, "select state from notice where class = 'alert' and state <> 'delivered'").await,
+        Vec::<String>::new(),
+        "none is lost"
+    );
     assert_eq!(texts(app, "select channel from channel_account where fault_at is not null").await, Vec::<String>::new());
     let rows = rows(app).await;
     let (mut reached, mut marks) = (0, 0);
@@ -218,8 +222,12 @@ async fn check(app: &App, providers: &Providers) {
         join message_attempt t on t.site_id = o.site_id and t.message_id = o.id and t.outcome = 'ambiguous'
         where o.site_id = m.site_id and o.recipient_id = m.recipient_id and o.id <> m.id)";
     assert_eq!(number(app, idle).await, 0, "a mark stands only where there was a doubt");
-    let back = number(app, "select count(*) from message m where m.state = 'sent' and exists (select 1 from message o
-        where o.site_id = m.site_id and o.recipient_id = m.recipient_id and o.call_no > m.call_no)").await;
+    let back = number(
+        app,
+        "select count(*) from message m where m.state = 'sent' and exists (select 1 from message o
+        where o.site_id = m.site_id and o.recipient_id = m.recipient_id and o.call_no > m.call_no)",
+    )
+    .await;
     assert!(marks > 0, "second copies over other channels were in the storm");
     println!("{reached} told, {marks} marked over a second channel, {back} by a channel that had paused");
     println!("{} refreshed tokens at the company", providers.company.tokens());

@@ -50,7 +50,11 @@ async fn whoever_s_last_channel_says_no_is_told_by_the_one_whose_pause_ends_firs
         deliver(&app).await;
         assert_eq!((state(&app).await, asked(&[&long, &short, &wrong])), (vec!["delivered".to_owned()], vec![1, 2, 1]));
         let [first, again] = &short.requests()[..] else { panic!("two requests") };
-        assert_eq!((&first.headers["webhook-id"], &first.body), (&again.headers["webhook-id"], &again.body), "the same message as it was sealed");
+        assert_eq!(
+            (&first.headers["webhook-id"], &first.body),
+            (&again.headers["webhook-id"], &again.body),
+            "the same message as it was sealed"
+        );
         later(&app, 900);
         deliver(&app).await;
         assert_eq!(long.requests().len(), 1, "who has been told is not told again");
