@@ -35,7 +35,7 @@ pub(super) fn motion(state: &mut DeviceState, seen: bool, fact: &Fact, rules: &S
         return Verdict::Unchanged;
     }
     let silent = silent(state, fact, rules);
-    state.memory.motion = Some(Lasting { on: seen, since: fact.received_at });
+    state.memory.motion = Some(Lasting { on: seen, since: fact.observed_at });
     match (silent, before) {
         (Some(why), _) => Verdict::Baseline(why),
         (None, None) => Verdict::Baseline(Silent::FirstLevel),
