@@ -83,6 +83,7 @@ impl Street {
             replaces: None,
             reason: None,
             note: None,
+            deed: None,
         };
         self.seniors.iter().map(look).collect()
     }

@@ -22,7 +22,9 @@ pub fn decode(topic: &str, payload: &[u8], settings: &Settings) -> Result<Saying
         ["notification", "113", "battery", "128", "sensor_multilevel", "49", "switch_multilevel", "38", "sensor_binary", "48"]
             .contains(part)
     };
-    let class = parts.iter().skip(2).position(is_class).map(|place| place + 2);
+    // A node may have the number of a class; what follows a class is its endpoint.
+    let is_endpoint = |part: &str| part.starts_with("endpoint_") || part.bytes().all(|byte| byte.is_ascii_digit());
+    let class = (2..parts.len().saturating_sub(1)).rfind(|place| is_class(&parts[*place]) && is_endpoint(parts[place + 1]));
     let last = parts.last().copied().unwrap_or_default();
     if class.is_none() && last != "status" {
         return Ok(Saying::nothing(Note::Ignored));

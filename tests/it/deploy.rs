@@ -30,8 +30,9 @@ fn a_message_that_is_too_large_stops_neither_its_sender_nor_the_server() {
     broker.subscribe(SERVER, &SERVER_TOPICS);
 
     // Each line ends as a line: of a last one that does not, mosquitto_pub may hang up before it is sent.
-    let list_of_devices = "x".repeat(230_000);
-    let sent = broker.publish(Some("zigbee2mqtt"), "zigbee2mqtt/curtain", &format!("before\n{list_of_devices}\nafter\n"));
+    let longer_than_any_list_of_devices = "x".repeat(2_200_000);
+    let lines = format!("before\n{longer_than_any_list_of_devices}\nafter\n");
+    let sent = broker.publish(Some("zigbee2mqtt"), "zigbee2mqtt/curtain", &lines);
 
     assert!(sent, "the gateway was cut off");
     assert_eq!(broker.waiting(SERVER, &SERVER_TOPICS, 2), ["zigbee2mqtt/curtain before", "zigbee2mqtt/curtain after"]);

@@ -255,8 +255,9 @@ struct DeviceChange {
     settings: Option<Map<String, Value>>,
 }
 
-/// Bind a device to a senior, or unbind it; or change how it is read, which needs a new calibration. Level and calibration of the old home are forgotten. Whoever speaks for a senior can
-/// make her check fulfilled: it needs the right to silence and a recent sign-in. A help button needs somebody who hears it at any hour.
+/// Bind a device to a senior, or unbind it; or change how it is read, which needs a new calibration. Level and calibration of the
+/// old home are forgotten. Whoever speaks for a senior can make her check fulfilled: it needs the right to silence and a recent
+/// sign-in. A help button needs somebody who hears it at any hour.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
     request_body = DeviceChange, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 412, body = Problem)))]
@@ -269,14 +270,14 @@ async fn change(
 ) -> Result<Answer, HttpError> {
     caller.require_site(Capability::Silence)?;
     caller.require_recent()?;
-    if body.senior_id.is_none() && body.component.is_none() && body.settings.is_none() {
-        return Err(HttpError::field("senior_id", "problem.device_nothing_changed", ""));
-    }
     let now = app.clock.now();
     let (site, member) = (caller.site_id, caller.member_id);
     let current = app.read(move |mut tx| async move { device::get(&mut tx, site, id).await.map(|found| (tx, found)) }).await?;
     let current = current.ok_or_else(Refusal::not_found)?;
     if_match.check(current.version, &Device::from(current))?;
+    if body.senior_id.is_none() && body.component.is_none() && body.settings.is_none() {
+        return Err(HttpError::field("senior_id", "problem.device_nothing_changed", ""));
+    }
     let bound = app
         .write(move |mut tx| async move {
             let mut version = if_match.0;
