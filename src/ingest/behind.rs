@@ -96,7 +96,7 @@ fn root(ecosystem: Ecosystem) -> Option<&'static str> {
 
 /// The topic as the ecosystem's own documents write it, without what a bridge put before it: `site/7/shellies/door/online`, below
 /// `site/7` or below `site/7/shellies`, is `shellies/door/online`.
-pub fn own_topic<'a>(ecosystem: Ecosystem, rest: &'a str) -> Cow<'a, str> {
+pub fn own_topic(ecosystem: Ecosystem, rest: &str) -> Cow<'_, str> {
     let Some(root) = root(ecosystem) else {
         // A base topic of one node leaves nothing before the component.
         let headless = ecosystem == Ecosystem::Esphome && !esphome::owns(rest) && esphome::owns(&format!("node/{rest}"));

@@ -9,7 +9,7 @@ use super::behind::{self, Below};
 use super::explain::{self, Family};
 use super::said::{Note, Refusal, Saying, Word, json};
 use super::settings::Settings;
-use super::{component, native};
+use super::{component, native, zwave};
 use crate::domain::device::{DeviceRole, Ecosystem};
 
 /// The entry that would make its messages count.
@@ -96,11 +96,11 @@ fn name(family: Family, rest: &str) -> &str {
             ["/tele", "/stat"].into_iter().find_map(|kind| above.strip_suffix(kind)).unwrap_or(above)
         }
         Family::Esphome if rest.ends_with("/position/state") => without_last(2),
-        Family::Esphome | Family::Statestream => without_last(1),
-        Family::Homie4 | Family::Homie5 => without_last(1),
+        Family::Esphome | Family::Statestream | Family::Homie4 | Family::Homie5 => without_last(1),
         Family::Zwave => {
-            let classes = ["/notification/", "/113/", "/battery/", "/128/", "/sensor_", "/49/", "/48/", "/switch_", "/38/"];
-            classes.into_iter().map(until).min_by_key(|name| name.len()).unwrap_or(rest)
+            let parts: Vec<&str> = rest.split('/').collect();
+            let own = zwave::class(&parts).map(|place| parts[..place].join("/").len());
+            own.and_then(|end| rest.get(..end)).unwrap_or(rest)
         }
         Family::Rtl433 if !rest.ends_with("/events") => without_last(1),
         _ => rest,

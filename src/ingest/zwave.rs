@@ -18,13 +18,7 @@ pub fn owns(topic: &str) -> bool {
 pub fn decode(topic: &str, payload: &[u8], settings: &Settings) -> Result<Saying, Refusal> {
     let topic = topic.replace(' ', "_");
     let parts: Vec<&str> = topic.split('/').collect();
-    let is_class = |part: &&str| {
-        ["notification", "113", "battery", "128", "sensor_multilevel", "49", "switch_multilevel", "38", "sensor_binary", "48"]
-            .contains(part)
-    };
-    // A node may have the number of a class; what follows a class is its endpoint.
-    let is_endpoint = |part: &str| part.starts_with("endpoint_") || part.bytes().all(|byte| byte.is_ascii_digit());
-    let class = (2..parts.len().saturating_sub(1)).rfind(|place| is_class(&parts[*place]) && is_endpoint(parts[place + 1]));
+    let class = class(&parts).filter(|place| *place >= 2);
     let last = parts.last().copied().unwrap_or_default();
     if class.is_none() && last != "status" {
         return Ok(Saying::nothing(Note::Ignored));
@@ -47,6 +41,16 @@ pub fn decode(topic: &str, payload: &[u8], settings: &Settings) -> Result<Saying
         }
     }
     gather.finish()
+}
+
+/// Where in a topic the class stands. A node may have the number of a class; what follows a class is its endpoint.
+pub fn class(parts: &[&str]) -> Option<usize> {
+    let is_class = |part: &str| {
+        ["notification", "113", "battery", "128", "sensor_multilevel", "49", "switch_multilevel", "38", "sensor_binary", "48"]
+            .contains(&part)
+    };
+    let is_endpoint = |part: &str| part.starts_with("endpoint_") || part.bytes().all(|byte| byte.is_ascii_digit());
+    (0..parts.len().saturating_sub(1)).rfind(|place| is_class(parts[*place]) && is_endpoint(parts[place + 1]))
 }
 
 fn status(whole: &Value, value: &Value) -> Result<Saying, Refusal> {

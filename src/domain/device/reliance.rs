@@ -30,7 +30,7 @@ pub struct Relied {
 }
 
 impl Relied {
-    fn unfit(&self) -> Option<Unfit> {
+    fn unfit(self) -> Option<Unfit> {
         let reasons = [
             (Unfit::GatewaySilent, self.gateway_silent),
             (Unfit::Silent, self.status == DeviceStatus::Offline),

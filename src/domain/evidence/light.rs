@@ -62,7 +62,7 @@ pub struct Nights {
     /// Readings per step of [`STEPS`], and above.
     counts: Vec<u32>,
     /// Nights of which something is known, up to the number that is needed.
-    nights: u8,
+    known: u8,
     last: Option<NaiveDate>,
 }
 
@@ -76,7 +76,7 @@ impl Nights {
         self.counts.resize(STEPS.len() + 1, 0);
         if self.last != Some(night) {
             self.last = Some(night);
-            self.nights = (self.nights + 1).min(NIGHTS_MIN);
+            self.known = (self.known + 1).min(NIGHTS_MIN);
         }
         let step = STEPS.partition_point(|end| *end < centilux);
         self.counts[step] += 1;
@@ -87,7 +87,7 @@ impl Nights {
 
     /// What 95 of 100 readings of night stay below, in hundredths of a lux.
     pub fn lamp_ceiling(&self) -> u32 {
-        if self.nights < NIGHTS_MIN {
+        if self.known < NIGHTS_MIN {
             return LAMP_CENTILUX;
         }
         let all: u32 = self.counts.iter().sum();
@@ -121,7 +121,7 @@ pub(super) fn read(state: &mut DeviceState, centilux: u32, fact: &Fact, rules: &
         height(state, fact, centilux);
         vec![Verdict::Baseline(Silent::FirstLevel)]
     };
-    if matches!(verdicts[..], [Verdict::Evidence { .. }, ..] | [Verdict::Settling { .. }, ..]) {
+    if matches!(verdicts[..], [Verdict::Evidence { .. } | Verdict::Settling { .. }, ..]) {
         // The step was told: what follows is measured from here.
         state.memory.lights = Lights::default();
     }

@@ -42,9 +42,8 @@ impl Openings {
             let off = around_midnight(second - now);
             match days.iter_mut().find(|(day, _)| *day == date) {
                 Some((_, nearest)) if off.abs() < nearest.abs() => *nearest = off,
-                Some(_) => {}
                 None if date < today => days.push((date, off)),
-                None => {}
+                Some(_) | None => {}
             }
         }
         let offs: Vec<i64> = std::iter::once(0).chain(days.into_iter().map(|(_, off)| off)).take(DAYS_MIN).collect();

@@ -244,6 +244,7 @@ struct DeviceChange {
     /// The one senior whom the device speaks for; null unbinds it; absent leaves it as it is.
     #[serde(default, deserialize_with = "crate::store::register::nullable")]
     #[schema(value_type = Option<Uuid>)]
+    #[expect(clippy::option_option, reason = "absent and null are two wishes")]
     senior_id: Option<Option<Uuid>>,
     /// Behind a gateway: the part of the topic's messages that is this device; empty: all of them.
     #[serde(default)]

@@ -133,7 +133,9 @@ fn play(family: Family) {
         // Also where the topic no longer leads to it.
         let once = decode(family, &topic, &payload, &settings);
         assert_eq!(once, decode(family, &topic, &payload, &settings), "{topic}");
-        once.iter().for_each(|saying| numbers(&topic, saying));
+        if let Ok(saying) = &once {
+            numbers(&topic, saying);
+        }
     });
 }
 

@@ -141,7 +141,7 @@ fn an_invalid_position_is_no_position_and_what_is_unknown_is_not_closed() {
         ("homie/a/b/position/set", "100", "irrelevant"),
         ("zwave/a/switch_multilevel/endpoint_0/currentValue", "100", "malformed"),
         ("zwave/hall/128/notification/endpoint_0/Access_Control/Door_state", "{\"value\":22}", "contact_open"),
-        ("zwave/hall/128/128/0/level", "70", "battery"),
+        ("zwave/hall/128/128/0/level", "70", "battery_only"),
         ("shellies/a/roller/0/pos", "-1", "irrelevant"),
         ("tuya/a/dps/state", "{\"3\":120}", "malformed"),
     ] {

@@ -109,7 +109,7 @@ impl Homes {
                 has_opened: false,
                 flat_until: 0,
                 is_flat: false,
-                keeps: kind.is_kept() || number % 4 == 0,
+                keeps: kind.is_kept() || number.is_multiple_of(4),
                 lost: 0,
                 boot_n: 1,
                 seq: 0,
@@ -175,13 +175,13 @@ impl Homes {
     pub fn tugged(&mut self, now: DateTime<Utc>, is_open: bool) -> Vec<Said> {
         let still = self.homes.iter_mut().filter(|home| home.opens_at.is_none() && !home.is_open && home.kind != Kind::Cover);
         // Both ends of a tug come through: half of one is an opening for all that anybody can know.
-        still.filter(|home| !home.is_flat && home.account % 3 == 0).map(|home| home.word(now, is_open)).collect()
+        still.filter(|home| !home.is_flat && home.account.is_multiple_of(3)).map(|home| home.word(now, is_open)).collect()
     }
 
     /// Every seventh gateway starts and repeats everything that it remembers.
     pub fn gateways_restart(&mut self, now: DateTime<Utc>, morning: u64) -> Vec<Said> {
         let mut said = Vec::new();
-        let starts = |account: usize| (account as u64 + morning) % 7 == 0;
+        let starts = |account: usize| (account as u64 + morning).is_multiple_of(7);
         for account in (0..self.homes.len().div_ceil(SHARE)).filter(|account| starts(*account)) {
             let topic = format!("site/{account}/zigbee2mqtt/bridge/state");
             said.push(Said { account, topic, payload: br#"{"state":"online"}"#.to_vec(), keep: Keep::Never });
