@@ -16,7 +16,7 @@ mod clients;
 mod decoders;
 mod way;
 
-use harness::{fresh_schema, needs, open_app};
+use harness::{needs, on_fresh};
 
 fn main() {
     decoders::measure();
@@ -35,17 +35,6 @@ async fn engine(name: &str, server: Option<&str>, null: f64) {
     println!("{name}");
     on_fresh(server, async |app| way::measure(&app, null).await).await;
     on_fresh(server, async |app| way::beside_a_mad_device(&app).await).await;
-}
-
-async fn on_fresh(server: Option<&str>, measure: impl AsyncFnOnce(App)) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let url = match server {
-        Some(server) => fresh_schema(server).await,
-        None => format!("sqlite://{}", folder.path().join("bench.db").display()),
-    };
-    let app = open_app(&url, folder.path()).await;
-    measure(app.clone()).await;
-    app.db.close().await;
 }
 
 /// The time below which so many of a hundred are; sorts.

@@ -25,7 +25,7 @@ mod desk;
 mod intake;
 mod street;
 
-use harness::{fresh_schema, local, needs, open_app};
+use harness::{local, needs, on_fresh};
 use receiver::{Play, Receiver};
 use street::{SENIORS, Street};
 
@@ -92,17 +92,6 @@ async fn engine(name: &str, server: Option<&str>, only_desk: bool) {
     line("pass begins -> last notice at its receiver", &mut lasts);
     on_fresh(server, intake::measure).await;
     on_fresh(server, desk::measure).await;
-}
-
-async fn on_fresh(server: Option<&str>, measure: impl AsyncFnOnce(App)) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let url = match server {
-        Some(server) => fresh_schema(server).await,
-        None => format!("sqlite://{}", folder.path().join("bench.db").display()),
-    };
-    let app = open_app(&url, folder.path()).await;
-    measure(app.clone()).await;
-    app.db.close().await;
 }
 
 async fn timed(work: impl Future<Output = ()>) -> Duration {

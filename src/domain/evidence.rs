@@ -160,6 +160,11 @@ impl DeviceState {
         self.opening.map(|opening| opening.at + rules.settle)
     }
 
+    /// Whether its gateway, or it itself, has just come online: what it says now may be a cached state.
+    pub fn is_starting(&self, at: DateTime<Utc>, rules: &SensorRules) -> bool {
+        self.online_since.is_some_and(|since| at < since + rules.online_grace)
+    }
+
     /// A device that was without power cannot say when its level changed: the next reading is a level, not an event.
     pub fn forget_level(&mut self) {
         self.held = None;
@@ -360,7 +365,7 @@ pub fn sent_at(received_at: DateTime<Utc>, wall: Option<Wall>, waited: bool, rul
 }
 
 /// 2020-01-01T00:00:00Z; a clock before it was never set.
-const EPOCH_2020_SECONDS: i64 = 1_577_836_800;
+pub const EPOCH_2020_SECONDS: i64 = 1_577_836_800;
 
 /// A device's idea of the time when it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

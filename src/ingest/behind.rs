@@ -36,7 +36,7 @@ pub fn below<'a>(topic: &str, speaks_for: Option<Uuid>, gateways: &'a [(Uuid, St
 }
 
 /// Tasmota may put the kind of message before the device.
-fn without_kind(rest: &str) -> &str {
+pub fn without_kind(rest: &str) -> &str {
     ["tele/", "stat/"].into_iter().find_map(|kind| rest.strip_prefix(kind)).unwrap_or(rest)
 }
 

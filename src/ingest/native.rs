@@ -202,7 +202,7 @@ fn authentic(topic: &str, body: &[u8], code: &[u8], key: &Key) -> bool {
     code.len() == MAC_BYTES && bool::from(sign(topic, body, key).ct_eq(code))
 }
 
-fn sign(topic: &str, body: &[u8], key: &Key) -> [u8; MAC_BYTES] {
+pub(super) fn sign(topic: &str, body: &[u8], key: &Key) -> [u8; MAC_BYTES] {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key.secret).expect("HMAC takes keys of any length");
     mac.update(b"chk/1\0");
     mac.update(topic.as_bytes());

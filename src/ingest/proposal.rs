@@ -91,7 +91,7 @@ fn name(family: Family, rest: &str) -> &str {
         Family::Shelly2 => [until("/events/rpc"), until("/status/")].into_iter().min_by_key(|name| name.len()).unwrap_or(rest),
         Family::Tuya => ["/dps/", "/state", "/position", "/battery"].into_iter().map(until).min_by_key(|name| name.len()).unwrap_or(rest),
         Family::Tasmota => {
-            let own = ["tele/", "stat/"].into_iter().find_map(|kind| rest.strip_prefix(kind)).unwrap_or(rest);
+            let own = behind::without_kind(rest);
             let above = own.rsplit_once('/').map_or(own, |(above, _)| above);
             ["/tele", "/stat"].into_iter().find_map(|kind| above.strip_suffix(kind)).unwrap_or(above)
         }

@@ -7,9 +7,8 @@ use serde_json::{Map, Value};
 use super::said::{json, said};
 use super::settings::Settings;
 use crate::domain::device::Ecosystem;
+use crate::domain::evidence::EPOCH_2020_SECONDS;
 
-/// 2020-01-01T00:00:00Z; a clock before it was never set.
-const EPOCH_2020_SECONDS: i64 = 1_577_836_800;
 /// How far a clock may be ahead of ours and still be believed.
 const AHEAD_MAX: TimeDelta = TimeDelta::seconds(120);
 

@@ -1,5 +1,7 @@
 //! Whether a home's sensors can be relied on this morning. If not, somebody looks, and knows it before the round starts.
 
+use chrono::{DateTime, Utc};
+
 use super::care::at_curtain;
 use super::{DeviceRole, DeviceStatus};
 use crate::domain::signal::SensorPolicy;
@@ -25,17 +27,22 @@ pub struct Relied {
     pub status: DeviceStatus,
     pub gateway_silent: bool,
     pub battery_low: bool,
-    pub is_calibrated: bool,
-    pub tampered: bool,
+    pub calibrated_at: Option<DateTime<Utc>>,
+    pub tampered_at: Option<DateTime<Utc>>,
 }
 
 impl Relied {
+    /// Since somebody has seen to it. What was never calibrated is unfit for that reason.
+    fn is_torn_off(self) -> bool {
+        self.calibrated_at.zip(self.tampered_at).is_some_and(|(seen_to, torn_off)| torn_off > seen_to)
+    }
+
     fn unfit(self) -> Option<Unfit> {
         let reasons = [
             (Unfit::GatewaySilent, self.gateway_silent),
             (Unfit::Silent, self.status == DeviceStatus::Offline),
-            (Unfit::Tampered, self.tampered),
-            (Unfit::Uncalibrated, at_curtain(self.role) && !self.is_calibrated),
+            (Unfit::Tampered, self.is_torn_off()),
+            (Unfit::Uncalibrated, at_curtain(self.role) && self.calibrated_at.is_none()),
             (Unfit::BatteryLow, self.battery_low),
         ];
         reasons.into_iter().find_map(|(why, is_so)| is_so.then_some(why))
@@ -64,14 +71,14 @@ mod tests {
         status: DeviceStatus::Asleep,
         gateway_silent: false,
         battery_low: false,
-        is_calibrated: true,
-        tampered: false,
+        calibrated_at: Some(DateTime::UNIX_EPOCH),
+        tampered_at: None,
     };
 
     #[test]
     fn a_person_looks_where_no_sensor_that_proves_something_is_fit() {
         let silent = Relied { status: DeviceStatus::Offline, ..WELL };
-        let button = Relied { role: DeviceRole::OkButton, is_calibrated: false, ..WELL };
+        let button = Relied { role: DeviceRole::OkButton, calibrated_at: None, ..WELL };
         let mute_button = Relied { status: DeviceStatus::Offline, ..button };
         let help = Relied { role: DeviceRole::HelpButton, status: DeviceStatus::Offline, ..WELL };
         for (name, devices, expected) in [
@@ -79,8 +86,8 @@ mod tests {
             ("a good one", vec![WELL], None),
             ("silent", vec![silent], Some(Unfit::Silent)),
             ("its gateway", vec![Relied { gateway_silent: true, ..WELL }], Some(Unfit::GatewaySilent)),
-            ("not calibrated", vec![Relied { is_calibrated: false, ..WELL }], Some(Unfit::Uncalibrated)),
-            ("torn off", vec![Relied { tampered: true, ..WELL }], Some(Unfit::Tampered)),
+            ("not calibrated", vec![Relied { calibrated_at: None, ..WELL }], Some(Unfit::Uncalibrated)),
+            ("torn off", vec![Relied { tampered_at: Some(DateTime::<Utc>::MAX_UTC), ..WELL }], Some(Unfit::Tampered)),
             ("low", vec![Relied { battery_low: true, ..WELL }], Some(Unfit::BatteryLow)),
             ("another one is well", vec![silent, WELL], None),
             ("a button beside a silent contact", vec![silent, button], Some(Unfit::Silent)),

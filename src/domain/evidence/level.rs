@@ -36,7 +36,7 @@ pub(super) fn silent(state: &DeviceState, fact: &Fact, rules: &SensorRules) -> O
     if !fact.cached {
         return None;
     }
-    if state.online_since.is_some_and(|at| fact.received_at < at + rules.online_grace) {
+    if state.is_starting(fact.received_at, rules) {
         return Some(Silent::GatewayStarted);
     }
     match fact.last_seen {

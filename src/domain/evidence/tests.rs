@@ -12,7 +12,7 @@ fn seconds(n: i64) -> TimeDelta {
     TimeDelta::seconds(n)
 }
 
-fn fact(reading: Reading, observed_at: DateTime<Utc>) -> Fact {
+pub(super) fn fact(reading: Reading, observed_at: DateTime<Utc>) -> Fact {
     Fact {
         reading,
         key: EventKey::Edge { at_ms: observed_at.timestamp_millis() },

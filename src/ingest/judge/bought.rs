@@ -1,6 +1,8 @@
 //! One message against one device behind a gateway, of whatever ecosystem: what its role may hear of it, what tells a repeat from
 //! news, and how much it can prove.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{Aside, Consequence, DeviceSignal, Way, hash, judge, unheard};
@@ -31,26 +33,32 @@ pub fn settings(device: &Device) -> Result<Settings> {
     Ok(Settings { is_reversed: device.polarity() == Polarity::Inverted, ..read })
 }
 
-/// What the message says of this device; `None` if it is about another component or comes in a form that is not this device's.
-pub fn told(device: &Device, settings: &Settings, heard: Heard<'_>) -> Option<std::result::Result<Saying, Refusal>> {
+/// What the message says of this device, and the part of it that says so.
+pub struct Told<'a> {
+    pub saying: Saying,
+    part: Cow<'a, [u8]>,
+}
+
+/// `None` if it is about another component or comes in a form that is not this device's.
+pub fn told<'a>(device: &Device, settings: &Settings, heard: Heard<'a>) -> Option<std::result::Result<Told<'a>, Refusal>> {
     let topic = behind::own_topic(device.ecosystem, heard.rest);
     let family = Family::of(device.ecosystem);
-    let whole = explain::decode(family, &topic, heard.payload, settings);
-    if whole.as_ref().is_ok_and(|saying| saying.link().is_some()) {
+    let read = |part: Cow<'a, [u8]>| explain::decode(family, &topic, &part, settings).map(|saying| Told { saying, part });
+    let whole = read(Cow::Borrowed(heard.payload));
+    if whole.as_ref().is_ok_and(|told| told.saying.link().is_some()) {
         return Some(whole);
     }
     if device.component.is_empty() {
         let is_attribute = device.ecosystem == Ecosystem::Zigbee2Mqtt && heard.rest != device.name;
         return (is_attribute == settings.by_attribute).then_some(whole);
     }
-    let part = component::only(device.ecosystem, &device.component, &topic, heard.payload)?;
-    Some(explain::decode(family, &topic, &part, settings))
+    component::only(device.ecosystem, &device.component, &topic, heard.payload).map(read)
 }
 
 /// Judges what was said.
 pub fn report(
     device: &mut Device,
-    (settings, mut saying): (&Settings, Saying),
+    (settings, told): (&Settings, Told<'_>),
     heard: Heard<'_>,
     way: Way,
     rules: &SensorRules,
@@ -62,7 +70,8 @@ pub fn report(
     let mut state = device.state()?;
     // The decoder has applied it.
     state.polarity = Polarity::Normal;
-    let stamp = stamped(device, settings, heard, way);
+    let Told { mut saying, part } = told;
+    let stamp = stamp::read(device.ecosystem, &behind::own_topic(device.ecosystem, heard.rest), &part, settings, received_at);
     let hash = hash(&[heard.rest.as_bytes(), b"\0", heard.payload].concat());
     let is_repeat = is_repeated_press(device, &state, &stamp, hash, way, rules);
     let by_hand = matches!(saying.cause, Some(Cause::PulledOpen | Cause::Button));
@@ -77,6 +86,8 @@ pub fn report(
     note_health(device, &saying, way);
     let is_heard = saying.is_heard();
     let aside = kept_press(device, &saying, hash, way);
+    // A cached state repeats what was true when the device was last heard, and a gateway that starts repeats them all.
+    let is_starting = state.is_starting(received_at, rules);
     let is_news = is_news(device, &state, way, rules);
     concern(&mut saying, device.role, is_repeat, is_news);
     let all = facts::of_saying(&saying, stamp.at, way.delivery);
@@ -84,9 +95,7 @@ pub fn report(
         device.last_press = Some(number);
     }
     let signals = judge(device, state, &all, received_at, rules);
-    // A cached state repeats what was true when the device was last heard, and a gateway that starts repeats them all.
-    let starting = device.online_since.is_some_and(|since| received_at < since + rules.online_grace);
-    if is_heard && !way.delivery.retained && !starting {
+    if is_heard && !way.delivery.retained && !is_starting {
         device.heard(stamp.at.map_or(received_at, |seen| seen.min(received_at)), None);
     }
     Ok(Consequence { signals, aside, ..Consequence::default() })
@@ -104,13 +113,6 @@ fn kept_press(device: &Device, saying: &Saying, hash: u64, way: Way) -> Option<A
     Some(Aside { reason: Reason::Kept, why, press: Some(format!("kept.{hash:016x}.{hour}")) })
 }
 
-fn stamped(device: &Device, settings: &Settings, heard: Heard<'_>, way: Way) -> Stamp {
-    let topic = behind::own_topic(device.ecosystem, heard.rest);
-    let part = component::only(device.ecosystem, &device.component, &topic, heard.payload);
-    let payload = part.as_deref().unwrap_or(heard.payload);
-    stamp::read(device.ecosystem, &topic, payload, settings, way.delivery.received_at)
-}
-
 /// A press that was handled: numbered like the last one, or the same bytes within the time in which copies come.
 fn is_repeated_press(device: &Device, state: &DeviceState, stamp: &Stamp, hash: u64, way: Way, rules: &SensorRules) -> bool {
     match &stamp.number {
@@ -126,8 +128,7 @@ fn is_news(device: &Device, state: &DeviceState, way: Way, rules: &SensorRules) 
         return true;
     }
     let at = way.delivery.received_at;
-    let starting = device.online_since.is_some_and(|since| at < since + rules.online_grace);
-    !starting && state.held.is_some_and(|held| held.level == Level::Closed && at - held.since >= rules.closed_min)
+    !state.is_starting(at, rules) && state.held.is_some_and(|held| held.level == Level::Closed && at - held.since >= rules.closed_min)
 }
 
 /// A sensor that wakes by itself and not because something moved says how things are, not when they became so.

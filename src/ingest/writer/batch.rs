@@ -178,12 +178,9 @@ fn judge_one(message: &Message, target: &Target, loaded: &mut Loaded, work: &Arc
 /// What a message says of devices behind a gateway: whether they are reached, and what they report.
 fn behind_gateway(message: &Message, about: &Behind, loaded: &mut Loaded, work: &Arc<Work>) -> Result<Consequence> {
     let heard = Heard { rest: &message.topic[about.rest..], payload: &message.payload };
-    let mut consequence = Consequence::default();
-    if about.of_gateway {
-        match of_gateway(message, about, heard, loaded, work) {
-            Ok(signals) => consequence.signals = signals?,
-            Err(aside) => return Ok(Consequence { aside: Some(aside), ..consequence }),
-        }
+    let mut consequence = if about.of_gateway { of_gateway(message, about, heard, loaded, work)? } else { Consequence::default() };
+    if consequence.aside.is_some() {
+        return Ok(consequence);
     }
     let mut is_taken = about.of_gateway || !about.concerned.is_empty();
     let others = about.concerned.iter().filter(|id| !about.devices.contains(id));
@@ -195,7 +192,7 @@ fn behind_gateway(message: &Message, about: &Behind, loaded: &mut Loaded, work: 
         is_taken = true;
         let way = message.way(work.instance);
         match told {
-            Ok(saying) => match saying.link() {
+            Ok(told) => match told.saying.link() {
                 Some(online) => {
                     let is_itself = behind::link(heard.rest).is_none_or(|owner| owner == device.name && device.component.is_empty());
                     consequence.signals.extend(if online || is_itself {
@@ -205,7 +202,7 @@ fn behind_gateway(message: &Message, about: &Behind, loaded: &mut Loaded, work: 
                     });
                 }
                 None if about.devices.contains(id) => {
-                    let said = judge::report(device, (&settings, saying), heard, way, &work.rules)?;
+                    let said = judge::report(device, (&settings, told), heard, way, &work.rules)?;
                     consequence.signals.extend(said.signals);
                     consequence.aside = said.aside.or(consequence.aside);
                 }
@@ -222,32 +219,23 @@ fn behind_gateway(message: &Message, about: &Behind, loaded: &mut Loaded, work: 
 }
 
 /// A gateway that goes says nothing about its devices; one that comes repeats their old levels.
-fn of_gateway(
-    message: &Message,
-    about: &Behind,
-    heard: Heard<'_>,
-    loaded: &mut Loaded,
-    work: &Arc<Work>,
-) -> std::result::Result<Result<Vec<DeviceSignal>>, Aside> {
+fn of_gateway(message: &Message, about: &Behind, heard: Heard<'_>, loaded: &mut Loaded, work: &Arc<Work>) -> Result<Consequence> {
     let online = match behind::is_online(heard.payload) {
         Ok(Some(online)) => online,
-        Ok(None) => return Ok(Ok(Vec::new())),
-        Err(refusal) => return Err(Aside { reason: refusal.reason(), why: refusal.to_string(), press: None }),
+        Ok(None) => return Ok(Consequence::default()),
+        Err(refusal) => return Ok(Consequence::aside(refusal.reason(), refusal, None)),
     };
     let mut concerned = vec![about.gateway];
     if online {
         concerned.extend(loaded.children.get(&about.gateway).into_iter().flatten());
     }
-    let mut signals = Vec::new();
+    let mut consequence = Consequence::default();
     for id in concerned {
         if let Some(device) = loaded.devices.get_mut(&id) {
-            match judge::availability(device, online, message.way(work.instance), &work.rules) {
-                Ok(said) => signals.extend(said),
-                Err(error) => return Ok(Err(error)),
-            }
+            consequence.signals.extend(judge::availability(device, online, message.way(work.instance), &work.rules)?);
         }
     }
-    Ok(Ok(signals))
+    Ok(consequence)
 }
 
 /// Appends what devices say about their seniors, and returns what has nobody to be said about.

@@ -1,8 +1,10 @@
 //! What home automation is told of devices: proposals for whoever enters them, so many of each gateway and no more.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 use super::super::{Result, Tx, bulk};
@@ -17,8 +19,7 @@ pub async fn keep_announced(tx: &mut Tx, announced: &[(Uuid, Announced)], now: D
         return Ok(());
     }
     // The last word on a topic counts, and a statement may touch no row twice.
-    let latest: std::collections::BTreeMap<(Uuid, &str), &Announced> =
-        announced.iter().map(|(gateway, one)| ((*gateway, one.topic.as_str()), one)).collect();
+    let latest: BTreeMap<(Uuid, &str), &Announced> = announced.iter().map(|(gateway, one)| ((*gateway, one.topic.as_str()), one)).collect();
     let rows: Vec<Value> = latest
         .into_iter()
         .map(|((gateway, topic), one)| {
@@ -32,13 +33,19 @@ pub async fn keep_announced(tx: &mut Tx, announced: &[(Uuid, Announced)], now: D
         on conflict (site_id, gateway_id, topic)
         do update set role = excluded.role, settings = excluded.settings, announced_at = excluded.announced_at";
     bulk::execute(tx, template, &rows).await?;
-    let sql = "delete from device_announcement where (site_id, gateway_id, topic) in (
-        select site_id, gateway_id, topic from (
-            select site_id, gateway_id, topic, row_number() over (partition by gateway_id order by announced_at desc, topic) as place
-            from device_announcement
-        ) of_gateways where place > $1)";
+    let gateways: BTreeSet<Uuid> = announced.iter().map(|(gateway, _)| *gateway).collect();
+    let gateways = Value::from(bulk::ids(&gateways.into_iter().collect::<Vec<_>>())).to_string();
+    let sql = bulk::text(
+        tx,
+        "delete from device_announcement where (site_id, gateway_id, topic) in (
+            select site_id, gateway_id, topic from (
+                select a.site_id, a.gateway_id, a.topic, row_number() over (partition by a.gateway_id order by a.announced_at desc, a.topic) as place
+                from {rows} join device g on g.id = {id:uuid}
+                join device_announcement a on a.site_id = g.site_id and a.gateway_id = g.id
+            ) of_gateways where place > $2)",
+    );
     let kept = i64::try_from(ANNOUNCED_MAX).unwrap_or(i64::MAX);
-    on!(tx, |conn| sqlx::query(sql).bind(kept).execute(conn).await.map(|_| ()))?;
+    on!(tx, |conn| sqlx::query(AssertSqlSafe(sql)).bind(gateways).bind(kept).execute(conn).await.map(|_| ()))?;
     Ok(())
 }
 

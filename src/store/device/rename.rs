@@ -35,26 +35,25 @@ pub async fn follow_names(tx: &mut Tx, gateway_id: Uuid, named: &[(String, Strin
     let is_kept = |name: &str| devices.iter().any(|device| device.name == name && !renamed.iter().any(|(other, _)| other.id == device.id));
     let renamed: Vec<(&Device, &str)> = renamed.iter().copied().filter(|(_, name)| !is_kept(name)).collect();
     for (device, address) in learnt {
-        set(tx, device, "hardware_address", address).await?;
+        set(tx, device, ADDRESS, address).await?;
         record(tx, (device.site_id, device.id), "change", &["hardware_address"], None, now).await?;
     }
     // Two that have swapped their names are both without one in between.
     for (device, _) in &renamed {
-        set(tx, device, "name", &device.id.to_string()).await?;
+        set(tx, device, NAME, &device.id.to_string()).await?;
     }
     for (device, name) in &renamed {
-        set(tx, device, "name", name).await?;
+        set(tx, device, NAME, name).await?;
         record(tx, (device.site_id, device.id), "rename", &["name"], None, now).await?;
     }
     remember(tx, gateway_id, named, now).await?;
     Ok(renamed.len())
 }
 
-async fn set(tx: &mut Tx, device: &Device, field: &str, value: &str) -> Result<()> {
-    let sql = match field {
-        "name" => "update device set name = $3, version = version + 1 where site_id = $1 and id = $2",
-        _ => "update device set hardware_address = $3, version = version + 1 where site_id = $1 and id = $2",
-    };
+const NAME: &str = "update device set name = $3, version = version + 1 where site_id = $1 and id = $2";
+const ADDRESS: &str = "update device set hardware_address = $3, version = version + 1 where site_id = $1 and id = $2";
+
+async fn set(tx: &mut Tx, device: &Device, sql: &'static str, value: &str) -> Result<()> {
     on!(tx, |conn| sqlx::query(sql).bind(device.site_id).bind(device.id).bind(value).execute(conn).await.map(|_| ()))?;
     Ok(())
 }

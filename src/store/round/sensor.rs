@@ -66,8 +66,8 @@ struct ReliedRow {
     #[sqlx(try_from = "String")]
     status: DeviceStatus,
     battery_low: bool,
-    is_calibrated: bool,
-    tampered: bool,
+    calibrated_at: Option<DateTime<Utc>>,
+    tampered_at: Option<DateTime<Utc>>,
     gateway_silent: bool,
 }
 
@@ -75,8 +75,7 @@ struct ReliedRow {
 pub(super) async fn relied(tx: &mut Tx, rows: &str) -> Result<HashMap<Uuid, Vec<Relied>>> {
     let sql = bulk::text(
         tx,
-        "select d.senior_id, d.role, d.status, d.battery_low_since is not null as battery_low, d.calibrated_at is not null as is_calibrated,
-            (d.tampered_at is not null and d.calibrated_at is not null and d.tampered_at > d.calibrated_at) as tampered,
+        "select d.senior_id, d.role, d.status, d.battery_low_since is not null as battery_low, d.calibrated_at, d.tampered_at,
             (g.status is not null and g.status = 'offline') as gateway_silent
          from {rows} join device d on d.site_id = {site:uuid} and d.senior_id = {id:uuid} and d.revoked_at is null
          left join device g on g.site_id = d.site_id and g.id = d.gateway_id
@@ -90,8 +89,8 @@ pub(super) async fn relied(tx: &mut Tx, rows: &str) -> Result<HashMap<Uuid, Vec<
             status: row.status,
             gateway_silent: row.gateway_silent,
             battery_low: row.battery_low,
-            is_calibrated: row.is_calibrated,
-            tampered: row.tampered,
+            calibrated_at: row.calibrated_at,
+            tampered_at: row.tampered_at,
         };
         by_senior.entry(row.senior_id).or_default().push(relied);
     }

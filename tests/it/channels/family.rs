@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::fake::{Answer, Fake, Play};
 use super::story::{CALLBACK_KEY, alert_id, by_telephone, provider, pushed, templates};
-use crate::harness::{World, declare_channels, local, on_each_engine};
+use crate::browser::driver::{Browser, Screen};
+use crate::harness::{World, declare_channels, local, on_each_engine, on_sqlite};
 use crate::http::Server;
 use crate::morning::{alerts, look, pass_at};
 use crate::outbox::{change, cutoff, instance, later, number, shut_morning, texts};
@@ -202,6 +203,42 @@ async fn one_contact_after_the_other_is_told_until_one_goes_and_those_told_hear_
         assert_eq!(gone.status(), StatusCode::NOT_FOUND);
         assert!(!gone.text().await.expect("text").contains("张奶奶"));
         assert_eq!(number(&app, "select count(*) from audit where act = 'contact_going'").await, 1);
+    })
+    .await;
+}
+
+/// The page behind the link, on the daughter's phone and at her desk: no sign-in, three large answers, and what she said can be changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daughter_answers_with_her_thumb_and_thinks_better_of_it() {
+    on_sqlite(&async |app: App| {
+        let sms = provider(&[], "b").await;
+        let app = with(&app, &sms, None).await;
+        let world = shut_morning(&app, 1).await;
+        family(&app, &world, &ALL).await;
+        cutoff(&app).await;
+        at(&app, "10:05:00").await;
+        let (server, profile) = (Server::start(&app).await, tempfile::tempdir().expect("a temporary folder"));
+        let (path, _) = link(&sms, 0);
+        for screen in [Screen::Phone, Screen::Desk] {
+            let Some(browser) = Browser::open(&server.url(""), screen, &profile.path().join(format!("{screen:?}"))).await else { return };
+            browser.go(&path).await;
+            browser.read("张奶奶0现在还没联系上").await;
+            browser.look("family").await;
+            browser.tap("button[data-answer=cannot]").await;
+            browser.read("您说去不了，也联系不上").await;
+            browser.write("#minutes", "15").await;
+            browser.tap("button[data-answer=going]").await;
+            browser.read("您说了过去看看").await;
+            browser.read("（约15分钟到）").await;
+            browser.look("family-going").await;
+            assert_eq!(browser.complaints().await, Vec::<String>::new());
+        }
+        later(&app, 60);
+        seen(&app, &world, Outcome::Overslept, true).await;
+        let Some(browser) = Browser::open(&server.url(""), Screen::Phone, &profile.path().join("over")).await else { return };
+        browser.go(&path).await;
+        browser.read("这件事已经有结果了").await;
+        browser.look("family-over").await;
     })
     .await;
 }

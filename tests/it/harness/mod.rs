@@ -51,8 +51,7 @@ where
     F: Fn(App) -> Fut,
     Fut: Future<Output = ()>,
 {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    run_on(&format!("sqlite://{}", folder.path().join("test.db").display()), folder.path(), test).await;
+    on_fresh(None, test).await;
 }
 
 /// The same on PostgreSQL alone, where there is one.
@@ -62,16 +61,17 @@ where
     Fut: Future<Output = ()>,
 {
     let Some(server) = needs::postgres() else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    run_on(&fresh_schema(&server).await, folder.path(), test).await;
+    on_fresh(Some(&server), test).await;
 }
 
-async fn run_on<F, Fut>(url: &str, folder: &std::path::Path, test: &F)
-where
-    F: Fn(App) -> Fut,
-    Fut: Future<Output = ()>,
-{
-    let app = open_app(url, folder).await;
+/// On a database of its own, of this PostgreSQL or of SQLite.
+pub async fn on_fresh(server: Option<&str>, test: impl AsyncFnOnce(App)) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = match server {
+        Some(server) => fresh_schema(server).await,
+        None => format!("sqlite://{}", folder.path().join("test.db").display()),
+    };
+    let app = open_app(&url, folder.path()).await;
     test(app.clone()).await;
     app.db.close().await;
 }

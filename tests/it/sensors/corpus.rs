@@ -272,6 +272,14 @@ async fn enter_everything(app: &App, world: &World, rows: &[Row]) {
     .expect("it has the key of the examples");
 }
 
+/// With rules by which every live opening counts at once.
+pub fn eager(app: &App) -> App {
+    with_settings(app, |config| {
+        config.sensor.settle = Span(TimeDelta::zero());
+        config.sensor.closed_min = Span(TimeDelta::zero());
+    })
+}
+
 /// I8. With rules so eager that every live opening counts at once, only what happened counts.
 #[tokio::test]
 async fn nothing_old_repeated_or_broken_among_real_messages_becomes_a_sign_of_life() {
@@ -282,10 +290,7 @@ async fn nothing_old_repeated_or_broken_among_real_messages_becomes_a_sign_of_li
         set(&app, rows_in_order[0].0 - TimeDelta::hours(1)).await;
         let world = World::seed(&app, 1).await;
         plan_day::run_once(&app).await.unwrap();
-        let app = with_settings(&app, |config| {
-            config.sensor.settle = Span(TimeDelta::zero());
-            config.sensor.closed_min = Span(TimeDelta::zero());
-        });
+        let app = eager(&app);
         enter_everything(&app, &world, &rows).await;
         let intake = Intake::start(&app);
         let (mut known, mut aside, mut counted) = (HashSet::new(), 0, Vec::new());

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chenlian::app::App;
-use chenlian::domain::rules::Span;
 use chenlian::ingest::proposal::propose;
 use chenlian::jobs::plan_day;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use super::corpus::{Intake, Row, all_rows, in_order};
+use super::corpus::{Intake, Row, all_rows, eager, in_order};
 use super::*;
 use crate::harness::{World, on_each_engine};
 use crate::morning::set;
@@ -98,10 +97,7 @@ async fn nothing_old_or_repeated_of_any_ecosystem_becomes_a_sign_of_life_and_wha
         set(&app, rows_in_order[0].0 - TimeDelta::hours(1)).await;
         let world = World::seed(&app, 1).await;
         plan_day::run_once(&app).await.unwrap();
-        let app = with_settings(&app, |config| {
-            config.sensor.settle = Span(TimeDelta::zero());
-            config.sensor.closed_min = Span(TimeDelta::zero());
-        });
+        let app = eager(&app);
         enter(&app, &world, &rows).await;
         let intake = Intake::start(&app);
         let (mut known, mut counted, mut wrong, mut stale) = (HashSet::new(), Vec::new(), Vec::new(), 0);

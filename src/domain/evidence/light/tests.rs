@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::{EventKey, HeldLevel, Level, Place, Reading, assess};
+use super::super::tests::fact as cached;
+use super::super::{HeldLevel, Level, Place, Reading, assess};
 use super::*;
 
 const TAIYUAN: Place = Place { zone: chrono_tz::Asia::Shanghai, latitude: 37.87, longitude: 112.55 };
@@ -14,17 +15,9 @@ fn here() -> DeviceState {
     DeviceState { place: Some(TAIYUAN), calibrated: true, ..DeviceState::default() }
 }
 
+/// Of a device that caches nothing.
 fn fact(reading: Reading, observed_at: DateTime<Utc>) -> Fact {
-    Fact {
-        reading,
-        key: EventKey::Edge { at_ms: observed_at.timestamp_millis() },
-        observed_at,
-        received_at: observed_at,
-        time_certain: true,
-        retained: false,
-        cached: false,
-        last_seen: None,
-    }
+    Fact { cached: false, ..cached(reading, observed_at) }
 }
 
 fn lux(lux: u32, observed_at: DateTime<Utc>) -> Fact {
