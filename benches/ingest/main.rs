@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use chenlian::app::App;
-
 #[path = "../../tests/it/harness/mod.rs"]
 #[expect(dead_code, reason = "a part of the tests' harness is all that is needed here")]
 mod harness;

@@ -51,7 +51,7 @@ where
     F: Fn(App) -> Fut,
     Fut: Future<Output = ()>,
 {
-    on_fresh(None, test).await;
+    on_fresh(None, async |app| test(app).await).await;
 }
 
 /// The same on PostgreSQL alone, where there is one.
@@ -61,7 +61,7 @@ where
     Fut: Future<Output = ()>,
 {
     let Some(server) = needs::postgres() else { return };
-    on_fresh(Some(&server), test).await;
+    on_fresh(Some(&server), async |app| test(app).await).await;
 }
 
 /// On a database of its own, of this PostgreSQL or of SQLite.
