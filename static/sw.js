@@ -103,6 +103,8 @@ async function show(note) {
   var tag = note.is_over ? await takeOff(alerts) || note.tag : note.tag;
   await self.registration.showNotification(note.title || location.hostname, {
     body: note.body || "", tag: tag, timestamp: note.at ? note.at * 1000 : Date.now(),
+    // What takes the place of an alert is news; a repeated alert is none.
+    renotify: Boolean(note.is_over && tag),
     requireInteraction: note.level === "help" || note.level === "alert",
     data: { link: note.link || null, alerts: note.is_over ? [] : alerts }
   });
@@ -115,7 +117,9 @@ async function takeOff(over) {
     var before = shown.data && shown.data.alerts || [];
     var left = before.filter(function (alert) { return !over.includes(alert); });
     if (before.length === 0 || left.length === before.length) { continue; }
-    if (left.length === 0) { ended = shown.tag; shown.close(); continue; }
+    // Not closed before its place is taken: a browser in a hurry carries out the closing last, and nothing is shown.
+    if (left.length === 0 && ended === null) { ended = shown.tag; continue; }
+    if (left.length === 0) { shown.close(); continue; }
     // The same pop-up, silently, with fewer alerts to wait for.
     await self.registration.showNotification(shown.title, {
       body: shown.body, tag: shown.tag, requireInteraction: shown.requireInteraction, silent: true, timestamp: shown.timestamp,

@@ -217,7 +217,9 @@ async fn a_daughter_answers_with_her_thumb_and_thinks_better_of_it() {
         family(&app, &world, &ALL).await;
         cutoff(&app).await;
         at(&app, "10:05:00").await;
-        let (server, profile) = (Server::start(&app).await, tempfile::tempdir().expect("a temporary folder"));
+        // The browser comes by the address of the test, and not by that of the link.
+        let server = Server::start(&instance(&app, |config| config.http.public_url.clear())).await;
+        let profile = tempfile::tempdir().expect("a temporary folder");
         let (path, _) = link(&sms, 0);
         for screen in [Screen::Phone, Screen::Desk] {
             let Some(browser) = Browser::open(&server.url(""), screen, &profile.path().join(format!("{screen:?}"))).await else { return };
