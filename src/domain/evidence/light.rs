@@ -4,7 +4,8 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Class, Deed, DeviceState, Fact, Opening, Rejection, SensorRules, Silent, Verdict, silent, sun};
+use super::level::wait;
+use super::{Class, Deed, DeviceState, Fact, Rejection, SensorRules, Silent, Verdict, silent, sun};
 
 /// Up to this height, in degrees, every light is a lamp; what is seen then teaches how bright the lamps are.
 const NIGHT_DEGREES: f64 = -4.0;
@@ -171,8 +172,7 @@ fn step(state: &mut DeviceState, (before, after): (u32, u32), fact: &Fact, rules
     let uncovered = state.memory.uncovered_at.is_some_and(|at| together(at, fact.observed_at));
     if uncovered && !fact.cached && state.opening.is_none() {
         state.memory.uncovered_at = None;
-        state.opening = Some(Opening { at: fact.observed_at, key: fact.key });
-        return vec![Verdict::Settling { until: fact.observed_at + rules.settle }];
+        return vec![wait(state, fact, None, rules)];
     }
     vec![changed(Class::B)]
 }
