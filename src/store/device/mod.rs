@@ -24,7 +24,7 @@ mod register;
 mod rename;
 mod silence;
 
-pub use announcement::{Kept as Announcement, announced, keep_announced};
+pub use announcement::{Announcing, Kept as Announcement, announced, keep_announced};
 pub use battery::{has_low, tell_low};
 pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
