@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Deed;
 use super::level::Shut;
-use super::light::{Lights, Nights};
+use super::light::{Lights, Lit, Nights};
 use super::schedule::Openings;
 use crate::words;
 
@@ -44,6 +44,9 @@ pub struct Memory {
     /// A step of light that was told, and whether it was certain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stepped: Option<(DateTime<Utc>, bool)>,
+    /// What the last step opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lit: Option<Lit>,
     /// It became bright for certain, and not by a lamp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) brightened_at: Option<DateTime<Utc>>,
