@@ -71,7 +71,10 @@ pub fn report(
     // The decoder has applied it.
     state.polarity = Polarity::Normal;
     if let Some(at) = stamp::of_state(device.ecosystem, heard.rest, heard.payload, received_at) {
-        return Ok(Consequence { signals: judge(device, state, &[facts::dated(at, way.delivery)], received_at, rules), ..Consequence::default() });
+        return Ok(Consequence {
+            signals: judge(device, state, &[facts::dated(at, way.delivery)], received_at, rules),
+            ..Consequence::default()
+        });
     }
     let Told { mut saying, part } = told;
     // An attribute that is not known says nothing of the state.

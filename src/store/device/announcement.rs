@@ -27,7 +27,8 @@ pub async fn keep_announced(tx: &mut Tx, said: &[Announcing], now: DateTime<Utc>
     if said.is_empty() {
         return Ok(());
     }
-    let latest: BTreeMap<(Uuid, &str), &[Announced]> = said.iter().map(|one| ((one.gateway_id, one.by.as_str()), &one.devices[..])).collect();
+    let latest: BTreeMap<(Uuid, &str), &[Announced]> =
+        said.iter().map(|one| ((one.gateway_id, one.by.as_str()), &one.devices[..])).collect();
     let announcing: Vec<Value> = latest.keys().map(|(gateway, by)| json!({ "gateway": gateway, "by": by })).collect();
     let template = "delete from device_announcement where (site_id, gateway_id, announced_by) in (
         select device.site_id, device.id, {by:text} from {rows} join device on device.id = {gateway:uuid})";

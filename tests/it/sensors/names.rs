@@ -159,9 +159,8 @@ async fn an_announcement_that_is_taken_back_proposes_nothing_any_more() {
         let (app, running) = started(&app).await;
         let home = install(&app, &world, gateway(&world, "gw-1"), None).await;
         let mut client = Client::of(&running, &home).await;
-        let kept = async || -> Vec<(String, String)> {
-            ask!(app, query_as, "select topic, role from device_announcement order by topic, role")
-        };
+        let kept =
+            async || -> Vec<(String, String)> { ask!(app, query_as, "select topic, role from device_announcement order by topic, role") };
         let (contact, light) = ("homeassistant/binary_sensor/a/contact/config", "homeassistant/sensor/a/illuminance/config");
         let whole = "homeassistant/device/b/config";
         let door = r#"{"p":"binary_sensor","dev_cla":"door","stat_t":"x/b/door"}"#;
