@@ -9,7 +9,7 @@
 // data-version  If-Match
 // data-confirm  a question asked first
 // input names   "a.b" nests, "a[]" is a list, "a[0].b" an item; data-type="int|bool|json|null" says what a value is;
-//               what is left empty is not sent, unless data-empty="null"
+//               what is left empty is not sent, unless data-empty="null" or data-empty="text"
 (function () {
   "use strict";
 
@@ -35,11 +35,12 @@
     if ((input.type === "checkbox" || input.type === "radio") && !input.checked) { return undefined; }
     var text = input.value.trim();
     if (input.type === "password") { text = input.value; }
-    if (text === "") { return input.dataset.empty === "null" ? null : undefined; }
+    if (text === "") { return { "null": null, text: "" }[input.dataset.empty]; }
     switch (input.dataset.type) {
       case "int": return /^-?\d+$/.test(text) ? Number(text) : text;
       case "bool": return text === "true";
-      case "json": return JSON.parse(text);
+      // What is not JSON is refused by the API, beside the field.
+      case "json": try { return JSON.parse(text); } catch (_) { return text; }
       // A local date and time of this browser, with its offset.
       case "moment": return new Date(text).toISOString();
       default: return text;

@@ -10,7 +10,7 @@ mod outage;
 mod reliance;
 
 pub use care::{Bring, Care, CareFacts, TROUBLE_SHOWN, bring, care};
-pub use outage::{Behind, is_outage};
+pub use outage::{Behind, GATHER, is_outage};
 pub use reliance::{Relied, Unfit, human_look};
 
 words! {

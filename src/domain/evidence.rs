@@ -19,7 +19,7 @@ mod rising;
 mod schedule;
 pub mod sun;
 
-use level::{Opener, cover_level, interrupt, lasted, level_read, silent};
+use level::{Sight, interrupt, lasted, level_read, silent};
 pub use memory::{Lasting, Memory, Mover};
 pub use replay::{RecentPayloads, ReplayWindow, Seen};
 pub use sun::Place;
@@ -28,6 +28,10 @@ pub use sun::Place;
 pub const COVER_OPEN_PERCENT_MIN: u8 = 80;
 /// Position of a cover, in percent, up to which it counts as closed.
 pub const COVER_CLOSED_PERCENT_MAX: u8 = 5;
+/// A cover that is so many points further open than when it was shut was opened, though it stopped half-way.
+pub const COVER_DRAWN_PERCENT_MIN: u8 = 30;
+/// A motor's opening that is only a hint must last this long: some gateways say an old position first and correct it at once.
+const HINT_SETTLE: TimeDelta = TimeDelta::seconds(2);
 
 /// The durations of the rules. All are settings, so that a demonstration can hurry them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +161,8 @@ pub struct DeviceState {
 impl DeviceState {
     /// When a pending opening is to be looked at again.
     pub fn settles_at(&self, rules: &SensorRules) -> Option<DateTime<Utc>> {
-        self.opening.map(|opening| opening.at + rules.settle)
+        let settle = if self.memory.hinted.is_some() { rules.settle.min(HINT_SETTLE) } else { rules.settle };
+        self.opening.map(|opening| opening.at + settle)
     }
 
     /// Whether its gateway, or it itself, has just come online: what it says now may be a cached state.
@@ -179,6 +184,10 @@ pub enum Reading {
     Contact { open: bool },
     /// A cover's position, 0 closed to 100 open. While it moves the position may be the target.
     Cover { percent: u8, moving: bool },
+    /// A cover that says in a word how it is, polarity applied; partial: "not shut", and nobody knows how far.
+    CoverWord { level: Level },
+    /// Since when the state that was told last is what it is; `last_seen` says so.
+    Dated,
     /// The "I am fine" button.
     OkButton,
     /// The help button.
@@ -283,7 +292,7 @@ pub enum Verdict {
         observed_at: DateTime<Utc>,
         key: EventKey,
     },
-    /// An opening that becomes class A if it lasts until then.
+    /// An opening that counts if it lasts until then.
     Settling {
         until: DateTime<Utc>,
     },
@@ -306,16 +315,17 @@ pub fn assess(mut state: DeviceState, fact: &Fact, rules: &SensorRules) -> (Devi
     } else {
         match fact.reading {
             Reading::Contact { open } => {
-                let open = open == (state.polarity == Polarity::Normal);
-                let level = if open { Level::Open } else { Level::Closed };
-                level_read(&mut state, level, Opener::Hand, fact, rules)
+                let sight = Sight::of_contact(open, state.polarity);
+                level_read(&mut state, sight, fact, rules)
             }
             // A position read while moving may be the target; the final one follows.
             Reading::Cover { moving: true, .. } => vec![Verdict::Moved],
             Reading::Cover { percent, moving: false } => {
-                let level = cover_level(percent, state.polarity);
-                level_read(&mut state, level, Opener::Motor, fact, rules)
+                let sight = Sight::of_cover(percent, state.polarity);
+                level_read(&mut state, sight, fact, rules)
             }
+            Reading::CoverWord { level } => level_read(&mut state, Sight::of_cover_word(level), fact, rules),
+            Reading::Dated => vec![level::dated(&mut state, fact, rules)],
             Reading::Moved { by } => vec![schedule::moved(&mut state, by, fact, rules)],
             Reading::Online => {
                 state.online_since = Some(fact.received_at);

@@ -21,9 +21,9 @@ pub struct Announced {
     pub settings: Map<String, Value>,
 }
 
-/// What an announcement proposes; nothing if it is about something else or says it in a way that is not understood.
+/// What an announcement proposes; nothing if it was emptied, is about something else or says it in a way that is not understood.
 pub fn read(topic: &str, payload: &[u8]) -> Vec<Announced> {
-    let Some((_, kind)) = topic.rsplit_once("homeassistant/") else { return Vec::new() };
+    let Some((_, kind)) = topic.rsplit_once("homeassistant/").filter(|_| topic.len() <= TOPIC_BYTES_MAX) else { return Vec::new() };
     let kind = kind.split('/').next().unwrap_or_default();
     let Ok(fields) = object(payload) else { return Vec::new() };
     if kind != "device" {

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::native::{Kind, Message};
 use super::said::{Cause, Note, Said, Saying, Word};
-use crate::domain::evidence::{EventKey, Fact, Mover, Reading, SensorRules, Wall, sent_at};
+use crate::domain::evidence::{EventKey, Fact, Level, Mover, Reading, SensorRules, Wall, sent_at};
 
 /// How a message came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +71,9 @@ fn reading(said: &Said) -> Reading {
     match said.word {
         Word::ContactOpen => Reading::Contact { open: true },
         Word::ContactClosed => Reading::Contact { open: false },
-        Word::CurtainOpen => Reading::Cover { percent: 100, moving: false },
-        Word::CurtainPartial => Reading::Cover { percent: 50, moving: false },
-        Word::CurtainClosed => Reading::Cover { percent: 0, moving: false },
+        Word::CurtainOpen => cover(said, Level::Open),
+        Word::CurtainPartial => cover(said, Level::Partial),
+        Word::CurtainClosed => cover(said, Level::Closed),
         Word::Illuminance => said.value.map_or(Reading::Health, |lux| Reading::Light { centilux: centilux(lux) }),
         Word::Motion => Reading::Motion { seen: true },
         Word::MotionClear => Reading::Motion { seen: false },
@@ -88,6 +88,10 @@ fn reading(said: &Said) -> Reading {
     }
 }
 
+fn cover(said: &Said, level: Level) -> Reading {
+    said.open_percent.map_or(Reading::CoverWord { level }, |percent| Reading::Cover { percent, moving: false })
+}
+
 /// Hundredths of a lux; what no sensor can see counts as the brightest.
 fn centilux(lux: f64) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float keeps to the range")]
@@ -98,6 +102,11 @@ fn centilux(lux: f64) -> u32 {
 /// The gateway or a device of it came online.
 pub fn online(delivery: Delivery) -> Fact {
     cached(Reading::Online, None, delivery)
+}
+
+/// Since when the state that was told last is what it is.
+pub fn dated(at: DateTime<Utc>, delivery: Delivery) -> Fact {
+    cached(Reading::Dated, Some(at), delivery)
 }
 
 fn cached(reading: Reading, last_seen: Option<DateTime<Utc>>, delivery: Delivery) -> Fact {

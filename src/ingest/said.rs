@@ -92,6 +92,8 @@ pub struct Said {
     pub word: Word,
     /// As the device gave it, before polarity.
     pub value: Option<f64>,
+    /// How far open a cover is, in percent, polarity applied; of one that says how far.
+    pub open_percent: Option<u8>,
 }
 
 /// Why a message says less than one might think.
@@ -149,7 +151,7 @@ impl Saying {
     }
 
     pub fn only(word: Word, value: Option<f64>) -> Self {
-        Self { facts: vec![Said { word, value }], ..Self::default() }
+        Self { facts: vec![Said { word, value, open_percent: None }], ..Self::default() }
     }
 
     pub fn reachable(online: bool) -> Self {
@@ -180,7 +182,7 @@ pub struct Gather {
 
 impl Gather {
     pub fn say(&mut self, word: Word, value: Option<f64>) {
-        self.saying.facts.push(Said { word, value });
+        self.saying.facts.push(Said { word, value, open_percent: None });
     }
 
     /// The first note stands.
@@ -260,13 +262,14 @@ impl Gather {
     pub fn cover(&mut self, position: Option<f64>, settings: &Settings) {
         let max = settings.position_max.unwrap_or(100.0);
         if let Some(position) = self.keep(position.filter(|position| (0.0..=max).contains(position))) {
-            self.say(openness(position * 100.0 / max, settings), Some(position));
+            let (word, percent) = openness(position * 100.0 / max, settings);
+            self.saying.facts.push(Said { word, value: Some(position), open_percent: Some(percent) });
         }
     }
 
     /// The end that a cover without position reports; `open` in the sense of its ecosystem.
     pub fn cover_end(&mut self, open: bool, settings: &Settings) {
-        self.say(openness(if open { 100.0 } else { 0.0 }, settings), None);
+        self.say(openness(if open { 100.0 } else { 0.0 }, settings).0, None);
     }
 
     /// A press by its name on the device; the register knows what it is for.
@@ -283,14 +286,17 @@ impl Gather {
     }
 }
 
-fn openness(percent: f64, settings: &Settings) -> Word {
+/// The word for a position, and whole percents that the same word stands for.
+fn openness(percent: f64, settings: &Settings) -> (Word, u8) {
     let percent = if settings.is_towards_zero(false) { 100.0 - percent } else { percent };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 100")]
+    let whole = percent.round() as u8;
     if percent >= f64::from(COVER_OPEN_PERCENT_MIN) {
-        Word::CurtainOpen
+        (Word::CurtainOpen, whole)
     } else if percent <= f64::from(COVER_CLOSED_PERCENT_MAX) {
-        Word::CurtainClosed
+        (Word::CurtainClosed, whole)
     } else {
-        Word::CurtainPartial
+        (Word::CurtainPartial, whole.clamp(COVER_CLOSED_PERCENT_MAX + 1, COVER_OPEN_PERCENT_MIN - 1))
     }
 }
 

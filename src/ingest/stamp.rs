@@ -4,7 +4,7 @@
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
-use super::said::{json, said};
+use super::said::{json, said, text};
 use super::settings::Settings;
 use crate::domain::device::Ecosystem;
 use crate::domain::evidence::EPOCH_2020_SECONDS;
@@ -18,6 +18,19 @@ pub struct Stamp {
     pub number: Option<String>,
 }
 
+/// Since when a state is what it is, where that is said on a topic of its own: Home Assistant with `publish_timestamps`.
+pub fn of_state(ecosystem: Ecosystem, topic: &str, payload: &[u8], received_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if ecosystem != Ecosystem::Statestream || !topic.ends_with("/last_changed") {
+        return None;
+    }
+    let at = DateTime::parse_from_rfc3339(text(payload).ok()?.trim_matches('"')).ok()?.to_utc();
+    is_plausible(at, received_at).then_some(at)
+}
+
+fn is_plausible(at: DateTime<Utc>, received_at: DateTime<Utc>) -> bool {
+    at.timestamp() >= EPOCH_2020_SECONDS && at <= received_at + AHEAD_MAX
+}
+
 pub fn read(ecosystem: Ecosystem, topic: &str, payload: &[u8], settings: &Settings, received_at: DateTime<Utc>) -> Stamp {
     let Ok(Value::Object(fields)) = json(payload) else { return Stamp::default() };
     let (at, number) = match ecosystem {
@@ -29,8 +42,7 @@ pub fn read(ecosystem: Ecosystem, topic: &str, payload: &[u8], settings: &Settin
         Ecosystem::Theengs => (None, numbered("packet", said(&fields, "packet"))),
         _ => (None, None),
     };
-    let is_plausible = |at: &DateTime<Utc>| at.timestamp() >= EPOCH_2020_SECONDS && *at <= received_at + AHEAD_MAX;
-    Stamp { at: at.filter(is_plausible), number }
+    Stamp { at: at.filter(|at| is_plausible(*at, received_at)), number }
 }
 
 /// ISO 8601 with offset, or milliseconds since 1970.
@@ -98,6 +110,22 @@ mod tests {
         }
         let unset = read(Ecosystem::Tasmota, "t", br#"{"Time":"2026-09-07T07:12:33"}"#, &Settings::default(), received_at);
         assert_eq!(unset.at, None, "without a zone");
+    }
+
+    #[test]
+    fn home_assistant_dates_a_state_on_a_topic_of_its_own() {
+        let received_at: DateTime<Utc> = "2026-11-23T20:49:25Z".parse().unwrap();
+        let at = Some("2026-11-23T20:49:24.084800Z".parse::<DateTime<Utc>>().unwrap());
+        for (topic, payload, expected) in [
+            ("ha/binary_sensor/curtain/last_changed", "2026-11-23T20:49:24.084800+00:00", at),
+            ("ha/binary_sensor/curtain/last_changed", r#""2026-11-23T20:49:24.084800+00:00""#, at),
+            ("ha/binary_sensor/curtain/last_updated", "2026-11-23T20:49:24.084800+00:00", None),
+            ("ha/binary_sensor/curtain/last_changed", "2026-11-23T21:49:24+00:00", None),
+            ("ha/binary_sensor/curtain/last_changed", "2026-11-23T20:49:24", None),
+            ("ha/binary_sensor/curtain/last_changed", "", None),
+        ] {
+            assert_eq!(of_state(Ecosystem::Statestream, topic, payload.as_bytes(), received_at), expected, "{topic} {payload}");
+        }
     }
 
     #[test]

@@ -1,5 +1,11 @@
 //! Many devices silent at once have one cause, and one notice says so. It suppresses nobody's alert.
 
+use chrono::TimeDelta;
+
+/// What falls silent behind one gateway waits so long for others: devices that stopped together spoke last at different seconds, and
+/// the first two of them would each be told alone.
+pub const GATHER: TimeDelta = TimeDelta::minutes(10);
+
 /// So many silent devices of one gateway, and at least half of them, are its own silence.
 const SILENT_MIN: i64 = 3;
 

@@ -4,7 +4,8 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Class, Deed, DeviceState, Fact, Opening, Rejection, SensorRules, Silent, Verdict, silent, sun};
+use super::level::wait;
+use super::{Class, Deed, DeviceState, Fact, Rejection, SensorRules, Silent, Verdict, silent, sun};
 
 /// Up to this height, in degrees, every light is a lamp; what is seen then teaches how bright the lamps are.
 const NIGHT_DEGREES: f64 = -4.0;
@@ -21,6 +22,13 @@ const REPORTS_APART_MAX: TimeDelta = TimeDelta::minutes(10);
 const TOGETHER: TimeDelta = TimeDelta::minutes(2);
 /// A bad lamp flickers: one hint for each time it begins, and one more if it turns out to be more certain.
 const STILL_MIN: TimeDelta = TimeDelta::minutes(10);
+/// After a step the curtain counts as open until it is darker than so many per cent of what the step reached, for so long: a cloud or
+/// somebody before the window is shorter, and the sun behind it makes the same step again. What is learnt of a clear sky is left out:
+/// the step itself says how bright this window is on that day.
+const DIM_PERCENT: u64 = 40;
+const DIM_MIN: TimeDelta = TimeDelta::minutes(20);
+/// A sensor that speaks only when somebody moves says nothing of the evening; the next morning begins anew all the same.
+const LIT_MAX: TimeDelta = TimeDelta::hours(12);
 /// Readings of the last minute that are kept.
 const LIGHTS_MAX: usize = 8;
 
@@ -53,6 +61,29 @@ impl Lights {
             self.0.remove(0);
         }
         self.0.push((at, centilux));
+    }
+}
+
+/// A curtain that a step of light has opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Lit {
+    at: DateTime<Utc>,
+    centilux: u32,
+    certain: bool,
+    /// Since when it is dim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dim_since: Option<DateTime<Utc>>,
+}
+
+impl Lit {
+    fn see(&mut self, at: DateTime<Utc>, centilux: u32) {
+        let is_dim = u64::from(centilux) * 100 < u64::from(self.centilux) * DIM_PERCENT;
+        self.dim_since = if is_dim { self.dim_since.or(Some(at)) } else { None };
+    }
+
+    /// Whether a step at that time opens what is open already.
+    fn is_open(self, at: DateTime<Utc>) -> bool {
+        at - self.at < LIT_MAX && self.dim_since.is_none_or(|since| at - since < DIM_MIN)
     }
 }
 
@@ -125,6 +156,9 @@ pub(super) fn read(state: &mut DeviceState, centilux: u32, fact: &Fact, rules: &
         // The step was told: what follows is measured from here.
         state.memory.lights = Lights::default();
     }
+    if let Some(lit) = &mut state.memory.lit {
+        lit.see(fact.observed_at, centilux);
+    }
     state.memory.lights.keep(fact.observed_at, centilux);
     verdicts
 }
@@ -162,19 +196,25 @@ fn step(state: &mut DeviceState, (before, after): (u32, u32), fact: &Fact, rules
         return vec![Verdict::Moved];
     }
     state.memory.stepped = Some((fact.observed_at, certain));
-    let changed = |class| Verdict::Evidence { class, deed: Deed::LightChanged, observed_at: fact.observed_at, key: fact.key };
+    let was_open = state.memory.lit.is_some_and(|lit| lit.is_open(fact.observed_at) && (lit.certain || !certain));
+    if !was_open {
+        state.memory.lit = Some(Lit { at: fact.observed_at, centilux: after, certain, dim_since: None });
+    }
+    let changed = |class| {
+        let told = Verdict::Evidence { class, deed: Deed::LightChanged, observed_at: fact.observed_at, key: fact.key };
+        vec![if was_open { Verdict::Moved } else { told }]
+    };
     if !certain {
-        return vec![changed(Class::C)];
+        return changed(Class::C);
     }
     state.memory.brightened_at = Some(fact.observed_at);
     // Native devices date both themselves. The contact alone had been shut too briefly to say anything; now two senses agree.
     let uncovered = state.memory.uncovered_at.is_some_and(|at| together(at, fact.observed_at));
     if uncovered && !fact.cached && state.opening.is_none() {
         state.memory.uncovered_at = None;
-        state.opening = Some(Opening { at: fact.observed_at, key: fact.key });
-        return vec![Verdict::Settling { until: fact.observed_at + rules.settle }];
+        return vec![wait(state, fact, None, rules)];
     }
-    vec![changed(Class::B)]
+    changed(Class::B)
 }
 
 /// Light is dated by the sun, so it must be known when it was.

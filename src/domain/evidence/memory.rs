@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::light::{Lights, Nights};
+use super::Deed;
+use super::level::Shut;
+use super::light::{Lights, Lit, Nights};
 use super::schedule::Openings;
 use crate::words;
 
@@ -42,6 +44,9 @@ pub struct Memory {
     /// A step of light that was told, and whether it was certain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stepped: Option<(DateTime<Utc>, bool)>,
+    /// What the last step opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lit: Option<Lit>,
     /// It became bright for certain, and not by a lamp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) brightened_at: Option<DateTime<Utc>>,
@@ -52,6 +57,15 @@ pub struct Memory {
     pub(super) openings: Openings,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mover: Option<(Mover, DateTime<Utc>)>,
+    /// What a pending opening was that is a hint at best; without it the opening suffices if it lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hinted: Option<Deed>,
+    /// Where a cover is while it is shut; a cover that never says how far it is open has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shut: Option<Shut>,
+    /// Its gateway said that it does not know its state: what it says next is a state and no event.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_unknown: bool,
 }
 
 impl Memory {

@@ -11,7 +11,7 @@ const DAYS_MIN: usize = 4;
 /// ... whose times of day scatter by less than this (standard deviation, seconds), are a timer's.
 const SCATTER_SECONDS_MAX: f64 = 90.0;
 /// How long a motor may run after it was set going.
-const RUN_MAX: TimeDelta = TimeDelta::minutes(5);
+pub(super) const RUN_MAX: TimeDelta = TimeDelta::minutes(5);
 /// Openings that are kept. More than one a day still leaves a week.
 const OPENINGS_MAX: usize = 16;
 const DAY_SECONDS: i64 = 24 * 3600;

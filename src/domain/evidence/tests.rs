@@ -4,11 +4,11 @@ use super::*;
 
 const RULES: fn() -> SensorRules = SensorRules::default;
 
-fn at(minutes: i64) -> DateTime<Utc> {
+pub(super) fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_788_734_400 + minutes * 60, 0).unwrap()
 }
 
-fn seconds(n: i64) -> TimeDelta {
+pub(super) fn seconds(n: i64) -> TimeDelta {
     TimeDelta::seconds(n)
 }
 
@@ -29,12 +29,12 @@ fn contact(open: bool, observed_at: DateTime<Utc>) -> Fact {
     fact(Reading::Contact { open }, observed_at)
 }
 
-fn closed_since(since: DateTime<Utc>) -> DeviceState {
+pub(super) fn closed_since(since: DateTime<Utc>) -> DeviceState {
     DeviceState { held: Some(HeldLevel { level: Level::Closed, since }), calibrated: true, ..DeviceState::default() }
 }
 
 /// Plays facts in order and lets the clock settle what is left one hour later.
-fn play(state: DeviceState, facts: &[Fact]) -> (DeviceState, Vec<Verdict>) {
+pub(super) fn play(state: DeviceState, facts: &[Fact]) -> (DeviceState, Vec<Verdict>) {
     let mut all = Vec::new();
     let mut state = state;
     let mut last = at(0);
@@ -157,23 +157,6 @@ fn a_magnet_at_the_other_end_turns_the_meaning_round() {
     let inverted = DeviceState { polarity: Polarity::Inverted, ..closed_since(at(-600)) };
     assert_eq!(play(inverted.clone(), &[contact(true, at(0))]).1, [Verdict::Unchanged]);
     assert_eq!(sufficient(&play(inverted, &[contact(false, at(0))]).1), 1);
-}
-
-#[test]
-fn a_motorised_cover_only_shows_and_only_when_it_has_stopped() {
-    let cover = |percent, moving, minute| fact(Reading::Cover { percent, moving }, at(minute));
-    let (_, verdicts) = play(closed_since(at(-600)), &[cover(100, true, 0), cover(100, false, 1)]);
-    assert!(matches!(verdicts[..], [Verdict::Moved, Verdict::Evidence { class: Class::B, .. }]), "{verdicts:?}");
-    for (percent, polarity, expected) in [
-        (5, Polarity::Normal, Level::Closed),
-        (6, Polarity::Normal, Level::Partial),
-        (79, Polarity::Normal, Level::Partial),
-        (80, Polarity::Normal, Level::Open),
-        (100, Polarity::Inverted, Level::Closed),
-        (0, Polarity::Inverted, Level::Open),
-    ] {
-        assert_eq!(cover_level(percent, polarity), expected, "{percent} {polarity:?}");
-    }
 }
 
 #[test]

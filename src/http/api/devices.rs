@@ -246,6 +246,16 @@ struct DeviceChange {
     #[schema(value_type = Option<Uuid>)]
     #[expect(clippy::option_option, reason = "absent and null are two wishes")]
     senior_id: Option<Option<Uuid>>,
+    /// Behind a gateway: by which name its gateway knows it. Others keep the name to which their password was issued.
+    #[serde(default)]
+    name: Option<Text<64>>,
+    /// What it is for; the people around the senior whom it speaks for are told.
+    #[serde(default)]
+    role: Option<DeviceRole>,
+    /// Seconds; how often the device must be heard.
+    #[serde(default)]
+    #[garde(inner(range(min = 60, max = EXPECTED_SECONDS_MAX)))]
+    expected_interval_seconds: Option<i64>,
     /// Behind a gateway: the part of the topic's messages that is this device; empty: all of them.
     #[serde(default)]
     #[garde(length(chars, max = 64))]
@@ -256,8 +266,8 @@ struct DeviceChange {
     settings: Option<Map<String, Value>>,
 }
 
-/// Bind a device to a senior, or unbind it; or change how it is read, which needs a new calibration. Level and calibration of the
-/// old home are forgotten. Whoever speaks for a senior can make her check fulfilled: it needs the right to silence and a recent
+/// Bind a device to a senior, or unbind it; or correct what was entered. Level and calibration of the old home are forgotten; what is
+/// read differently or in another role needs a new calibration, too. Whoever speaks for a senior can make her check fulfilled: it needs the right to silence and a recent
 /// sign-in. A help button needs somebody who hears it at any hour.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = Uuid, Path), ("If-Match" = String, Header)),
     request_body = DeviceChange, responses((status = 200, body = Device), (status = 404, body = Problem), (status = 409, body = Problem),
@@ -275,8 +285,16 @@ async fn change(
     let (site, member) = (caller.site_id, caller.member_id);
     let current = app.read(move |mut tx| async move { device::get(&mut tx, site, id).await.map(|found| (tx, found)) }).await?;
     let current = current.ok_or_else(Refusal::not_found)?;
+    let bound_before = current.senior_id;
     if_match.check(current.version, &Device::from(current))?;
-    if body.senior_id.is_none() && body.component.is_none() && body.settings.is_none() {
+    let correction = device::Correction {
+        name: body.name.map(|name| name.0),
+        role: body.role,
+        expected_interval_seconds: body.expected_interval_seconds,
+        component: body.component,
+        settings: body.settings,
+    };
+    if body.senior_id.is_none() && correction.is_empty() {
         return Err(HttpError::field("senior_id", "problem.device_nothing_changed", ""));
     }
     let bound = app
@@ -284,12 +302,12 @@ async fn change(
             let mut version = if_match.0;
             if let Some(Some(senior)) = body.senior_id {
                 caller.senior(&mut tx, senior, Capability::DevicesWrite).await?;
-                // Seniors before devices, as everywhere.
-                tx.lock_seniors(&[senior]).await?;
+                // Seniors before devices, as everywhere, and all at once.
+                tx.lock_seniors(&bound_before.into_iter().chain([senior]).collect::<Vec<_>>()).await?;
             }
             let mut changed = None;
-            if body.component.is_some() || body.settings.is_some() {
-                let device = device::configure(&mut tx, (site, id), (body.component, body.settings), version, member, now).await?;
+            if !correction.is_empty() {
+                let device = device::correct(&mut tx, (site, id), &correction, version, member, now).await?;
                 version = device.version;
                 changed = Some(device);
             }

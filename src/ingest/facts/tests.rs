@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::*;
-use crate::domain::evidence::{DeviceState, HeldLevel, Lasting, Level, Memory, Verdict, assess};
+use crate::domain::evidence::{DeviceState, HeldLevel, Lasting, Level, Memory, Verdict, assess, settle};
 use crate::ingest::explain::{Explainer, Family};
 use crate::ingest::settings::Settings;
 
@@ -34,7 +34,10 @@ impl Row {
             Value::Object(params) => params.keys().filter(|key| *key != "ts").cloned().collect(),
             _ => format!("{}{}", payload["model"], payload["id"]),
         };
-        let kind = std::mem::discriminant(&reading);
+        let kind = match reading {
+            Reading::CoverWord { .. } => std::mem::discriminant(&Reading::Cover { percent: 0, moving: false }),
+            _ => std::mem::discriminant(&reading),
+        };
         format!("{} {inside} {kind:?}", self.text("topic"))
     }
 }
@@ -93,8 +96,8 @@ fn what_is_stale_or_repeated_is_no_news_and_every_fresh_change_is_seen() {
                         Level::Open
                     }
                 }
-                Reading::Motion { seen: false } => Level::Open,
-                Reading::HelpState { .. } | Reading::Motion { .. } | Reading::HelpButton => Level::Closed,
+                Reading::CoverWord { level: Level::Closed } | Reading::Motion { seen: false } => Level::Open,
+                Reading::HelpState { .. } | Reading::Motion { .. } | Reading::HelpButton | Reading::CoverWord { .. } => Level::Closed,
                 _ => continue,
             };
             let state =
@@ -110,13 +113,15 @@ fn what_is_stale_or_repeated_is_no_news_and_every_fresh_change_is_seen() {
                     _ => state.held = Some(HeldLevel { level: held, since }),
                 }
             }
-            let (next, verdicts) = assess(state.clone(), &fact, &rules);
+            // What has lasted was told meanwhile, by the clock.
+            let (lasted, told) = settle(state.clone(), row.at, &rules);
+            let (next, verdicts) = assess(lasted, &fact, &rules);
             *state = next;
             let news = verdicts.iter().copied().any(is_news);
             if (row.is("stale") || row.fields["edge"] == false) && news {
                 wrong.push(format!("{}: {verdicts:?} ({})", row.text("id"), row.text("why")));
             }
-            let seen = news || verdicts.iter().any(|verdict| matches!(verdict, Verdict::Moved | Verdict::Disturbed));
+            let seen = news || told.is_some() || verdicts.iter().any(|verdict| matches!(verdict, Verdict::Moved | Verdict::Disturbed));
             let main = found_word(&row, fact.reading);
             fresh += u32::from(row.is("edge") && main);
             if row.is("edge") && main && !seen {
@@ -133,7 +138,7 @@ fn found_word(row: &Row, about: Reading) -> bool {
     let meaning = row.text("meaning");
     match about {
         Reading::Contact { .. } => meaning.starts_with("contact_"),
-        Reading::Cover { .. } => meaning.starts_with("curtain_"),
+        Reading::Cover { .. } | Reading::CoverWord { .. } => meaning.starts_with("curtain_"),
         Reading::Motion { .. } => meaning.starts_with("motion"),
         _ => meaning == "sos",
     }
@@ -174,7 +179,7 @@ fn what_one_message_says_at_once_are_signals_of_their_own() {
     let delivery = Delivery { received_at: "2026-11-23T07:00:00+08:00".parse().unwrap(), retained: false, waited: false };
     let mut saying = Saying::default();
     for (word, value) in [(Word::ContactOpen, None), (Word::Motion, None), (Word::Illuminance, Some(1e30)), (Word::Vibration, None)] {
-        saying.facts.push(Said { word, value });
+        saying.facts.push(Said { word, value, open_percent: None });
     }
     let facts = of_saying(&saying, None, delivery);
     let keys: std::collections::BTreeSet<String> = facts.iter().map(|fact| fact.key.text()).collect();

@@ -70,7 +70,17 @@ pub fn report(
     let mut state = device.state()?;
     // The decoder has applied it.
     state.polarity = Polarity::Normal;
+    if let Some(at) = stamp::of_state(device.ecosystem, heard.rest, heard.payload, received_at) {
+        return Ok(Consequence {
+            signals: judge(device, state, &[facts::dated(at, way.delivery)], received_at, rules),
+            ..Consequence::default()
+        });
+    }
     let Told { mut saying, part } = told;
+    // An attribute that is not known says nothing of the state.
+    if device.ecosystem == Ecosystem::Statestream && saying.note == Some(Note::NoLevel) && heard.rest.ends_with("/state") {
+        return Ok(Consequence { signals: unknown(device, rules)?, ..Consequence::default() });
+    }
     let stamp = stamp::read(device.ecosystem, &behind::own_topic(device.ecosystem, heard.rest), &part, settings, received_at);
     let hash = hash(&[heard.rest.as_bytes(), b"\0", heard.payload].concat());
     let is_repeat = is_repeated_press(device, &state, &stamp, hash, way, rules);
@@ -90,7 +100,12 @@ pub fn report(
     let is_starting = state.is_starting(received_at, rules);
     let is_news = is_news(device, &state, way, rules);
     concern(&mut saying, device.role, is_repeat, is_news);
-    let all = facts::of_saying(&saying, stamp.at, way.delivery);
+    let mut all = facts::of_saying(&saying, stamp.at, way.delivery);
+    if state.memory.is_unknown && !all.is_empty() {
+        // Known again: a start like that of any other gateway, only that nobody has said so.
+        state.memory.is_unknown = false;
+        all.insert(0, facts::online(way.delivery));
+    }
     if let Some(number) = stamp.number.filter(|_| presses) {
         device.last_press = Some(number);
     }
@@ -190,9 +205,22 @@ pub(super) fn is_context_only(device: &Device) -> bool {
     }
 }
 
+/// Home Assistant does not know the state, as after its start: what it says next is what it found, and not what happens.
+fn unknown(device: &mut Device, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
+    let signals = unheard(device, rules)?;
+    let mut state = device.state()?;
+    state.memory.is_unknown = true;
+    device.remember(&state, rules);
+    Ok(signals)
+}
+
 /// Whether the device is reached. A sensor that sleeps between its reports is well, and its waking repeats nothing.
 pub fn link(device: &mut Device, settings: &Settings, online: bool, way: Way, rules: &SensorRules) -> Result<Vec<DeviceSignal>> {
     let has_mains = matches!(device.role, DeviceRole::Cover | DeviceRole::Gateway);
+    if device.ecosystem == Ecosystem::Statestream && !online {
+        device.unreachable(way.delivery.received_at);
+        return unknown(device, rules);
+    }
     if !settings.sleeps.unwrap_or(device.ecosystem == Ecosystem::Shelly1 && !has_mains) {
         return super::availability(device, online, way, rules);
     }

@@ -13,11 +13,11 @@ use crate::domain::evidence::EventKey;
 use crate::domain::id;
 use crate::domain::quarantine::Reason;
 use crate::domain::signal::{Evidence, SignalKind, Source};
-use crate::ingest::discovery::{self, Announced};
+use crate::ingest::discovery;
 use crate::ingest::judge::{self, Aside, Consequence, DeviceSignal, Heard, Keys};
 use crate::ingest::native::Key;
 use crate::ingest::{behind, proposal};
-use crate::store::device::{self, Device, Quarantined};
+use crate::store::device::{self, Announcing, Device, Quarantined};
 use crate::store::signal::{self, NewSignal};
 use crate::store::{Error, Result, Tx};
 
@@ -57,8 +57,7 @@ pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: Dat
         signals.extend(consequence.signals);
         answers.push(Answer { revoked: *target == Target::Revoked, receipt: consequence.receipt });
     }
-    let announced: Vec<(Uuid, Announced)> =
-        messages.iter().zip(&targets).flat_map(|(message, target)| proposals(message, target)).collect();
+    let announced: Vec<Announcing> = messages.iter().zip(&targets).filter_map(|(message, target)| announcing(message, target)).collect();
     device::keep_announced(tx, &announced, now).await?;
     let signalled = !signals.is_empty();
     quarantined.extend(store_signals(tx, &loaded.devices, signals, now).await?);
@@ -77,9 +76,9 @@ pub async fn store(tx: &mut Tx, messages: &[Message], work: &Arc<Work>, now: Dat
     Ok((answers, Aftermath { signals: signalled, settling, told }))
 }
 
-fn proposals(message: &Message, target: &Target) -> Vec<(Uuid, Announced)> {
-    let Target::Announcement { gateway } = target else { return Vec::new() };
-    discovery::read(&message.topic, &message.payload).into_iter().map(|one| (*gateway, one)).collect()
+fn announcing(message: &Message, target: &Target) -> Option<Announcing> {
+    let Target::Announcement { gateway } = target else { return None };
+    Some(Announcing { gateway_id: *gateway, by: message.topic.clone(), devices: discovery::read(&message.topic, &message.payload) })
 }
 
 /// Confirms pending openings whose time has come.

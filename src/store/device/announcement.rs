@@ -13,33 +13,48 @@ use crate::domain::device::DeviceRole;
 use crate::ingest::discovery::Announced;
 use crate::on;
 
-/// Keeps what gateways have announced; the newest of each.
-pub async fn keep_announced(tx: &mut Tx, announced: &[(Uuid, Announced)], now: DateTime<Utc>) -> Result<()> {
-    if announced.is_empty() {
+/// What one topic of a gateway announces; nothing if it was emptied or says nothing that is understood.
+#[derive(Debug, Clone)]
+pub struct Announcing {
+    pub gateway_id: Uuid,
+    /// The topic.
+    pub by: String,
+    pub devices: Vec<Announced>,
+}
+
+/// Keeps what gateways have announced: of each announcing topic its last word and nothing that it said before.
+pub async fn keep_announced(tx: &mut Tx, said: &[Announcing], now: DateTime<Utc>) -> Result<()> {
+    if said.is_empty() {
         return Ok(());
     }
-    // The last word on a topic counts, and a statement may touch no row twice.
-    let latest: BTreeMap<(Uuid, &str), &Announced> = announced.iter().map(|(gateway, one)| ((*gateway, one.topic.as_str()), one)).collect();
-    let rows: Vec<Value> = latest
+    let latest: BTreeMap<(Uuid, &str), &[Announced]> =
+        said.iter().map(|one| ((one.gateway_id, one.by.as_str()), &one.devices[..])).collect();
+    let announcing: Vec<Value> = latest.keys().map(|(gateway, by)| json!({ "gateway": gateway, "by": by })).collect();
+    let template = "delete from device_announcement where (site_id, gateway_id, announced_by) in (
+        select device.site_id, device.id, {by:text} from {rows} join device on device.id = {gateway:uuid})";
+    bulk::execute(tx, template, &announcing).await?;
+    // A device may have several parts at one topic, and a statement may touch no row twice: the last part counts.
+    let parts = latest.iter().flat_map(|((gateway, by), devices)| devices.iter().map(|one| ((*gateway, *by, one.topic.as_str()), one)));
+    let parts: BTreeMap<(Uuid, &str, &str), &Announced> = parts.collect();
+    let rows: Vec<Value> = parts
         .into_iter()
-        .map(|((gateway, topic), one)| {
+        .map(|((gateway, by, topic), one)| {
             let settings = Value::Object(one.settings.clone()).to_string();
-            json!({ "gateway": gateway, "topic": topic, "role": one.role.as_str(), "settings": settings, "at": bulk::time(now) })
+            json!({ "gateway": gateway, "by": by, "topic": topic, "role": one.role.as_str(), "settings": settings, "at": bulk::time(now) })
         })
         .collect();
-    let template = "insert into device_announcement (site_id, gateway_id, topic, role, settings, announced_at)
-        select device.site_id, device.id, {topic:text}, {role:text}, {settings:text}, {at:time}
-        from {rows} join device on device.id = {gateway:uuid} where device.revoked_at is null
-        on conflict (site_id, gateway_id, topic)
-        do update set role = excluded.role, settings = excluded.settings, announced_at = excluded.announced_at";
+    let template = "insert into device_announcement (site_id, gateway_id, announced_by, topic, role, settings, announced_at)
+        select device.site_id, device.id, {by:text}, {topic:text}, {role:text}, {settings:text}, {at:time}
+        from {rows} join device on device.id = {gateway:uuid} where device.revoked_at is null";
     bulk::execute(tx, template, &rows).await?;
-    let gateways: BTreeSet<Uuid> = announced.iter().map(|(gateway, _)| *gateway).collect();
+    let gateways: BTreeSet<Uuid> = said.iter().map(|one| one.gateway_id).collect();
     let gateways = Value::from(bulk::ids(&gateways.into_iter().collect::<Vec<_>>())).to_string();
     let sql = bulk::text(
         tx,
-        "delete from device_announcement where (site_id, gateway_id, topic) in (
-            select site_id, gateway_id, topic from (
-                select a.site_id, a.gateway_id, a.topic, row_number() over (partition by a.gateway_id order by a.announced_at desc, a.topic) as place
+        "delete from device_announcement where (site_id, gateway_id, announced_by, topic) in (
+            select site_id, gateway_id, announced_by, topic from (
+                select a.site_id, a.gateway_id, a.announced_by, a.topic,
+                    row_number() over (partition by a.gateway_id order by a.announced_at desc, a.announced_by, a.topic) as place
                 from {rows} join device g on g.id = {id:uuid}
                 join device_announcement a on a.site_id = g.site_id and a.gateway_id = g.id
             ) of_gateways where place > $2)",
@@ -59,8 +74,9 @@ pub struct Kept {
     pub settings: String,
 }
 
-/// All proposals of a site's gateways.
+/// All proposals of a site's gateways; of several for one topic the newest first.
 pub async fn announced(tx: &mut Tx, site_id: Uuid) -> Result<Vec<Kept>> {
-    let sql = "select gateway_id, topic, role, settings from device_announcement where site_id = $1 order by topic";
+    let sql = "select gateway_id, topic, role, settings from device_announcement where site_id = $1
+        order by topic, announced_at desc, announced_by";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).fetch_all(conn).await)?)
 }

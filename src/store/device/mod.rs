@@ -17,6 +17,7 @@ use crate::on;
 mod announcement;
 mod around;
 mod battery;
+mod correct;
 mod credential;
 mod ingest;
 mod quarantine;
@@ -24,15 +25,16 @@ mod register;
 mod rename;
 mod silence;
 
-pub use announcement::{Kept as Announcement, announced, keep_announced};
+pub use announcement::{Announcing, Kept as Announcement, announced, keep_announced};
 pub use battery::{has_low, tell_low};
+pub use correct::{Correction, correct};
 pub use credential::{Credentials, SealedKey, authenticate, reissue, rotate, sealed_keys, unseal};
 pub use ingest::{
     InUse, accounts, behind, below, children, due_to_settle, gateways, is_poison, lock, named, native_in_use, native_revoked, parts_behind,
     revoked_since, save, seniors_of,
 };
 pub use quarantine::{Kept, Quarantined, Unassigned, forget_old, has_aside_to_do, keep, kept, page, tell_aside, tell_presses, unassigned};
-pub use register::{NewDevice, bind, calibrate, claim_base_topic, configure, create, revoke, sharing_their_home, unbind_all};
+pub use register::{NewDevice, bind, calibrate, claim_base_topic, create, revoke, sharing_their_home, unbind_all};
 pub use rename::follow_names;
 pub use silence::{mark_silent, next_silence};
 

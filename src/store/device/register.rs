@@ -98,15 +98,10 @@ pub async fn create(
 
 async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
     let behind_gateway = new.ecosystem.is_behind_gateway();
-    let name_fits = match new.ecosystem {
-        Ecosystem::Zigbee2Mqtt => friendly(&new.name),
-        _ if behind_gateway => topic_part(&new.name) && !new.name.ends_with('/'),
-        _ => valid_device_name(&new.name),
-    };
-    if !name_fits {
+    if !name_fits(new.ecosystem, &new.name) {
         return Err(Refusal::invalid("name", "problem.device_name").into());
     }
-    if !(1..=INTERVAL_SECONDS_MAX).contains(&new.expected_interval_seconds) {
+    if !interval_fits(new.expected_interval_seconds) {
         return Err(Refusal::invalid("expected_interval_seconds", "problem.device_interval").into());
     }
     let is_gateway = new.ecosystem == Ecosystem::Gateway;
@@ -114,7 +109,7 @@ async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
     if !base_fits {
         return Err(Refusal::invalid("base_topic", "problem.device_base_topic").into());
     }
-    if is_gateway != (new.role == DeviceRole::Gateway) {
+    if !role_fits(new.ecosystem, new.role) {
         return Err(Refusal::invalid("role", "problem.device_role").into());
     }
     if !part_fits(&new.component, behind_gateway) {
@@ -132,12 +127,28 @@ async fn validate(tx: &mut Tx, new: &NewDevice) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn name_fits(ecosystem: Ecosystem, name: &str) -> bool {
+    match ecosystem {
+        Ecosystem::Zigbee2Mqtt => friendly(name),
+        _ if ecosystem.is_behind_gateway() => topic_part(name) && !name.ends_with('/'),
+        _ => valid_device_name(name),
+    }
+}
+
+pub(super) fn interval_fits(seconds: i64) -> bool {
+    (1..=INTERVAL_SECONDS_MAX).contains(&seconds)
+}
+
+pub(super) fn role_fits(ecosystem: Ecosystem, role: DeviceRole) -> bool {
+    (ecosystem == Ecosystem::Gateway) == (role == DeviceRole::Gateway)
+}
+
 /// A name under which Zigbee2MQTT can report, and that cannot be taken for something else than a report there.
 pub(super) fn friendly(name: &str) -> bool {
     topic_part(name) && Topic::parse("base", &format!("base/{name}")) == Some(Topic::Device(name))
 }
 
-fn part_fits(component: &str, behind_gateway: bool) -> bool {
+pub(super) fn part_fits(component: &str, behind_gateway: bool) -> bool {
     component.is_empty() || (behind_gateway && topic_part(component))
 }
 
@@ -192,19 +203,8 @@ pub async fn bind(
     if device.ecosystem == Ecosystem::Gateway {
         return Err(Refusal::invalid("senior_id", "problem.device_gateway_unbound").into());
     }
-    match senior_id {
-        // A button that nobody hears is worse than none.
-        Some(_) if device.role == DeviceRole::HelpButton && !device.ecosystem.has_help_buttons() => {
-            return Err(Refusal::invalid("senior_id", "problem.device_help_unread").into());
-        }
-        Some(_) if device.role == DeviceRole::HelpButton && !calls_for_help(&device)? => {
-            return Err(Refusal::invalid("senior_id", "problem.device_presses").into());
-        }
-        Some(senior) if device.role == DeviceRole::HelpButton => heard_around_the_clock(tx, site_id, senior, now).await?,
-        Some(senior) if !sharing_their_home(tx, &[(site_id, senior)]).await?.is_empty() => {
-            return Err(Refusal::invalid("senior_id", "problem.device_shared_home").into());
-        }
-        _ => {}
+    if let Some(senior) = senior_id {
+        may_speak_for(tx, &device, senior, now).await?;
     }
     // From now on it must be heard: a device that never speaks must not stay unnoticed.
     let promised = senior_id.map(|_| silent_after(now, device.expected_interval_seconds));
@@ -221,47 +221,25 @@ pub async fn bind(
     get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
 }
 
-/// Changes which part of its topic a device is, and what its decoder knows of it. Read differently, its level and its calibration
-/// mean nothing any more.
-pub async fn configure(
-    tx: &mut Tx,
-    (site_id, id): (Uuid, Uuid),
-    (component, settings): (Option<String>, Option<Map<String, Value>>),
-    version: i64,
-    actor_id: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Device> {
-    let device = current(tx, site_id, id, version).await?;
-    let behind_gateway = device.ecosystem.is_behind_gateway();
-    let changed = Device {
-        component: component.unwrap_or_else(|| device.component.clone()),
-        settings: settings.map_or_else(|| device.settings.clone(), |settings| Value::Object(settings).to_string()),
-        ..device.clone()
-    };
-    if !part_fits(&changed.component, behind_gateway) {
-        return Err(Refusal::invalid("component", "problem.device_component").into());
+/// Refuses a device that would not do what the senior and the people around her rely on.
+pub(super) async fn may_speak_for(tx: &mut Tx, device: &Device, senior: Uuid, now: DateTime<Utc>) -> Result<()> {
+    if device.role != DeviceRole::HelpButton {
+        let shares = !sharing_their_home(tx, &[(device.site_id, senior)]).await?.is_empty();
+        return if shares { Err(Refusal::invalid("senior_id", "problem.device_shared_home").into()) } else { Ok(()) };
     }
-    entered(&serde_json::from_str(&changed.settings).unwrap_or_default(), behind_gateway)?;
-    if changed.role == DeviceRole::HelpButton && changed.senior_id.is_some() && !calls_for_help(&changed)? {
-        return Err(Refusal::invalid("settings.actions", "problem.device_presses").into());
+    // A button that nobody hears is worse than none.
+    if !device.ecosystem.has_help_buttons() {
+        return Err(Refusal::invalid("senior_id", "problem.device_help_unread").into());
     }
-    let sql = "select count(*) from device where gateway_id = $1 and name = $2 and component = $3 and id <> $4 and revoked_at is null";
-    let (gateway, name, part) = (changed.gateway_id, &changed.name, &changed.component);
-    let taken: i64 = on!(tx, |conn| sqlx::query_scalar(sql).bind(gateway).bind(name).bind(part).bind(id).fetch_one(conn).await)?;
-    if taken > 0 {
-        return Err(Refusal { field: Some("component".to_owned()), ..Refusal::conflict("problem.device_name_taken") }.into());
+    if !presses_are_known(device)? {
+        return Err(Refusal::invalid("senior_id", "problem.device_presses").into());
     }
-    let sql = "update device set component = $3, settings = $4, calibrated_at = null, level = null, level_since = null,
-            opening_since = null, opening_key = null, settle_at = null, last_press = null, version = version + 1
-        where site_id = $1 and id = $2";
-    on!(tx, |conn| sqlx::query(sql).bind(site_id).bind(id).bind(part).bind(&changed.settings).execute(conn).await.map(|_| ()))?;
-    record(tx, (site_id, id), "change", &["component", "settings"], Some(actor_id), now).await?;
-    get(tx, site_id, id).await?.ok_or_else(|| Refusal::not_found().into())
+    heard_around_the_clock(tx, device.site_id, senior, now).await
 }
 
-/// Whether the register says which press of it is the one for help.
-fn calls_for_help(device: &Device) -> Result<bool> {
-    if !device.ecosystem.names_presses() {
+/// Whether the register says which press of it is the one for help, if it must.
+pub(super) fn presses_are_known(device: &Device) -> Result<bool> {
+    if device.role != DeviceRole::HelpButton || !device.ecosystem.names_presses() {
         return Ok(true);
     }
     let presses = crate::ingest::judge::settings(device)?.presses;

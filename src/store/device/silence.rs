@@ -1,4 +1,5 @@
-//! Overdue devices: their status, and who hears of it. Each silence is told once; what has one cause is one notice.
+//! Overdue devices: their status, and who hears of it. Each silence is told once; what has one cause is one notice, so that what
+//! falls silent behind a gateway waits a little for the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::{Result, Tx, bulk};
 use super::around::{Around, Placed, around, placed_columns, placed_joins};
-use crate::domain::device::{Behind, is_outage};
+use crate::domain::device::{Behind, GATHER, is_outage};
 use crate::domain::id;
 use crate::domain::notice::{Arguments, NewNotice, arguments};
 use crate::domain::roster::Roster;
@@ -55,9 +56,12 @@ pub async fn mark_silent(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<
         placed_columns!(),
         ", d.gateway_id, d.role = 'gateway' as is_gateway, d.silent_after as overdue_at from device d ",
         placed_joins!(),
-        " where d.silent_after < $1 and d.revoked_at is null order by d.silent_after, d.id limit $2"
+        " where d.silent_after < $1 and d.revoked_at is null
+            and (d.gateway_id is null or exists (select 1 from device first where first.gateway_id = d.gateway_id
+                and first.revoked_at is null and first.silent_after < $3))
+        order by d.silent_after, d.id limit $2"
     );
-    let found: Vec<Silent> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(limit).fetch_all(conn).await)?;
+    let found: Vec<Silent> = on!(tx, |conn| sqlx::query_as(sql).bind(now).bind(limit).bind(now - GATHER).fetch_all(conn).await)?;
     let overdue = |one: &Silent| json!({ "site": one.device.site_id, "id": one.device.id, "overdue": bulk::time(one.overdue_at) });
     let rows: Vec<Value> = found.iter().map(overdue).collect();
     // What is heard meanwhile keeps its word. Nothing is expected any more of what is silent.
@@ -90,10 +94,12 @@ pub async fn mark_silent(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<
     Ok(found.len())
 }
 
-/// The next moment at which a device becomes overdue.
+/// The next moment at which something is to be told.
 pub async fn next_silence(tx: &mut Tx) -> Result<Option<DateTime<Utc>>> {
-    let sql = "select min(silent_after) from device where silent_after is not null and revoked_at is null";
-    Ok(on!(tx, |conn| sqlx::query_scalar(sql).fetch_one(conn).await)?)
+    let sql = "select min(case when gateway_id is null then silent_after end), min(case when gateway_id is not null then silent_after end)
+        from device where silent_after is not null and revoked_at is null";
+    let (alone, behind): (Option<DateTime<Utc>>, Option<DateTime<Utc>>) = on!(tx, |conn| sqlx::query_as(sql).fetch_one(conn).await)?;
+    Ok(alone.into_iter().chain(behind.map(|first| first + GATHER)).min())
 }
 
 /// The gateways among these devices and before them whose silence it is.

@@ -300,6 +300,49 @@ async fn what_a_device_says_again_after_its_link_came_back_or_dates_back_is_no_s
     .await;
 }
 
+/// I8. Home Assistant does not say that it has started: a state after none is what it found. How old a state is stands on a topic
+/// of its own, and comes after it.
+#[tokio::test]
+async fn what_home_assistant_finds_after_its_start_or_dates_back_is_no_sign_of_life() {
+    on_each_engine(async |app: App| {
+        let yesterday = (local("21:00:00") - chrono::TimeDelta::days(1)).to_rfc3339();
+        let now = local("07:30:00").to_rfc3339();
+        let said = |word| ("binary_sensor/curtain/state", word);
+        let date = "binary_sensor/curtain/last_changed";
+        let mornings = [
+            (vec![said("unavailable"), said("on")], 0),
+            (vec![said("unknown"), said("off"), said("on")], 0),
+            (vec![said("on"), (date, yesterday.as_str())], 0),
+            (vec![said("on"), (date, now.as_str())], 1),
+        ];
+        let world = World::seed(&app, mornings.len()).await;
+        plan_day::run_once(&app).await.unwrap();
+        let (app, running) = started(&app).await;
+        let case = CASES.iter().find(|case| case.ecosystem == Ecosystem::Statestream).expect("one of each");
+        let mut homes = Vec::new();
+        for (number, senior) in world.seniors.iter().enumerate() {
+            let (_, mut client) = home(&app, &running, &world, number, case, *senior).await;
+            say(&mut client, case, case.closed).await;
+            homes.push(client);
+        }
+        set(&app, local("07:30:00")).await;
+        for ((messages, _), client) in mornings.iter().zip(&mut homes) {
+            for message in messages {
+                say(client, case, *message).await;
+            }
+        }
+        set(&app, local("07:35:00")).await;
+        settle::run_once(&app).await.unwrap();
+        for ((messages, expected), senior) in mornings.iter().zip(&world.seniors) {
+            let proofs = signals(&app, *senior).await.into_iter().filter(|(_, class, _)| class == "A").count();
+            assert_eq!(proofs, *expected, "{messages:?}");
+        }
+        assert_eq!(quarantine(&app).await, Vec::<String>::new());
+        running.stop().await;
+    })
+    .await;
+}
+
 /// What our own devices keep at a broker for home automation is a level and never evidence.
 #[tokio::test]
 async fn the_level_that_a_native_device_keeps_for_home_automation_is_ignored() {

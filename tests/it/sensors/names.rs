@@ -151,6 +151,39 @@ async fn announcements_are_kept_up_to_a_bound() {
     .await;
 }
 
+/// Whoever removes a device from home automation empties the topic that announced it.
+#[tokio::test]
+async fn an_announcement_that_is_taken_back_proposes_nothing_any_more() {
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 1).await;
+        let (app, running) = started(&app).await;
+        let home = install(&app, &world, gateway(&world, "gw-1"), None).await;
+        let mut client = Client::of(&running, &home).await;
+        let kept =
+            async || -> Vec<(String, String)> { ask!(app, query_as, "select topic, role from device_announcement order by topic, role") };
+        let (contact, light) = ("homeassistant/binary_sensor/a/contact/config", "homeassistant/sensor/a/illuminance/config");
+        let whole = "homeassistant/device/b/config";
+        let door = r#"{"p":"binary_sensor","dev_cla":"door","stat_t":"x/b/door"}"#;
+        let bed = r#"{"p":"binary_sensor","dev_cla":"vibration","stat_t":"x/b/bed"}"#;
+        client.keep(contact, r#"{"stat_t":"zigbee2mqtt/a","dev_cla":"door","val_tpl":"{{ value_json.contact }}"}"#).await;
+        client.keep(light, r#"{"stat_t":"zigbee2mqtt/a","dev_cla":"illuminance","val_tpl":"{{ value_json.illuminance }}"}"#).await;
+        client.keep(whole, format!(r#"{{"cmps":{{"1":{door},"2":{bed}}}}}"#)).await;
+        let row = |topic: &str, role: &str| (topic.to_owned(), role.to_owned());
+        let (window, lux) = (row("zigbee2mqtt/a", "curtain_contact"), row("zigbee2mqtt/a", "lux"));
+        assert_eq!(kept().await, [row("x/b/bed", "vibration"), row("x/b/door", "curtain_contact"), window.clone(), lux]);
+        client.tell(light, "").await;
+        client.keep(whole, format!(r#"{{"cmps":{{"1":{door}}}}}"#)).await;
+        assert_eq!(kept().await, [row("x/b/door", "curtain_contact"), window], "another topic still announces it");
+        client.tell(contact, "").await;
+        client.tell(whole, "").await;
+        client.tell(whole, "").await;
+        assert_eq!(kept().await, []);
+        assert_eq!(quarantine(&app).await, Vec::<String>::new());
+        running.stop().await;
+    })
+    .await;
+}
+
 /// Home Assistant, Homie and ESPHome keep every state at the broker: what comes live counts, what was kept does not.
 #[tokio::test]
 async fn what_an_ecosystem_keeps_at_the_broker_counts_when_it_comes_live_and_not_when_it_is_read_again() {

@@ -72,6 +72,8 @@ async fn a_motor_that_opens_by_itself_on_five_mornings_is_no_sign_of_life() {
             client.tell("zigbee2mqtt/motor", r#"{"position":0}"#).await;
             set(&app, morning + TimeDelta::seconds(second)).await;
             client.tell("zigbee2mqtt/motor", r#"{"position":100}"#).await;
+            app.clock.advance(TimeDelta::seconds(2));
+            settle::run_once(&app).await.unwrap();
             expected.push(deed("open", class, what));
             assert_eq!(deeds(&app, world.seniors[0]).await, expected);
         }
@@ -108,6 +110,8 @@ async fn two_different_hints_are_shown_as_a_strong_one_and_are_never_ok() {
         assert!(page.contains("只作参考"), "one hint");
         set(&app, local("07:06:00")).await;
         motor.tell("zigbee2mqtt/motor", r#"{"position":100}"#).await;
+        app.clock.advance(TimeDelta::seconds(2));
+        settle::run_once(&app).await.unwrap();
         assert_eq!(deeds(&app, world.seniors[0]).await, [deed("activity", "B", "stirred"), deed("open", "B", "motor_opened")]);
         let (stop, page) = round(&server, &app, &world, world.seniors[0]).await;
         assert_eq!((&stop["sensor"]["deed"], &stop["sensor"]["with"]), (&json!("motor_opened"), &json!("stirred")));

@@ -92,6 +92,58 @@ async fn binding_to_another_home_forgets_the_old_curtain() {
     .await;
 }
 
+/// What was entered wrongly is corrected: only what was meant changes, and what means nothing any more is forgotten.
+#[tokio::test]
+async fn a_slip_in_an_entry_is_corrected_and_what_was_read_before_it_means_nothing_any_more() {
+    on_each_engine(async |app: App| {
+        let world = World::seed(&app, 1).await;
+        let home = install(&app, &world, gateway(&world, "gw-1"), None).await.device.id;
+        let sensor = install(&app, &world, behind(&world, home, "curtian"), Some(world.seniors[0])).await.device;
+        install(&app, &world, behind(&world, home, "window"), None).await;
+        let own = install(&app, &world, native(&world, "d-1"), None).await.device;
+        let server = Server::start(&app).await;
+        let office = server.client(&app, world.site, world.administrator).await;
+        let change = async |device: &Device, version: i64, body: serde_json::Value| {
+            let path = format!("/api/v1/devices/{}", device.id);
+            let request = office.request(reqwest::Method::PATCH, &path).header("if-match", format!("\"{version}\"")).json(&body);
+            let (status, answer) = crate::http::read(request).await;
+            (status.as_u16(), answer)
+        };
+        let version = sensor.version;
+        for (device, field, body) in [
+            (&sensor, "name", serde_json::json!({ "name": "a/set/b" })),
+            (&sensor, "name", serde_json::json!({ "name": "window" })),
+            (&sensor, "role", serde_json::json!({ "role": "gateway" })),
+            (&sensor, "expected_interval_seconds", serde_json::json!({ "expected_interval_seconds": 1 })),
+            (&own, "name", serde_json::json!({ "name": "d-2" })),
+            (&own, "component", serde_json::json!({ "component": "cover:0" })),
+        ] {
+            let (status, problem) = change(device, device.version, body).await;
+            assert!((400..410).contains(&status) && problem["errors"][0]["field"] == field, "{field}: {status} {problem}");
+        }
+        assert_eq!(change(&sensor, version - 1, serde_json::json!({ "role": "cover" })).await.0, 412);
+
+        let (status, same) =
+            change(&sensor, version, serde_json::json!({ "expected_interval_seconds": 3600, "role": "curtain_contact" })).await;
+        assert_eq!((status, same["expected_interval_seconds"].as_i64()), (200, Some(3600)), "{same}");
+        assert!(same["calibrated_at"].is_string(), "it is read as before: {same}");
+        assert_eq!(same["silent_after"].as_str().map(|at| at.parse::<chrono::DateTime<chrono::Utc>>().unwrap()), {
+            Some(app.clock.now() + TimeDelta::minutes(100))
+        });
+        let (status, moved) = change(&sensor, version + 1, serde_json::json!({ "name": "curtain", "role": "cover" })).await;
+        assert_eq!((status, moved["name"].as_str(), moved["role"].as_str()), (200, Some("curtain"), Some("cover")), "{moved}");
+        assert_eq!((&moved["calibrated_at"], &moved["level"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!(moved["senior_id"].as_str(), Some(world.seniors[0].to_string().as_str()), "it hangs where it hung");
+        assert_eq!(audit(&app).await.iter().filter(|act| *act == "change").count(), 2);
+        let told = crate::morning::notices(&app).await;
+        assert!(told.iter().any(|(_, key, _)| key == "notice.silenced_device"), "who relies on it hears of it: {told:?}");
+        let page = office.request(reqwest::Method::GET, &format!("/admin/devices/{}", sensor.id)).header("accept", "text/html");
+        let page = page.send().await.unwrap().text().await.unwrap();
+        assert!(page.contains(r#"id="device-correct""#) && page.contains(r#"<option value="cover" selected>"#), "{page}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_device_that_makes_no_sense_is_not_entered() {
     on_each_engine(async |app: App| {

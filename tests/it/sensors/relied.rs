@@ -115,6 +115,42 @@ async fn a_silent_devices_senior_is_on_the_human_look_list_before_the_round() {
     .await;
 }
 
+/// domain.md §10. A house without power: its devices spoke last at different minutes, and fall silent one by one.
+#[tokio::test]
+async fn devices_that_fall_silent_one_by_one_within_minutes_are_one_notice_and_one_alone_is_told_as_one() {
+    on_each_engine(async |app: App| {
+        set(&app, local("03:00:00")).await;
+        let world = World::seed(&app, 4).await;
+        let (app, running) = started(&app).await;
+        let (_, mut client) = house(&app, &world, &running).await;
+        for n in 0..4 {
+            set(&app, local(&format!("03:1{n}:00"))).await;
+            client.tell(&format!("zigbee2mqtt/window-{n}"), r#"{"contact":true,"battery":90}"#).await;
+        }
+        let keys = async || told(&app).await.into_iter().map(|(_, key)| key).collect::<std::collections::BTreeSet<_>>();
+        // The first is due at ten to five, and waits for the others.
+        set(&app, local("04:50:01")).await;
+        let waiting = silence::Report { fell_silent: 0, next: Some(local("05:00:00")) };
+        assert_eq!(silence::run_once(&app).await.unwrap(), waiting);
+        set(&app, local("05:00:01")).await;
+        assert_eq!(silence::run_once(&app).await.unwrap(), silence::Report { fell_silent: 4, next: None });
+        assert_eq!(keys().await, ["notice.gateway_silent".to_owned()].into());
+
+        client.tell("zigbee2mqtt/window-0", r#"{"contact":true,"battery":89}"#).await;
+        client.tell("zigbee2mqtt/window-1", r#"{"contact":true,"battery":89}"#).await;
+        client.tell("zigbee2mqtt/window-2", r#"{"contact":true,"battery":89}"#).await;
+        set(&app, local("06:30:00")).await;
+        client.tell("zigbee2mqtt/window-0", r#"{"contact":true,"battery":88}"#).await;
+        client.tell("zigbee2mqtt/window-1", r#"{"contact":true,"battery":88}"#).await;
+        client.tell("zigbee2mqtt/window-3", r#"{"contact":true,"battery":88}"#).await;
+        set(&app, local("06:50:02")).await;
+        assert_eq!(silence::run_once(&app).await.unwrap().fell_silent, 1);
+        assert_eq!(keys().await, ["notice.gateway_silent".to_owned(), "notice.sensor_silent".to_owned()].into());
+        running.stop().await;
+    })
+    .await;
+}
+
 /// A gateway that starts anew within ten minutes is no news.
 #[tokio::test]
 async fn a_gateway_that_is_back_soon_is_not_told() {

@@ -178,6 +178,9 @@ async fn an_uncalibrated_contact_and_a_motor_only_show() {
         set(&app, local("07:00:00")).await;
         client.tell("zigbee2mqtt/motor", r#"{"position":100,"running":true}"#).await;
         client.tell("zigbee2mqtt/motor", r#"{"position":100,"running":false}"#).await;
+        assert_eq!(signals(&app, world.seniors[0]).await, [], "the next message may take it back");
+        set(&app, local("07:00:02")).await;
+        assert_eq!(settle::run_once(&app).await.unwrap().settled, 1);
         assert_eq!(signals(&app, world.seniors[0]).await, [("open".to_owned(), "B".to_owned(), "accepted".to_owned())]);
         assert_eq!(check_state(&app, world.seniors[0]).await, "expected", "a human has to look");
         running.stop().await;

@@ -96,6 +96,30 @@ fn light_that_is_not_of_now_is_no_step() {
     assert_eq!(steps(here(), &flicker).1, [Class::B], "told once");
 }
 
+/// sensors.md §4: what is open by light is open until it is dim for twenty minutes.
+#[test]
+fn a_curtain_that_light_has_opened_is_opened_again_only_after_it_was_shut() {
+    use Class::{B, C};
+    let lux = |time, lux: u32| self::lux(lux, at(time));
+    let opened = || vec![lux("08:00:00", 20), lux("08:00:30", 5_000)];
+    let tomorrow = |fact: Fact| Fact {
+        observed_at: fact.observed_at + TimeDelta::days(1),
+        received_at: fact.received_at + TimeDelta::days(1),
+        ..fact
+    };
+    for (name, then, expected) in [
+        ("a cloud", vec![lux("09:00:00", 900), lux("09:19:00", 900), lux("09:19:30", 6_000)], vec![B]),
+        ("shut for twenty minutes", vec![lux("09:00:00", 20), lux("09:19:30", 20), lux("09:20:00", 5_000)], vec![B, B]),
+        ("not as dim as that", vec![lux("09:00:00", 2_000), lux("09:19:30", 2_000), lux("09:20:00", 10_000)], vec![B]),
+        ("bright in between", vec![lux("09:00:00", 20), lux("09:15:00", 4_000), lux("09:29:00", 20), lux("09:29:30", 5_000)], vec![B]),
+        ("the next day", opened().into_iter().map(tomorrow).collect(), vec![B, B]),
+    ] {
+        assert_eq!(steps(here(), &[opened(), then].concat()).1, expected, "{name}");
+    }
+    let lamp = [lux("08:00:00", 20), lux("08:00:30", 300), lux("08:10:00", 20), lux("08:10:30", 5_000)];
+    assert_eq!(steps(here(), &lamp).1, [C, B], "what may have been a lamp has opened nothing for certain");
+}
+
 #[test]
 fn lamps_are_learnt_over_fourteen_nights_in_a_bounded_memory() {
     let nights = |lux: u32, nights: i64| {

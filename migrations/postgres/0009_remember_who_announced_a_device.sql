@@ -1,0 +1,17 @@
+-- A proposal goes when the topic that announced it is emptied, and several topics may announce the same one. Announcements are kept
+-- by the gateways' brokers and come again with the next connection: nothing is lost with the old table.
+
+drop table device_announcement;
+create table device_announcement (
+    site_id uuid not null,
+    gateway_id uuid not null,
+    -- Where it was announced.
+    announced_by text not null,
+    -- Where the device reports.
+    topic text not null,
+    role text not null,
+    settings text not null,
+    announced_at timestamptz not null,
+    primary key (site_id, gateway_id, announced_by, topic)
+);
+create index device_announcement_by_age on device_announcement (site_id, gateway_id, announced_at);
