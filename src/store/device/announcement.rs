@@ -30,7 +30,7 @@ pub async fn keep_announced(tx: &mut Tx, said: &[Announcing], now: DateTime<Utc>
     let latest: BTreeMap<(Uuid, &str), &[Announced]> =
         said.iter().map(|one| ((one.gateway_id, one.by.as_str()), &one.devices[..])).collect();
     let announcing: Vec<Value> = latest.keys().map(|(gateway, by)| json!({ "gateway": gateway, "by": by })).collect();
-    let template = "delete from device_announcement where (site_id, gateway_id, announced_by) in (
+    let template = "delete from device_announced where (site_id, gateway_id, announced_by) in (
         select device.site_id, device.id, {by:text} from {rows} join device on device.id = {gateway:uuid})";
     bulk::execute(tx, template, &announcing).await?;
     // A device may have several parts at one topic, and a statement may touch no row twice: the last part counts.
@@ -43,7 +43,7 @@ pub async fn keep_announced(tx: &mut Tx, said: &[Announcing], now: DateTime<Utc>
             json!({ "gateway": gateway, "by": by, "topic": topic, "role": one.role.as_str(), "settings": settings, "at": bulk::time(now) })
         })
         .collect();
-    let template = "insert into device_announcement (site_id, gateway_id, announced_by, topic, role, settings, announced_at)
+    let template = "insert into device_announced (site_id, gateway_id, announced_by, topic, role, settings, announced_at)
         select device.site_id, device.id, {by:text}, {topic:text}, {role:text}, {settings:text}, {at:time}
         from {rows} join device on device.id = {gateway:uuid} where device.revoked_at is null";
     bulk::execute(tx, template, &rows).await?;
@@ -51,12 +51,12 @@ pub async fn keep_announced(tx: &mut Tx, said: &[Announcing], now: DateTime<Utc>
     let gateways = Value::from(bulk::ids(&gateways.into_iter().collect::<Vec<_>>())).to_string();
     let sql = bulk::text(
         tx,
-        "delete from device_announcement where (site_id, gateway_id, announced_by, topic) in (
+        "delete from device_announced where (site_id, gateway_id, announced_by, topic) in (
             select site_id, gateway_id, announced_by, topic from (
                 select a.site_id, a.gateway_id, a.announced_by, a.topic,
                     row_number() over (partition by a.gateway_id order by a.announced_at desc, a.announced_by, a.topic) as place
                 from {rows} join device g on g.id = {id:uuid}
-                join device_announcement a on a.site_id = g.site_id and a.gateway_id = g.id
+                join device_announced a on a.site_id = g.site_id and a.gateway_id = g.id
             ) of_gateways where place > $2)",
     );
     let kept = i64::try_from(ANNOUNCED_MAX).unwrap_or(i64::MAX);
@@ -76,7 +76,7 @@ pub struct Kept {
 
 /// All proposals of a site's gateways; of several for one topic the newest first.
 pub async fn announced(tx: &mut Tx, site_id: Uuid) -> Result<Vec<Kept>> {
-    let sql = "select gateway_id, topic, role, settings from device_announcement where site_id = $1
+    let sql = "select gateway_id, topic, role, settings from device_announced where site_id = $1
         order by topic, announced_at desc, announced_by";
     Ok(on!(tx, |conn| sqlx::query_as(sql).bind(site_id).fetch_all(conn).await)?)
 }

@@ -144,7 +144,7 @@ async fn announcements_are_kept_up_to_a_bound() {
                 (0..32).map(|n| format!(r#""{n}":{{"p":"binary_sensor","dev_cla":"door","stat_t":"x/{part}/{n}"}}"#)).collect();
             client.keep(&format!("homeassistant/device/d{part}/config"), format!("{{\"cmps\":{{{}}}}}", parts.join(","))).await;
         }
-        let kept: Vec<String> = ask!(app, query_scalar, "select topic from device_announcement");
+        let kept: Vec<String> = ask!(app, query_scalar, "select topic from device_announced");
         assert_eq!(kept.len(), devices::ANNOUNCED_MAX);
         running.stop().await;
     })
@@ -160,7 +160,7 @@ async fn an_announcement_that_is_taken_back_proposes_nothing_any_more() {
         let home = install(&app, &world, gateway(&world, "gw-1"), None).await;
         let mut client = Client::of(&running, &home).await;
         let kept =
-            async || -> Vec<(String, String)> { ask!(app, query_as, "select topic, role from device_announcement order by topic, role") };
+            async || -> Vec<(String, String)> { ask!(app, query_as, "select topic, role from device_announced order by topic, role") };
         let (contact, light) = ("homeassistant/binary_sensor/a/contact/config", "homeassistant/sensor/a/illuminance/config");
         let whole = "homeassistant/device/b/config";
         let door = r#"{"p":"binary_sensor","dev_cla":"door","stat_t":"x/b/door"}"#;
