@@ -4,7 +4,7 @@ use super::driver::{Browser, Screen};
 use super::stage::Stage;
 use crate::http::count;
 use crate::sensors::client::Client;
-use crate::sensors::{gateway, install, started};
+use crate::sensors::{gateway, install, started, until};
 
 const TOPIC: &str = "zigbee2mqtt/卧室/窗帘";
 
@@ -50,6 +50,22 @@ async fn a_sensor_that_was_only_heard_is_entered_bound_and_calibrated_in_three_s
     phone.look("device-calibrated").await;
     let inverted = "select count(*) from device where calibrated_at is not null and not polarity_normal";
     assert_eq!(count(&app, inverted).await, 1);
+
+    // Whoever has picked the wrong line corrects it on the spot; a name of nothing is refused beside its field.
+    phone.tap("#correction summary").await;
+    phone.scroll_to("#device-correct").await;
+    phone.look("device-correct").await;
+    phone.write("#device-correct [name=settings]", "[").await;
+    phone.tap("#device-correct button.primary").await;
+    phone.see("#device-correct .problem").await;
+    phone.look("device-correct-refused").await;
+    assert_eq!(phone.complaints().await.len(), 1, "the browser notes the refusal");
+    phone.write("#device-correct [name=settings]", "{}").await;
+    phone.write("#device-correct [name=expected_interval_seconds]", "7200").await;
+    phone.tap("#device-correct button.primary").await;
+    phone.see_gone("#device-correct .problem").await;
+    let corrected = "select count(*) from device where expected_interval_seconds = 7200 and calibrated_at is not null";
+    until("the slip is corrected, and it is calibrated still", || async { count(&app, corrected).await == 1 }).await;
 
     phone.go("/admin/devices").await;
     phone.see_gone("#strangers").await;
